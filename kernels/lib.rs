@@ -1,0 +1,44 @@
+//! Kernel families: each folder holds one family, as WGSL and as Rust, with its formulas, its launch geometry
+//! and one list of cases that tests and benches both read.
+//!
+//! Architecture invariants:
+//! - This crate knows no tensor, no graph and no device object. It can be read and tested alone.
+//! - A kernel is plain data (shapes and options) that implements [`Kernel`]: what its buffers are, what it costs,
+//!   how the GPU launches it, and the same maths on the CPU. The two implementations are each other's oracle.
+//! - Every buffer is an array of 32-bit words. A kernel writes only the buffers it declares as written.
+//! - Results depend on shapes and inputs only: no float atomics, no dependence on the number of threads.
+#![warn(missing_docs)]
+
+pub mod arena;
+pub mod batch_norm;
+pub mod case;
+pub mod cpu;
+pub mod dropout;
+pub mod elementwise;
+pub mod gather;
+pub mod kernel;
+pub mod loss;
+pub mod matmul;
+pub mod random;
+pub mod reduce;
+pub mod simd;
+pub mod template;
+pub mod threads;
+
+pub use case::{Case, Size, Values};
+pub use cpu::Cpu;
+pub use kernel::{Access, Arg, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+
+/// The cases of every family: the one list that tests and benches read.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    cases.extend(matmul::cases());
+    cases.extend(batch_norm::cases());
+    cases.extend(elementwise::cases());
+    cases.extend(dropout::cases());
+    cases.extend(loss::cases());
+    cases.extend(reduce::cases());
+    cases.extend(arena::cases());
+    cases.extend(gather::cases());
+    cases
+}

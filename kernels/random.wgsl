@@ -1,0 +1,41 @@
+// Counter-based randomness: the same text as random.rs, bit for bit.
+fn pcg4d(counter: vec4<u32>) -> vec4<u32> {
+    var v = counter * 1664525u + 1013904223u;
+    v.x += v.y * v.w;
+    v.y += v.z * v.x;
+    v.z += v.x * v.y;
+    v.w += v.y * v.z;
+    v ^= v >> vec4<u32>(16u);
+    v.x += v.y * v.w;
+    v.y += v.z * v.x;
+    v.z += v.x * v.y;
+    v.w += v.y * v.z;
+    return v;
+}
+
+// A float in [0, 1) from the upper 24 bits of a random word.
+fn unit(word: u32) -> f32 {
+    return f32(word >> 8u) * (1.0 / 16777216.0);
+}
+
+// Position `index` of the shuffled order of 0..n: a Feistel network on 2 * half_bits bits that walks its cycle until
+// it is inside 0..n.
+fn shuffled(index: u32, n: u32, half_bits: u32, seed: u32, epoch: u32) -> u32 {
+    let mask = (1u << half_bits) - 1u;
+    var value = index;
+    loop {
+        var left = value >> half_bits;
+        var right = value & mask;
+        for (var round = 0u; round < 8u; round++) {
+            let mixed = pcg4d(vec4<u32>(right, epoch, 1u + (round << 8u), seed)).x >> (32u - half_bits);
+            let next = left ^ mixed;
+            left = right;
+            right = next;
+        }
+        value = (left << half_bits) | right;
+        if (value < n) {
+            break;
+        }
+    }
+    return value;
+}

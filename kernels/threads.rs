@@ -1,0 +1,256 @@
+//! A persistent thread pool for kernels: spins shortly between launches, sleeps when training pauses, allocates
+//! nothing per launch. Tasks are claimed dynamically but own disjoint outputs, so results never depend on timing.
+
+use std::cell::UnsafeCell;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+/// Turns of the waiting loop before a worker sleeps: some hundred microseconds, longer than the gap between two
+/// launches of a step.
+const SPINS: usize = 20_000;
+
+/// A pool of worker threads; the caller of [`Threads::run`] works too.
+#[derive(Debug)]
+pub struct Threads {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// Held while a job runs: a nested or concurrent `run` does its tasks alone.
+    running: Mutex<()>,
+}
+
+type Job = *const (dyn Fn(usize) + Sync);
+
+struct Shared {
+    job: UnsafeCell<Option<Job>>,
+    tasks: AtomicUsize,
+    next: AtomicUsize,
+    /// Workers that have not finished the current job.
+    active: AtomicUsize,
+    generation: AtomicUsize,
+    sleepers: AtomicUsize,
+    sleep: Mutex<()>,
+    wake: Condvar,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+}
+
+// SAFETY: `job` is written only by the holder of `Threads::running` while no worker is active, and published by the
+// increment of `generation`.
+unsafe impl Sync for Shared {}
+// SAFETY: the job pointer is only used while the caller of `run` keeps the closure alive.
+unsafe impl Send for Shared {}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Threads {
+    /// A pool of `count` threads, at least 1, the calling thread included.
+    pub fn new(count: usize) -> Self {
+        let shared = Arc::new(Shared {
+            job: UnsafeCell::new(None),
+            tasks: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
+            active: AtomicUsize::new(0),
+            generation: AtomicUsize::new(0),
+            sleepers: AtomicUsize::new(0),
+            sleep: Mutex::new(()),
+            wake: Condvar::new(),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let workers = (1..count)
+            .map(|index| {
+                let shared = Arc::clone(&shared);
+                std::thread::Builder::new()
+                    .name(format!("kernel-{index}"))
+                    .spawn(move || shared.work())
+                    .expect("the system refuses to start a thread")
+            })
+            .collect();
+        Self { shared, workers, running: Mutex::new(()) }
+    }
+
+    /// Number of threads that work on a job.
+    pub fn count(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `task(0)` to `task(tasks - 1)`, each once, on any thread, and returns when all are done.
+    ///
+    /// # Panics
+    /// If a task panics.
+    pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        let alone = tasks <= 1 || self.workers.is_empty();
+        let Some(_running) = (if alone { None } else { self.running.try_lock().ok() }) else {
+            (0..tasks).for_each(task);
+            return;
+        };
+        let shared = &*self.shared;
+        // SAFETY: the lifetime is erased, but this function returns only when no worker uses the pointer any more.
+        let job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(task) };
+        // SAFETY: `running` is held and no worker is active: nobody else touches the cell.
+        unsafe { *shared.job.get() = Some(job) };
+        shared.tasks.store(tasks, Ordering::Relaxed);
+        shared.next.store(0, Ordering::Relaxed);
+        shared.active.store(self.workers.len(), Ordering::Relaxed);
+        shared.generation.fetch_add(1, Ordering::SeqCst);
+        if shared.sleepers.load(Ordering::SeqCst) > 0 {
+            drop(shared.sleep.lock());
+            shared.wake.notify_all();
+        }
+        shared.claim(task);
+        let mut spins = 0;
+        while shared.active.load(Ordering::Acquire) > 0 {
+            spins += 1;
+            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a kernel task panicked");
+    }
+
+    /// Cuts `data` into parts of `length` (the last may be shorter) and runs `task(index, part)` for each.
+    pub fn chunks_mut<T: Send>(&self, data: &mut [T], length: usize, task: &(dyn Fn(usize, &mut [T]) + Sync)) {
+        let total = data.len();
+        let parts = Parts::new(data);
+        self.run(total.div_ceil(length), &|index| {
+            let start = index * length;
+            // SAFETY: every index is run once and the ranges of different indices do not overlap.
+            task(index, unsafe { parts.part(start..(start + length).min(total)) });
+        });
+    }
+}
+
+impl Shared {
+    fn claim(&self, task: &(dyn Fn(usize) + Sync)) {
+        let tasks = self.tasks.load(Ordering::Relaxed);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let index = self.next.fetch_add(1, Ordering::Relaxed);
+                if index >= tasks {
+                    break;
+                }
+                task(index);
+            }
+        }));
+        if outcome.is_err() {
+            self.panicked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn work(&self) {
+        let mut seen = 0;
+        loop {
+            let mut spins = 0;
+            while self.generation.load(Ordering::Acquire) == seen {
+                spins += 1;
+                if spins < SPINS {
+                    std::hint::spin_loop();
+                } else {
+                    let mut guard = self.sleep.lock().expect("no task runs under this lock");
+                    self.sleepers.fetch_add(1, Ordering::SeqCst);
+                    while self.generation.load(Ordering::SeqCst) == seen {
+                        guard = self.wake.wait(guard).expect("no task runs under this lock");
+                    }
+                    self.sleepers.fetch_sub(1, Ordering::SeqCst);
+                }
+            }
+            seen = seen.wrapping_add(1);
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            // SAFETY: `run` wrote the job before it advanced `generation` and waits for `active` to fall to zero.
+            let job = unsafe { (*self.job.get()).expect("a job was published") };
+            // SAFETY: as above, the closure outlives the job.
+            self.claim(unsafe { &*job });
+            self.active.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        drop(self.shared.sleep.lock());
+        self.shared.wake.notify_all();
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+/// A slice that tasks write in disjoint parts.
+#[derive(Debug)]
+pub struct Parts<'a, T> {
+    start: *mut T,
+    len: usize,
+    _borrow: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: parts hand out disjoint ranges only (the promise of `part`), so threads share no element.
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    /// Takes the whole slice for the time of a job.
+    pub fn new(data: &'a mut [T]) -> Self {
+        Self { start: data.as_mut_ptr(), len: data.len(), _borrow: PhantomData }
+    }
+
+    /// The elements of `range`.
+    ///
+    /// # Safety
+    /// No two live parts may overlap.
+    ///
+    /// # Panics
+    /// If the range does not lie inside the slice.
+    #[allow(clippy::mut_from_ref)]
+    #[inline]
+    pub unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
+        // SAFETY: inside the slice by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_for_any_number_of_threads() {
+        for count in [1, 2, 3, 8] {
+            let threads = Threads::new(count);
+            for tasks in [0, 1, 2, 7, 1000] {
+                let mut counts = vec![0u32; tasks];
+                threads.chunks_mut(&mut counts, 1, &|_, part| part[0] += 1);
+                assert!(counts.iter().all(|&n| n == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn sleeping_workers_wake_up() {
+        let threads = Threads::new(2);
+        for _ in 0..3 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let mut data = [0u8; 64];
+            threads.chunks_mut(&mut data, 1, &|i, part| part[0] = i as u8);
+            assert!(data.iter().enumerate().all(|(i, &v)| v == i as u8));
+        }
+    }
+
+    #[test]
+    fn nested_runs_finish_and_a_panic_reaches_the_caller() {
+        let threads = Threads::new(2);
+        threads.run(4, &|_| threads.run(4, &|_| {}));
+        let caught = catch_unwind(AssertUnwindSafe(|| threads.run(4, &|i| assert!(i != 2))));
+        assert!(caught.is_err());
+        threads.run(4, &|_| {});
+    }
+}
