@@ -67,5 +67,102 @@ impl std::fmt::Debug for Case {
 
 /// `n` reproducible floats in about [-1, 1), different for every `stream`.
 pub fn test_values(n: usize, stream: u32) -> Vec<f32> {
-    (0..n as u32).map(|i| crate::random::pcg4d([i, stream, 0x5eed, 7])[0] as f32 / 2f32.powi(31) - 1.0).collect()
+    (0..n as u32)
+        .map(|i| crate::random::pcg4d([i, stream, 0x5eed, 7])[0] as f32 / 2f32.powi(31) - 1.0)
+        .collect()
+}
+
+impl Case {
+    /// Runs the kernel on the CPU and returns every buffer after the run; written buffers start poisoned with NaN.
+    ///
+    /// # Panics
+    /// If the case is malformed: another number of inputs than bindings, or of another length.
+    pub fn run_on_cpu(&self, cpu: &crate::Cpu) -> Vec<Vec<u32>> {
+        let bindings = self.kernel.bindings();
+        assert_eq!(bindings.len(), self.inputs.len(), "{self:?}: one input per binding");
+        let mut buffers: Vec<Vec<u32>> = bindings
+            .iter()
+            .zip(&self.inputs)
+            .map(|(binding, input)| match binding.access {
+                crate::Access::Write => vec![POISON; binding.words],
+                _ => {
+                    assert_eq!(input.words().len(), binding.words, "{self:?}: length of {}", binding.name);
+                    input.words().to_vec()
+                }
+            })
+            .collect();
+        let mut scratch = vec![POISON; self.kernel.cpu_scratch(cpu)];
+        let arguments = bindings.iter().zip(&mut buffers).map(|(binding, buffer)| match binding.access {
+            crate::Access::Read => crate::Arg::Read(buffer),
+            _ => crate::Arg::Write(buffer),
+        });
+        self.kernel.run(cpu, &self.clock, &mut crate::Args::new(arguments, &mut scratch));
+        buffers
+    }
+
+    /// Compares the buffers after a run with the f64 definition, by norm.
+    ///
+    /// # Errors
+    /// A sentence that names the kernel, the buffer and how far off it is.
+    pub fn compare(&self, buffers: &[Vec<u32>]) -> Result<(), String> {
+        let expected = (self.expected)(&self.inputs);
+        for (index, binding) in self.kernel.bindings().iter().enumerate() {
+            let Some(expected) = &expected[index] else { continue };
+            let got: Vec<f64> = match &self.inputs[index] {
+                Values::F32(_) => {
+                    bytemuck::cast_slice::<u32, f32>(&buffers[index]).iter().map(|&v| f64::from(v)).collect()
+                }
+                Values::U32(_) => buffers[index].iter().map(|&v| f64::from(v)).collect(),
+            };
+            if got.len() < expected.len() {
+                return Err(format!(
+                    "{self:?}: {} has {} words, {} expected",
+                    binding.name,
+                    got.len(),
+                    expected.len()
+                ));
+            }
+            let (mut difference, mut norm) = (0.0, 0.0);
+            for (got, expected) in got.iter().zip(expected) {
+                difference += (got - expected).powi(2);
+                norm += expected.powi(2);
+            }
+            let error = if difference == 0.0 { 0.0 } else { (difference / norm.max(1e-30)).sqrt() };
+            // A NaN fails too: it is not within any tolerance.
+            if !(error <= self.tolerance) {
+                return Err(format!(
+                    "{self:?}: {} is off by {error:.2e}, {:.0e} allowed",
+                    binding.name, self.tolerance
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What written buffers hold before a test run: a NaN, so that a word that is not written is noticed.
+pub const POISON: u32 = 0x7fc0_0bad;
+
+/// Checks cases on the CPU: every instruction set against the definition, and any number of threads bit for bit.
+///
+/// # Panics
+/// At the first case that fails.
+pub fn check_on_cpu(cases: Vec<Case>) {
+    for isa in crate::simd::Isa::available() {
+        let (alone, three) = (
+            crate::Cpu { isa, threads: crate::threads::Threads::new(1) },
+            crate::Cpu { isa, threads: crate::threads::Threads::new(3) },
+        );
+        for case in &cases {
+            let buffers = case.run_on_cpu(&alone);
+            if let Err(message) = case.compare(&buffers) {
+                panic!("{isa:?}: {message}");
+            }
+            assert_eq!(
+                buffers,
+                case.run_on_cpu(&three),
+                "{isa:?}: {case:?} depends on the number of threads"
+            );
+        }
+    }
 }

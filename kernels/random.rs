@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn bits_of_pcg4d_are_balanced() {
-        let ones: u32 = (0..4096).map(|i| pcg4d([i, 0, 0, 0]).iter().map(|w| w.count_ones()).sum::<u32>()).sum();
+        let ones: u32 =
+            (0..4096).map(|i| pcg4d([i, 0, 0, 0]).iter().map(|w| w.count_ones()).sum::<u32>()).sum();
         let expected = 4096 * 64;
         assert!(ones.abs_diff(expected) < 2000, "{ones} ones, {expected} expected");
     }

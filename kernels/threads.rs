@@ -115,7 +115,12 @@ impl Threads {
     }
 
     /// Cuts `data` into parts of `length` (the last may be shorter) and runs `task(index, part)` for each.
-    pub fn chunks_mut<T: Send>(&self, data: &mut [T], length: usize, task: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    pub fn chunks_mut<T: Send>(
+        &self,
+        data: &mut [T],
+        length: usize,
+        task: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) {
         let total = data.len();
         let parts = Parts::new(data);
         self.run(total.div_ceil(length), &|index| {
