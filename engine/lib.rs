@@ -1,1 +1,6 @@
-//! engine
+//! The engine.
+
+pub mod device;
+mod error;
+pub use device::{Buffer, Device, Launch, Program, Slice};
+pub use error::{Error, Result};

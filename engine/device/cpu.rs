@@ -1,0 +1,242 @@
+//! The CPU device: the kernels in Rust over pooled, aligned memory.
+
+use super::{Counters, Launch, LaunchReport, Memory, NonFinite, first_non_finite};
+use kernels::kernel::MAX_BINDINGS;
+use kernels::{Access, Arg, Args, Clock, Cpu};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// A cache line: the unit of allocation, so that every buffer is aligned for any vector.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[allow(dead_code)] [u32; 16]);
+
+/// Memory of the CPU device. All access goes through [`CpuDevice`], which holds its lock meanwhile.
+pub(super) struct CpuMemory {
+    lines: Box<[UnsafeCell<Line>]>,
+    allocated: Arc<AtomicU64>,
+}
+
+// SAFETY: the contents are only touched by `CpuDevice` and `CpuProgram` under the device's lock.
+unsafe impl Sync for CpuMemory {}
+
+impl std::fmt::Debug for CpuMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.bytes())
+    }
+}
+
+impl CpuMemory {
+    fn bytes(&self) -> u64 {
+        self.lines.len() as u64 * 64
+    }
+    fn start(&self) -> *mut u32 {
+        self.lines.as_ptr().cast_mut().cast()
+    }
+}
+
+impl Drop for CpuMemory {
+    fn drop(&mut self) {
+        self.allocated.fetch_sub(self.bytes(), Ordering::Relaxed);
+    }
+}
+
+/// The processor, its worker threads, and the lock under which memory is touched.
+#[derive(Debug)]
+pub struct CpuDevice {
+    cpu: Cpu,
+    lock: Mutex<()>,
+    allocated: Arc<AtomicU64>,
+    objects: AtomicU64,
+    uploads: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl CpuDevice {
+    pub(super) fn new(threads: usize) -> Self {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        Self {
+            cpu: Cpu::new(threads),
+            lock: Mutex::new(()),
+            allocated: Arc::default(),
+            objects: AtomicU64::new(0),
+            uploads: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("cpu ({:?}, {} threads)", self.cpu.isa, self.cpu.threads.count())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        // A panic in a kernel leaves numbers unfinished, not memory unsafe: go on.
+        self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn allocate(&self, words: usize) -> Arc<CpuMemory> {
+        let lines: Box<[_]> = (0..words.div_ceil(16)).map(|_| UnsafeCell::new(Line([0; 16]))).collect();
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        self.allocated.fetch_add(lines.len() as u64 * 64, Ordering::Relaxed);
+        Arc::new(CpuMemory { lines, allocated: Arc::clone(&self.allocated) })
+    }
+
+    pub(super) fn write(&self, memory: &CpuMemory, offset: usize, data: &[u32]) {
+        let _guard = self.lock();
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: `Device::write` checked the range, and the lock makes the access exclusive.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), memory.start().add(offset), data.len()) };
+    }
+
+    pub(super) fn read(&self, memory: &CpuMemory, offset: usize, into: &mut [u32]) {
+        let _guard = self.lock();
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: `Device::read_into` checked the range, and the lock makes the access exclusive.
+        unsafe { std::ptr::copy_nonoverlapping(memory.start().add(offset), into.as_mut_ptr(), into.len()) };
+    }
+
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            objects: self.objects.load(Ordering::Relaxed),
+            uploads: self.uploads.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Where one argument of a launch lies.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: *mut u32,
+    words: usize,
+    access: Access,
+}
+
+#[derive(Debug)]
+struct Step {
+    launch: Launch,
+    places: [Option<Place>; MAX_BINDINGS],
+    scratch: usize,
+}
+
+/// Launches with their addresses resolved.
+#[derive(Debug)]
+pub struct CpuProgram {
+    device: Arc<CpuDevice>,
+    steps: Vec<Step>,
+    scratch: Arc<CpuMemory>,
+}
+
+// SAFETY: the addresses point into memory that `launch.slices` and `scratch` keep alive, and are only followed under
+// the device's lock.
+unsafe impl Send for CpuProgram {}
+// SAFETY: as above.
+unsafe impl Sync for CpuProgram {}
+
+impl CpuProgram {
+    pub(super) fn new(device: Arc<CpuDevice>, launches: Vec<Launch>) -> Self {
+        let mut most = 0;
+        let steps = launches
+            .into_iter()
+            .map(|launch| {
+                let mut places = [None; MAX_BINDINGS];
+                for (place, (binding, slice)) in
+                    places.iter_mut().zip(launch.kernel.bindings().iter().zip(&launch.slices))
+                {
+                    let Memory::Cpu(memory) = &slice.buffer.memory else { panic!("a buffer of another device") };
+                    *place = Some(Place {
+                        // SAFETY: `check` made sure that the slice lies inside the buffer.
+                        start: unsafe { memory.start().add(slice.offset) },
+                        words: binding.words,
+                        access: binding.access,
+                    });
+                }
+                let scratch = launch.kernel.cpu_scratch(&device.cpu);
+                most = most.max(scratch);
+                Step { launch, places, scratch }
+            })
+            .collect();
+        let scratch = device.allocate(most);
+        Self { device, steps, scratch }
+    }
+
+    fn step(&self, step: &Step, clock: &Clock) {
+        let arguments = step.places.iter().flatten().map(|place| match place.access {
+            // SAFETY: inside a live buffer; `check` made sure that no written slice overlaps another of this launch,
+            // and the caller holds the device's lock.
+            Access::Read => Arg::Read(unsafe { std::slice::from_raw_parts(place.start, place.words) }),
+            // SAFETY: as above.
+            _ => Arg::Write(unsafe { std::slice::from_raw_parts_mut(place.start, place.words) }),
+        });
+        // SAFETY: the scratch buffer has room for the largest kernel and belongs to this program alone.
+        let scratch = unsafe { std::slice::from_raw_parts_mut(self.scratch.start(), step.scratch) };
+        step.launch.kernel.run(&self.device.cpu, clock, &mut Args::new(arguments, scratch));
+    }
+
+    pub(super) fn run(&self, clock: &Clock) {
+        let _guard = self.device.lock();
+        for step in &self.steps {
+            self.step(step, clock);
+        }
+    }
+
+    pub(super) fn run_checked(&self, clock: &Clock) -> Option<NonFinite> {
+        let _guard = self.device.lock();
+        for step in &self.steps {
+            self.step(step, clock);
+            for (binding, place) in step.launch.kernel.bindings().iter().zip(step.places.iter().flatten()) {
+                // SAFETY: as in `step`; nothing writes now.
+                let words = unsafe { std::slice::from_raw_parts(place.start, place.words) };
+                if let (false, Some(index)) = (place.access == Access::Read, first_non_finite(words)) {
+                    return Some(NonFinite { launch: step.launch.label.clone(), buffer: binding.name, index });
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) fn profile(&self, clock: &Clock, repeats: usize) -> Vec<Duration> {
+        let _guard = self.device.lock();
+        let mut times = vec![Vec::with_capacity(repeats); self.steps.len()];
+        for _ in 0..repeats.max(1) {
+            for (step, times) in self.steps.iter().zip(&mut times) {
+                let start = Instant::now();
+                self.step(step, clock);
+                times.push(start.elapsed());
+            }
+        }
+        times
+            .into_iter()
+            .map(|mut times| {
+                times.sort_unstable();
+                times[times.len() / 2]
+            })
+            .collect()
+    }
+
+    pub(super) fn report(&self) -> Vec<LaunchReport> {
+        self.steps
+            .iter()
+            .map(|step| LaunchReport {
+                label: step.launch.label.clone(),
+                kernel: step.launch.kernel.name(),
+                shape: step.launch.kernel.shape(),
+                cost: step.launch.kernel.cost(),
+                dispatches: Vec::new(),
+            })
+            .collect()
+    }
+
+    pub(super) fn scratch_bytes(&self) -> u64 {
+        self.scratch.bytes()
+    }
+}

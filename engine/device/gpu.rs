@@ -1,0 +1,628 @@
+//! The GPU device: wgpu buffers, a pipeline cache, programs replayed in one compute pass, read-back, profiling.
+//!
+//! wgpu has no reusable command buffers, so a replay encodes the prepared dispatches again: pipeline, bind group,
+//! immediates, grid. A few steps share one submit. Nothing is created, uploaded or mapped in the steady state.
+
+use super::{Counters, Launch, LaunchReport, Memory, NonFinite, adapter, first_non_finite};
+use crate::error::{Error, Result};
+use kernels::kernel::{CLOCK_WORDS, SCRATCH};
+use kernels::{Access, Clock, Dispatch, GpuTraits};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+/// Steps that share one submit: enough to hide the cost of a submit, few enough to keep the GPU fed.
+const STEPS_PER_SUBMIT: usize = 4;
+/// Submits that may be under way before the host waits.
+const SUBMITS_IN_FLIGHT: usize = 3;
+
+/// An open adapter.
+#[derive(Debug)]
+pub struct GpuDevice {
+    name: String,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    traits: GpuTraits,
+    limits: wgpu::Limits,
+    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    recorder: Mutex<Recorder>,
+    failure: Arc<Failure>,
+    allocated: Arc<AtomicU64>,
+    objects: AtomicU64,
+    uploads: AtomicU64,
+    reads: AtomicU64,
+}
+
+/// What went wrong behind our back: wgpu reports loss and stray errors through callbacks only.
+#[derive(Debug, Default)]
+struct Failure {
+    lost: OnceLock<String>,
+    error: Mutex<Option<String>>,
+}
+
+/// Steps waiting to be encoded, submits under way, and the buffer that read-backs go through.
+#[derive(Debug, Default)]
+struct Recorder {
+    pending: Vec<(Arc<Prepared>, Clock)>,
+    in_flight: Vec<wgpu::SubmissionIndex>,
+    staging: Option<wgpu::Buffer>,
+}
+
+/// Memory of a GPU device.
+#[derive(Debug)]
+pub(super) struct GpuMemory {
+    buffer: wgpu::Buffer,
+    allocated: Arc<AtomicU64>,
+}
+
+impl Drop for GpuMemory {
+    fn drop(&mut self) {
+        self.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PipelineKey {
+    source: String,
+    constants: Vec<(&'static str, u64)>,
+    accesses: Vec<bool>,
+    immediates: usize,
+}
+
+#[derive(Debug)]
+struct Pipeline {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+#[derive(Debug)]
+struct PreparedDispatch {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    immediates: Vec<u8>,
+    clock: bool,
+    grid: [u32; 3],
+}
+
+/// The dispatches of a program, and how many each launch has.
+#[derive(Debug)]
+struct Prepared {
+    dispatches: Vec<PreparedDispatch>,
+    per_launch: Vec<usize>,
+}
+
+impl GpuDevice {
+    pub(super) fn open(adapter: wgpu::Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        if let Some(what) = adapter::unusable(&adapter) {
+            return Err(Error::Unsupported { adapter: info.name, what });
+        }
+        let has = adapter.limits();
+        let limits = wgpu::Limits {
+            max_buffer_size: has.max_buffer_size,
+            max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+            max_compute_workgroup_storage_size: has.max_compute_workgroup_storage_size.min(48 << 10),
+            max_immediate_size: 128,
+            ..wgpu::Limits::default()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("hare-tortoise"),
+            required_features: adapter::features(&adapter),
+            required_limits: limits.clone(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| Error::Unsupported { adapter: info.name.clone(), what: error.to_string() })?;
+        let failure = Arc::new(Failure::default());
+        let seen = Arc::clone(&failure);
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device reports a loss, too; nobody is left to hear it.
+            let _ = seen.lost.set(format!("{reason:?} {message}").trim().to_string());
+        });
+        let seen = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            if let Ok(mut slot) = seen.error.lock() {
+                slot.get_or_insert(error.to_string());
+            }
+        }));
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let traits = GpuTraits {
+            software,
+            workgroup_memory: limits.max_compute_workgroup_storage_size,
+            // wgpu does not tell the number of multiprocessors; the kind of device is the best hint there is.
+            concurrent_workgroups: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => 256,
+                wgpu::DeviceType::Cpu => 4,
+                _ => 32,
+            },
+        };
+        Ok(Self {
+            name: info.name,
+            device,
+            queue,
+            traits,
+            limits,
+            pipelines: Mutex::default(),
+            recorder: Mutex::default(),
+            failure,
+            allocated: Arc::default(),
+            objects: AtomicU64::new(0),
+            uploads: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn traits(&self) -> GpuTraits {
+        self.traits
+    }
+
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            objects: self.objects.load(Ordering::Relaxed),
+            uploads: self.uploads.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+        }
+    }
+
+    fn created(&self) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The device's loss or a stray error, as an error of ours.
+    fn healthy(&self) -> Result<()> {
+        if let Some(reason) = self.failure.lost.get() {
+            return Err(Error::DeviceLost { device: self.name.clone(), reason: reason.clone() });
+        }
+        match self.failure.error.lock().ok().and_then(|mut slot| slot.take()) {
+            Some(message) => Err(Error::Gpu { device: self.name.clone(), message }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
+        let bytes = words as u64 * 4;
+        let most = u64::from(self.limits.max_storage_buffer_binding_size).min(self.limits.max_buffer_size);
+        if bytes > most {
+            return Err(Error::Limit {
+                what: format!("the buffer '{what}'"),
+                need: format!("{bytes} bytes"),
+                device: self.name.clone(),
+                have: format!("{most} bytes in one binding"),
+                hint: "take a smaller batch, model or data set, or --device cpu",
+            });
+        }
+        let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        if pollster::block_on(out_of_memory.pop()).is_some() {
+            return Err(Error::OutOfMemory {
+                device: self.name.clone(),
+                what: what.to_string(),
+                requested: bytes,
+                in_use: self.allocated_bytes(),
+            });
+        }
+        self.healthy()?;
+        self.created();
+        self.allocated.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Arc::new(GpuMemory { buffer, allocated: Arc::clone(&self.allocated) }))
+    }
+
+    pub(super) fn write(&self, memory: &GpuMemory, offset: usize, data: &[u32]) -> Result<()> {
+        let mut recorder = self.recorder();
+        self.submit(&mut recorder)?;
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        // The runtime stages the data in memory of its own: keep each piece small enough for any heap.
+        for (index, piece) in data.chunks(4 << 20).enumerate() {
+            self.queue.write_buffer(&memory.buffer, ((offset + index * (4 << 20)) * 4) as u64, bytemuck::cast_slice(piece));
+            self.queue.submit([]);
+        }
+        self.healthy()
+    }
+
+    pub(super) fn read(&self, memory: &GpuMemory, offset: usize, into: &mut [u32]) -> Result<()> {
+        self.read_buffer(&memory.buffer, offset, into)
+    }
+
+    fn read_buffer(&self, buffer: &wgpu::Buffer, offset: usize, into: &mut [u32]) -> Result<()> {
+        let mut recorder = self.recorder();
+        self.submit(&mut recorder)?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let bytes = (into.len() * 4) as u64;
+        if recorder.staging.as_ref().is_none_or(|staging| staging.size() < bytes) {
+            self.created();
+            recorder.staging = Some(self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("read-back"),
+                size: bytes.next_power_of_two().max(4096),
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            }));
+        }
+        let staging = recorder.staging.as_ref().expect("made above");
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, (offset * 4) as u64, staging, 0, bytes);
+        let index = self.queue.submit([encoder.finish()]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        self.wait(index)?;
+        match receiver.try_recv() {
+            Ok(Ok(())) => {}
+            _ => {
+                self.healthy()?;
+                return Err(Error::Gpu { device: self.name.clone(), message: "a read-back was not mapped".into() });
+            }
+        }
+        {
+            let view = staging
+                .slice(..bytes)
+                .get_mapped_range()
+                .map_err(|error| Error::Gpu { device: self.name.clone(), message: error.to_string() })?;
+            bytemuck::cast_slice_mut::<u32, u8>(into).copy_from_slice(&view);
+        }
+        staging.unmap();
+        recorder.in_flight.clear();
+        self.healthy()
+    }
+
+    pub(super) fn finish(&self) -> Result<()> {
+        let mut recorder = self.recorder();
+        self.submit(&mut recorder)?;
+        if let Some(last) = recorder.in_flight.pop() {
+            self.wait(last)?;
+        }
+        recorder.in_flight.clear();
+        self.healthy()
+    }
+
+    fn wait(&self, index: wgpu::SubmissionIndex) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: Some(index), timeout: None };
+        match self.device.poll(poll) {
+            Ok(_) => self.healthy(),
+            Err(error) => {
+                self.healthy()?;
+                Err(Error::Gpu { device: self.name.clone(), message: error.to_string() })
+            }
+        }
+    }
+
+    /// Encodes the waiting steps into one pass and submits it.
+    fn submit(&self, recorder: &mut Recorder) -> Result<()> {
+        if recorder.pending.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for (program, clock) in recorder.pending.drain(..) {
+                for dispatch in &program.dispatches {
+                    dispatch.encode(&mut pass, &clock);
+                }
+            }
+        }
+        let index = self.queue.submit([encoder.finish()]);
+        recorder.in_flight.push(index);
+        if recorder.in_flight.len() > SUBMITS_IN_FLIGHT {
+            let oldest = recorder.in_flight.remove(0);
+            self.wait(oldest)?;
+        }
+        self.healthy()
+    }
+
+    fn pipeline(&self, kernel: &str, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
+        let immediates = dispatch.immediates.len() + if dispatch.clock { CLOCK_WORDS } else { 0 };
+        let key = PipelineKey {
+            source: dispatch.source.to_string(),
+            constants: dispatch.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect(),
+            accesses: dispatch.bindings.iter().map(|(_, access)| *access == Access::Read).collect(),
+            immediates,
+        };
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(&key) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let pipeline = self.create_pipeline(&key, dispatch);
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::Compile {
+                kernel: format!("{kernel} ({})", dispatch.label),
+                device: self.name.clone(),
+                log: error.to_string(),
+            });
+        }
+        self.healthy()?;
+        self.created();
+        let pipeline = Arc::new(pipeline);
+        pipelines.insert(key, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn create_pipeline(&self, key: &PipelineKey, dispatch: &Dispatch) -> Pipeline {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(&dispatch.label),
+            source: wgpu::ShaderSource::Wgsl(dispatch.source.clone()),
+        };
+        // SAFETY: every kernel guards its own accesses to workgroup memory and every loop of every kernel ends; the
+        // shader tests run each with ragged shapes. The checks would cost a counter in every loop.
+        let module = unsafe {
+            self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        };
+        let entries: Vec<_> = key
+            .accesses
+            .iter()
+            .enumerate()
+            .map(|(binding, &read_only)| wgpu::BindGroupLayoutEntry {
+                binding: binding as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only },
+                    has_dynamic_offset: false,
+                    min_binding_size: std::num::NonZeroU64::new(16),
+                },
+                count: None,
+            })
+            .collect();
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: (key.immediates * 4) as u32,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&dispatch.label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &dispatch.constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    }
+}
+
+impl PreparedDispatch {
+    fn encode(&self, pass: &mut wgpu::ComputePass<'_>, clock: &Clock) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        if !self.immediates.is_empty() {
+            pass.set_immediates(0, &self.immediates);
+        }
+        if self.clock {
+            pass.set_immediates(self.immediates.len() as u32, bytemuck::bytes_of(clock));
+        }
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+    }
+}
+
+/// Launches with their pipelines and bind groups.
+#[derive(Debug)]
+pub struct GpuProgram {
+    device: Arc<GpuDevice>,
+    launches: Vec<Launch>,
+    reports: Vec<LaunchReport>,
+    prepared: Arc<Prepared>,
+    scratch: Arc<GpuMemory>,
+}
+
+impl GpuProgram {
+    pub(super) fn new(device: Arc<GpuDevice>, launches: Vec<Launch>) -> Result<Self> {
+        let traits = device.traits;
+        let most = launches.iter().map(|launch| launch.kernel.gpu_scratch(&traits)).max().unwrap_or(0);
+        let scratch = device.allocate("scratch", super::padded(most.max(1)))?;
+        let (mut dispatches, mut per_launch, mut reports) = (Vec::new(), Vec::new(), Vec::new());
+        for launch in &launches {
+            let kernel = launch.kernel.name();
+            let described = launch.kernel.dispatches(&traits);
+            for dispatch in &described {
+                dispatches.push(prepare(&device, launch, dispatch, &scratch)?);
+            }
+            per_launch.push(described.len());
+            reports.push(LaunchReport {
+                label: launch.label.clone(),
+                kernel,
+                shape: launch.kernel.shape(),
+                cost: launch.kernel.cost(),
+                dispatches: described.iter().map(|d| (d.label.to_string(), d.grid)).collect(),
+            });
+        }
+        let prepared = Arc::new(Prepared { dispatches, per_launch });
+        Ok(Self { device, launches, reports, prepared, scratch })
+    }
+
+    pub(super) fn run(&self, clock: &Clock) -> Result<()> {
+        let mut recorder = self.device.recorder();
+        recorder.pending.push((Arc::clone(&self.prepared), *clock));
+        if recorder.pending.len() >= STEPS_PER_SUBMIT {
+            self.device.submit(&mut recorder)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the dispatches of one launch by themselves.
+    fn run_launch(&self, index: usize, clock: &Clock) -> Result<()> {
+        let first: usize = self.prepared.per_launch[..index].iter().sum();
+        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for dispatch in &self.prepared.dispatches[first..first + self.prepared.per_launch[index]] {
+                dispatch.encode(&mut pass, clock);
+            }
+        }
+        let submitted = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(submitted)
+    }
+
+    pub(super) fn run_checked(&self, clock: &Clock) -> Result<Option<NonFinite>> {
+        self.device.finish()?;
+        for (index, launch) in self.launches.iter().enumerate() {
+            self.run_launch(index, clock)?;
+            for (binding, slice) in launch.kernel.bindings().iter().zip(&launch.slices) {
+                let Memory::Gpu(memory) = &slice.buffer.memory else { continue };
+                if binding.access == Access::Read {
+                    continue;
+                }
+                let mut words = vec![0; binding.words];
+                self.device.read(memory, slice.offset, &mut words)?;
+                if let Some(index) = first_non_finite(&words) {
+                    return Ok(Some(NonFinite { launch: launch.label.clone(), buffer: binding.name, index }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Times each launch: by timestamps inside the pass where the device has them, else by waiting for each.
+    pub(super) fn profile(&self, clock: &Clock, repeats: usize) -> Result<Vec<Duration>> {
+        self.device.finish()?;
+        let inside = self.device.device.features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+        let mut times = vec![Vec::new(); self.launches.len()];
+        for _ in 0..repeats.max(1) {
+            if inside && self.launches.len() < 2048 {
+                for (times, time) in times.iter_mut().zip(self.timestamps(clock)?) {
+                    times.push(time);
+                }
+            } else {
+                for (index, times) in times.iter_mut().enumerate() {
+                    let start = std::time::Instant::now();
+                    self.run_launch(index, clock)?;
+                    times.push(start.elapsed());
+                }
+            }
+        }
+        Ok(times
+            .into_iter()
+            .map(|mut times| {
+                times.sort_unstable();
+                times[times.len() / 2]
+            })
+            .collect())
+    }
+
+    fn timestamps(&self, clock: &Clock) -> Result<Vec<Duration>> {
+        let gpu = &self.device.device;
+        let count = self.launches.len() as u32 + 1;
+        let queries = gpu.create_query_set(&wgpu::QuerySetDescriptor {
+            label: None,
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        });
+        let resolved = gpu.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: u64::from(count) * 8,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let mut encoder = gpu.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let mut dispatches = self.prepared.dispatches.iter();
+            pass.write_timestamp(&queries, 0);
+            for (index, &n) in self.prepared.per_launch.iter().enumerate() {
+                for dispatch in dispatches.by_ref().take(n) {
+                    dispatch.encode(&mut pass, clock);
+                }
+                pass.write_timestamp(&queries, index as u32 + 1);
+            }
+        }
+        encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+        let submitted = self.device.queue.submit([encoder.finish()]);
+        self.device.wait(submitted)?;
+        let mut ticks = vec![0u64; count as usize];
+        self.device.read_buffer(&resolved, 0, bytemuck::cast_slice_mut(&mut ticks))?;
+        let period = f64::from(self.device.queue.get_timestamp_period());
+        Ok(ticks
+            .windows(2)
+            .map(|pair| Duration::from_nanos((pair[1].saturating_sub(pair[0]) as f64 * period) as u64))
+            .collect())
+    }
+
+    pub(super) fn report(&self) -> Vec<LaunchReport> {
+        self.reports.clone()
+    }
+
+    pub(super) fn scratch_bytes(&self) -> u64 {
+        self.scratch.buffer.size()
+    }
+}
+
+fn prepare(
+    device: &GpuDevice,
+    launch: &Launch,
+    dispatch: &Dispatch,
+    scratch: &GpuMemory,
+) -> Result<PreparedDispatch> {
+    let kernel = format!("{} {}", launch.kernel.name(), launch.kernel.shape());
+    if let Some(&most) = dispatch.grid.iter().find(|&&n| n > 65_535) {
+        return Err(Error::Limit {
+            what: format!("the grid of {kernel}"),
+            need: format!("{most} workgroups"),
+            device: device.name.clone(),
+            have: "65535 in one dimension".into(),
+            hint: "take a smaller batch",
+        });
+    }
+    let pipeline = device.pipeline(&kernel, dispatch)?;
+    let entries: Vec<_> = dispatch
+        .bindings
+        .iter()
+        .enumerate()
+        .map(|(binding, &(index, _))| {
+            let resource = match launch.slices.get(index) {
+                _ if index == SCRATCH => scratch.buffer.as_entire_binding(),
+                Some(slice) => {
+                    let Memory::Gpu(memory) = &slice.buffer.memory else { panic!("a buffer of another device") };
+                    let buffer = &memory.buffer;
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                        buffer,
+                        offset: (slice.offset * 4) as u64,
+                        size: std::num::NonZeroU64::new((super::padded(slice.words) * 4) as u64),
+                    })
+                }
+                None => panic!("{kernel} binds buffer {index}, which it did not declare"),
+            };
+            wgpu::BindGroupEntry { binding: binding as u32, resource }
+        })
+        .collect();
+    let scope = device.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let bind_group = device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: None,
+        layout: &pipeline.layout,
+        entries: &entries,
+    });
+    if let Some(error) = pollster::block_on(scope.pop()) {
+        return Err(Error::Compile { kernel, device: device.name.clone(), log: error.to_string() });
+    }
+    device.created();
+    Ok(PreparedDispatch {
+        pipeline,
+        bind_group,
+        immediates: bytemuck::cast_slice(&dispatch.immediates).to_vec(),
+        clock: dispatch.clock,
+        grid: dispatch.grid,
+    })
+}

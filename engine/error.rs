@@ -1,0 +1,129 @@
+//! What can go wrong in the engine: each error says what failed, on what, and what to do.
+
+use std::path::PathBuf;
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No GPU adapter, or none that was meant.
+    #[error("no usable GPU adapter\n{diagnosis}")]
+    NoAdapter {
+        /// What was looked for and found, and what to try.
+        diagnosis: String,
+    },
+    /// The name given with `--device` matches nothing.
+    #[error("no device is called '{wanted}'; there are: {available} (`ht devices` says more)")]
+    NoSuchDevice {
+        /// The name asked for.
+        wanted: String,
+        /// The names there are.
+        available: String,
+    },
+    /// The adapter lacks something that every kernel needs.
+    #[error("the adapter {adapter} lacks {what}; update its driver or use --device cpu")]
+    Unsupported {
+        /// The adapter's name.
+        adapter: String,
+        /// The missing feature or limit.
+        what: String,
+    },
+    /// Shapes that do not fit together.
+    #[error("{op}: {message}")]
+    Shape {
+        /// The operation, with the parameter it belongs to.
+        op: String,
+        /// Both shapes and what was expected.
+        message: String,
+    },
+    /// More than the device can bind or launch.
+    #[error("{what} needs {need}, but {device} allows {have}; {hint}")]
+    Limit {
+        /// What was too large.
+        what: String,
+        /// How much it needs.
+        need: String,
+        /// The device.
+        device: String,
+        /// How much there is.
+        have: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Memory of the device ran out.
+    #[error("{device} is out of memory: {requested} bytes asked for '{what}', {in_use} bytes in use; take a smaller batch or model")]
+    OutOfMemory {
+        /// The device.
+        device: String,
+        /// The buffer.
+        what: String,
+        /// Bytes asked for.
+        requested: u64,
+        /// Bytes that this device object already holds.
+        in_use: u64,
+    },
+    /// A shader did not compile: a bug in a kernel or in the driver.
+    #[error("kernel {kernel} does not compile on {device}: {log}")]
+    Compile {
+        /// Kernel and shape.
+        kernel: String,
+        /// The device.
+        device: String,
+        /// The compiler's message.
+        log: String,
+    },
+    /// The device went away.
+    #[error("the device {device} was lost ({reason}); start the run again and it resumes from its last checkpoint")]
+    DeviceLost {
+        /// The device.
+        device: String,
+        /// The driver's reason.
+        reason: String,
+    },
+    /// An error that the GPU runtime reported outside any call.
+    #[error("{device} reports: {message}")]
+    Gpu {
+        /// The device.
+        device: String,
+        /// The runtime's message.
+        message: String,
+    },
+    /// A launch whose buffers overlap: a bug in the planner or in the caller.
+    #[error("launch '{launch}': its buffer '{buffer}' overlaps another of its buffers")]
+    Aliasing {
+        /// The launch.
+        launch: String,
+        /// The written buffer.
+        buffer: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Io {
+        /// `read`, `write`, ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A weight or checkpoint file with wrong contents.
+    #[error("{path}: {message}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+}
+
+/// Result with the engine's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn shape(op: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Shape { op: op.into(), message: message.into() }
+    }
+    pub(crate) fn file(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self::File { path: path.into(), message: message.into() }
+    }
+}
