@@ -1,0 +1,122 @@
+//! Blending, copying and filling ranges of arenas.
+
+use super::{cpu, over_vectors};
+use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::Cpu;
+
+/// `target = keep * target + (1 - keep) * source`, both `[len]`.
+///
+/// With `keep` near 1 the target is an exponential moving average (the tortoise); with noise or initial weights as the
+/// source it is shrink & perturb (Ash and Adams 2020) or a pull towards the initialisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blend {
+    /// Number of floats.
+    pub len: usize,
+    /// Share of the target that remains. `1 - keep` is computed in f64.
+    pub keep: f64,
+}
+
+impl Kernel for Blend {
+    fn name(&self) -> &'static str {
+        "arena/blend"
+    }
+
+    fn shape(&self) -> String {
+        format!("{} keep {}", self.len, self.keep)
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![Binding::read_write("target", self.len), Binding::read("source", self.len)]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { flops: 3 * self.len as u64, bytes: 12 * self.len as u64 }
+    }
+
+    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+        let access = [Access::ReadWrite, Access::Read];
+        let parameters = [self.keep as f32, (1.0 - self.keep) as f32];
+        over_vectors(self.name(), include_str!("blend.wgsl"), self.len, &access, &parameters, false)
+    }
+
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        let ([target, source], _) = args.split();
+        cpu::blend(cpu, self.keep as f32, (1.0 - self.keep) as f32, target.f32_mut(), source.f32());
+    }
+}
+
+/// `target = source`, both `[len]`, bit for bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// Number of words.
+    pub len: usize,
+}
+
+impl Kernel for Copy {
+    fn name(&self) -> &'static str {
+        "arena/copy"
+    }
+
+    fn shape(&self) -> String {
+        self.len.to_string()
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![Binding::write("target", self.len), Binding::read("source", self.len)]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { flops: 0, bytes: 8 * self.len as u64 }
+    }
+
+    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+        let access = [Access::ReadWrite, Access::Read];
+        over_vectors(self.name(), include_str!("copy.wgsl"), self.len, &access, &[], false)
+    }
+
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        let ([target, source], _) = args.split();
+        let source = source.u32();
+        cpu.threads.chunks_mut(target.u32_mut(), super::CHUNK, &|index, part| {
+            let start = index * super::CHUNK;
+            part.copy_from_slice(&source[start..start + part.len()]);
+        });
+    }
+}
+
+/// `target = value` in all `[len]` floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fill {
+    /// Number of floats.
+    pub len: usize,
+    /// What every float becomes.
+    pub value: f32,
+}
+
+impl Kernel for Fill {
+    fn name(&self) -> &'static str {
+        "arena/fill"
+    }
+
+    fn shape(&self) -> String {
+        format!("{} value {}", self.len, self.value)
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        vec![Binding::write("target", self.len)]
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { flops: 0, bytes: 4 * self.len as u64 }
+    }
+
+    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+        let access = [Access::ReadWrite];
+        over_vectors(self.name(), include_str!("fill.wgsl"), self.len, &access, &[self.value], false)
+    }
+
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        let ([target], _) = args.split();
+        cpu.threads.chunks_mut(target.f32_mut(), super::CHUNK, &|_, part| part.fill(self.value));
+    }
+}
