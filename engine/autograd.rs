@@ -1,0 +1,110 @@
+//! Reverse-mode differentiation: walks the recorded nodes backwards and appends the gradient nodes.
+
+use crate::error::Result;
+use crate::graph::{Graph, Storage, Tensor};
+use crate::params::ParameterId;
+use kernels::Access;
+use kernels::elementwise::Add;
+use std::collections::HashMap;
+
+/// The gradients found so far, by tensor.
+#[derive(Debug, Default)]
+pub(crate) struct Gradients {
+    /// Gradient of each activation, keyed by the tensor that owns the memory.
+    of: HashMap<Tensor, Tensor>,
+    /// Uses of each parameter that have not yet sent their gradient, and the sum so far.
+    parameters: HashMap<ParameterId, (usize, Option<Tensor>)>,
+}
+
+impl Graph<'_> {
+    /// Appends the operations that compute the gradient of `loss` with respect to every parameter into the gradient
+    /// arena. `loss` is what [`Graph::cross_entropy`] returned.
+    ///
+    /// Every parameter that the graph uses gets its gradient written once, so the arena needs no zeroing.
+    ///
+    /// # Errors
+    /// A shape that does not fit: a bug in a gradient rule.
+    pub fn backward(&mut self, loss: crate::ops::Loss) -> Result<()> {
+        let mut gradients = Gradients::default();
+        for node in &self.nodes {
+            for (binding, tensor) in node.kernel.bindings().iter().zip(&node.tensors) {
+                if let (Access::Read, Storage::Parameter(id)) = (binding.access, &self.tensors[tensor.0].storage) {
+                    gradients.parameters.entry(*id).or_default().0 += 1;
+                }
+            }
+        }
+        gradients.add(self, loss.logits, loss.dlogits)?;
+        for index in (0..self.nodes.len()).rev() {
+            if let Some(rule) = self.nodes[index].gradient.take() {
+                rule.backward(self, &mut gradients)?;
+                self.nodes[index].gradient = Some(rule);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Gradients {
+    /// The gradient of a tensor, if anything downstream depends on it.
+    pub(crate) fn of(&self, graph: &Graph<'_>, tensor: Tensor) -> Option<Tensor> {
+        self.of.get(&graph.root(tensor)).copied()
+    }
+
+    /// Adds `gradient` to the gradient of `tensor`; inputs, which need none, are passed over.
+    pub(crate) fn add(&mut self, graph: &mut Graph<'_>, tensor: Tensor, gradient: Tensor) -> Result<()> {
+        let root = graph.root(tensor);
+        if !graph.tensors[root.0].needs_gradient {
+            return Ok(());
+        }
+        let total = match self.of.get(&root) {
+            None => gradient,
+            Some(&earlier) => sum(graph, earlier, gradient, None),
+        };
+        self.of.insert(root, total);
+        Ok(())
+    }
+
+    /// Whether a gradient of `tensor` is wanted at all.
+    pub(crate) fn wanted(&self, graph: &Graph<'_>, tensor: Tensor) -> bool {
+        graph.tensors[graph.root(tensor).0].needs_gradient
+    }
+
+    /// Where an operation writes its gradient of a parameter: straight into the arena when it is the only user.
+    /// To be followed by [`Gradients::written`] once the node that writes it is pushed.
+    pub(crate) fn target(&self, graph: &mut Graph<'_>, id: ParameterId) -> Tensor {
+        match self.parameters.get(&id) {
+            Some((uses, Some(_))) if *uses >= 1 => {
+                let shape = graph.parameters.trained()[id.0].shape.clone();
+                graph.activation(&shape)
+            }
+            Some((uses, None)) if *uses > 1 => {
+                let shape = graph.parameters.trained()[id.0].shape.clone();
+                graph.activation(&shape)
+            }
+            _ => graph.gradient(id),
+        }
+    }
+
+    /// Notes that `target` holds one use's gradient; sums it with the earlier ones, the last sum into the arena.
+    pub(crate) fn written(&mut self, graph: &mut Graph<'_>, id: ParameterId, target: Tensor) {
+        let Some((uses, earlier)) = self.parameters.get_mut(&id) else { return };
+        *uses -= 1;
+        *earlier = Some(match *earlier {
+            None => target,
+            Some(earlier) => sum(graph, earlier, target, (*uses == 0).then_some(id)),
+        });
+    }
+}
+
+/// Pushes `a + b`, into the gradient arena where a parameter is given.
+fn sum(graph: &mut Graph<'_>, a: Tensor, b: Tensor, into: Option<ParameterId>) -> Tensor {
+    let total = match into {
+        Some(id) => graph.gradient(id),
+        None => {
+            let shape = graph.shape(a).to_vec();
+            graph.activation(&shape)
+        }
+    };
+    graph.push("sum of gradients", Add { len: graph.len(a) }, &[a, b, total], None);
+    total
+}

@@ -1,0 +1,51 @@
+//! `y = x * mask / (1 - rate)` in training, `y = x` in evaluation.
+//!
+//! The mask comes from the counter-based generator, keyed by seed, step and layer: the backward pass computes it
+//! again instead of storing it.
+
+use crate::autograd::Gradients;
+use crate::error::{Error, Result};
+use crate::graph::{Gradient, Graph, Tensor};
+use kernels::dropout;
+
+#[derive(Debug)]
+struct Dropout {
+    x: Tensor,
+    y: Tensor,
+    rate: f32,
+    layer: u32,
+}
+
+impl Graph<'_> {
+    /// Dropout with probability `rate`.
+    ///
+    /// # Errors
+    /// A rate outside `[0, 1)`.
+    pub fn dropout(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::shape("dropout", format!("a rate of {rate} is not in [0, 1)")));
+        }
+        // Numbered in evaluation too, so that a layer has the same number in every graph.
+        let layer = self.dropouts;
+        self.dropouts += 1;
+        if !self.is_training() || rate == 0.0 {
+            return Ok(x);
+        }
+        let shape = self.shape(x).to_vec();
+        let y = self.activation(&shape);
+        let kernel = dropout::Dropout { len: self.len(x), rate, layer };
+        self.push(format!("dropout {layer}"), kernel, &[x, y], Some(Box::new(Dropout { x, y, rate, layer })));
+        Ok(y)
+    }
+}
+
+impl Gradient for Dropout {
+    fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
+        let Some(dy) = gradients.of(graph, self.y) else { return Ok(()) };
+        let shape = graph.shape(self.x).to_vec();
+        let dx = graph.activation(&shape);
+        let kernel = dropout::Dropout { len: graph.len(self.x), rate: self.rate, layer: self.layer };
+        graph.push(format!("dropout backward {}", self.layer), kernel, &[dy, dx], None);
+        gradients.add(graph, self.x, dx)
+    }
+}

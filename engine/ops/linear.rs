@@ -1,0 +1,104 @@
+//! `y = activation(x W^T + b)`, x `[N, in]`, W `[out, in]`, b `[out]`, y `[N, out]`.
+//!
+//! With dz the gradient before the activation: dx = dz W, dW = dz^T x, db = column sums of dz.
+
+use crate::autograd::Gradients;
+use crate::error::{Error, Result};
+use crate::graph::{Gradient, Graph, Tensor};
+use crate::params::ParameterId;
+use kernels::elementwise::ReluBackward;
+use kernels::matmul::{Activation, Matmul};
+use kernels::reduce::ColumnSum;
+
+#[derive(Debug)]
+struct Linear {
+    x: Tensor,
+    weight: (ParameterId, Tensor),
+    bias: Option<ParameterId>,
+    activation: Activation,
+    y: Tensor,
+}
+
+impl Graph<'_> {
+    /// A fully connected layer with an optional fused activation.
+    ///
+    /// # Errors
+    /// If x is not `[N, in]` for a weight of shape `[out, in]`.
+    pub fn linear(
+        &mut self,
+        x: Tensor,
+        weight: ParameterId,
+        bias: Option<ParameterId>,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let label = format!("linear {}", self.layer_name(weight));
+        let weight_tensor = self.parameter(weight);
+        let (&[rows, width], &[outputs, inputs]) = (self.shape(x), self.shape(weight_tensor)) else {
+            return Err(Error::shape(label, format!("x has shape {:?}, [N, in] expected", self.shape(x))));
+        };
+        if width != inputs {
+            let (x, w) = (self.shape(x), self.shape(weight_tensor));
+            return Err(Error::shape(label, format!("x has shape {x:?}, weight {w:?}: {width} is not {inputs}")));
+        }
+        let y = self.activation(&[rows, outputs]);
+        let mut tensors = vec![x, weight_tensor];
+        tensors.extend(bias.map(|id| self.parameter(id)));
+        tensors.push(y);
+        let kernel = Matmul {
+            batch: 1,
+            m: rows,
+            n: outputs,
+            k: inputs,
+            a_transposed: false,
+            b_transposed: true,
+            bias: bias.is_some(),
+            activation,
+        };
+        let rule = Linear { x, weight: (weight, weight_tensor), bias, activation, y };
+        self.push(label, kernel, &tensors, Some(Box::new(rule)));
+        Ok(y)
+    }
+}
+
+impl Gradient for Linear {
+    fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
+        let Some(mut dz) = gradients.of(graph, self.y) else { return Ok(()) };
+        let label = graph.layer_name(self.weight.0).to_string();
+        let (&[rows, outputs], &[_, inputs]) = (graph.shape(self.y), graph.shape(self.x)) else {
+            unreachable!("checked when the node was recorded")
+        };
+        if self.activation == Activation::Relu {
+            let dy = dz;
+            dz = graph.activation(&[rows, outputs]);
+            let kernel = ReluBackward { len: rows * outputs };
+            graph.push(format!("relu backward {label}"), kernel, &[self.y, dy, dz], None);
+        }
+        let product = |m, n, k, a_transposed| Matmul {
+            batch: 1,
+            m,
+            n,
+            k,
+            a_transposed,
+            b_transposed: false,
+            bias: false,
+            activation: Activation::None,
+        };
+        let dweight = gradients.target(graph, self.weight.0);
+        let kernel = product(outputs, inputs, rows, true);
+        graph.push(format!("linear backward_weight {label}"), kernel, &[dz, self.x, dweight], None);
+        gradients.written(graph, self.weight.0, dweight);
+        if let Some(bias) = self.bias {
+            let dbias = gradients.target(graph, bias);
+            let kernel = ColumnSum { rows, columns: outputs };
+            graph.push(format!("linear backward_bias {label}"), kernel, &[dz, dbias], None);
+            gradients.written(graph, bias, dbias);
+        }
+        if gradients.wanted(graph, self.x) {
+            let dx = graph.activation(&[rows, inputs]);
+            let kernel = product(rows, inputs, outputs, false);
+            graph.push(format!("linear backward_data {label}"), kernel, &[dz, self.weight.1, dx], None);
+            gradients.add(graph, self.x, dx)?;
+        }
+        Ok(())
+    }
+}

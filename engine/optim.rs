@@ -1,0 +1,90 @@
+//! AdamW with global-norm clipping, as launches over the whole arena.
+
+use crate::device::{Buffer, Launch};
+use kernels::Clock;
+use kernels::arena::{AdamW as AdamWKernel, GradientNorm};
+use std::sync::Arc;
+
+/// Hyper-parameters of AdamW; the defaults are PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Decoupled decay: `p *= 1 - lr * weight_decay`, on every parameter.
+    pub weight_decay: f64,
+    /// Largest global L2 norm of the gradient; `None` leaves it as it is.
+    pub clip: Option<f64>,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-2, clip: None }
+    }
+}
+
+/// Words in a row of the metrics ring: mean loss, top-1 hits, top-5 hits, gradient norm.
+pub const METRICS: usize = 4;
+
+/// The arenas of an optimiser step.
+#[derive(Clone, Debug)]
+pub struct AdamWMemory<'a> {
+    /// Trained values.
+    pub parameters: &'a Buffer,
+    /// Their gradients.
+    pub gradients: &'a Buffer,
+    /// First moments.
+    pub exp_avg: &'a Buffer,
+    /// Second moments.
+    pub exp_avg_sq: &'a Buffer,
+    /// Norm and clip factor of this step, 2 words.
+    pub clip: &'a Buffer,
+    /// Metrics ring, rows of [`METRICS`] words: word 3 gets the norm.
+    pub ring: &'a Buffer,
+    /// Rows of the ring.
+    pub ring_rows: usize,
+}
+
+impl AdamW {
+    /// The launches of one step over arenas of `len` words: gradient norm, then the update.
+    pub fn launches(&self, len: usize, memory: &AdamWMemory<'_>) -> Vec<Launch> {
+        let norm = GradientNorm { len, max_norm: self.clip, ring_rows: memory.ring_rows, words: METRICS };
+        let update = AdamWKernel {
+            len,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+        };
+        let ring = memory.ring.slice(0, memory.ring_rows * METRICS);
+        let arena = |buffer: &Buffer| buffer.slice(0, len);
+        vec![
+            Launch {
+                label: "gradient norm".into(),
+                kernel: Arc::new(norm),
+                slices: vec![arena(memory.gradients), memory.clip.slice(0, 2), ring],
+            },
+            Launch {
+                label: "adamw".into(),
+                kernel: Arc::new(update),
+                slices: vec![
+                    arena(memory.parameters),
+                    arena(memory.gradients),
+                    arena(memory.exp_avg),
+                    arena(memory.exp_avg_sq),
+                    memory.clip.slice(0, 2),
+                ],
+            },
+        ]
+    }
+
+    /// Writes learning rate and bias corrections of step `t`, counted from 1 since the moments were zero, into a clock.
+    pub fn set_clock(&self, clock: &mut Clock, t: u64, learning_rate: f64) {
+        clock.learning_rate = learning_rate as f32;
+        clock.bias_correction1 = (1.0 - self.beta1.powf(t as f64)) as f32;
+        clock.bias_correction2_sqrt = (1.0 - self.beta2.powf(t as f64)).sqrt() as f32;
+    }
+}

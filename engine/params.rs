@@ -1,0 +1,270 @@
+//! The parameter table: which tensor lies where in the flat arenas.
+//!
+//! Parameters, gradients, Adam moments, initial weights and the tortoise are arenas with this one layout, so that an
+//! optimiser step or an intervention is one launch over an arena or a range of it. Batch-norm statistics live in a
+//! second arena with the same rules.
+
+use crate::device::padded;
+use crate::error::{Error, Result};
+use kernels::random::{pcg4d, unit};
+use std::ops::Range;
+
+/// What a tensor is to the optimiser and to the interventions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A matrix or a convolution.
+    Weight,
+    /// An additive vector.
+    Bias,
+    /// Scale or shift of a normalisation.
+    Norm,
+    /// A running statistic, not trained.
+    Statistic,
+}
+
+/// Which half of the network a tensor belongs to: the first word of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `backbone.*`
+    Backbone,
+    /// `head.*`
+    Head,
+}
+
+/// The distribution of the first values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All equal.
+    Constant(f32),
+    /// Uniform in `(-1/sqrt(fan_in), 1/sqrt(fan_in))`: PyTorch's default for linear layers and convolutions, weights and
+    /// biases alike.
+    FanIn(usize),
+}
+
+/// One tensor in an arena.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// PyTorch's name, such as `backbone.fc1.weight`.
+    pub name: String,
+    /// Shape in PyTorch's order.
+    pub shape: Vec<usize>,
+    /// First word in the arena.
+    pub offset: usize,
+    /// Number of words.
+    pub len: usize,
+    /// Role.
+    pub role: Role,
+    /// Backbone or head.
+    pub part: Part,
+    /// Distribution of the first values.
+    pub init: Init,
+}
+
+impl Segment {
+    /// The words of the arena that hold this tensor.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len
+    }
+    /// The name of the layer: the tensor's name without its last word.
+    pub fn layer(&self) -> &str {
+        self.name.rsplit_once('.').map_or(&self.name, |(layer, _)| layer)
+    }
+}
+
+/// Index of a trained tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParameterId(pub(crate) usize);
+
+/// Index of a running statistic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StatisticId(pub(crate) usize);
+
+/// The segments of both arenas, filled by the layers of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters {
+    trained: Vec<Segment>,
+    statistics: Vec<Segment>,
+}
+
+/// Stream of the initial values: the third word of every counter.
+const STREAM_INIT: u32 = 0x1000_0000;
+
+impl Parameters {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a trained tensor behind the last one.
+    ///
+    /// # Panics
+    /// If the name starts with neither `backbone.` nor `head.`, or is taken: a bug in a model.
+    pub fn add(&mut self, name: String, shape: &[usize], role: Role, init: Init) -> ParameterId {
+        push(&mut self.trained, name, shape, role, init);
+        ParameterId(self.trained.len() - 1)
+    }
+
+    /// Adds a running statistic.
+    ///
+    /// # Panics
+    /// As [`Parameters::add`].
+    pub fn add_statistic(&mut self, name: String, shape: &[usize], init: Init) -> StatisticId {
+        push(&mut self.statistics, name, shape, Role::Statistic, init);
+        StatisticId(self.statistics.len() - 1)
+    }
+
+    /// The trained tensors in order.
+    pub fn trained(&self) -> &[Segment] {
+        &self.trained
+    }
+    /// The running statistics in order.
+    pub fn statistics(&self) -> &[Segment] {
+        &self.statistics
+    }
+    /// Number of trained numbers, without padding.
+    pub fn count(&self) -> usize {
+        self.trained.iter().map(|segment| segment.len).sum()
+    }
+    /// Words of an arena of trained tensors, padding included.
+    pub fn words(&self) -> usize {
+        self.trained.last().map_or(0, |last| padded(last.offset + last.len))
+    }
+    /// Words of the statistics arena, padding included.
+    pub fn statistics_words(&self) -> usize {
+        self.statistics.last().map_or(0, |last| padded(last.offset + last.len))
+    }
+    /// The words of the arena that hold one part, padding between its tensors included; `None` if it has no tensor.
+    ///
+    /// The layers of a part are added one after the other, so this is one range.
+    pub fn part(&self, part: Part) -> Option<Range<usize>> {
+        let mut segments = self.trained.iter().filter(|segment| segment.part == part);
+        let first = segments.next()?;
+        let last = segments.next_back().unwrap_or(first);
+        Some(first.offset..padded(last.offset + last.len))
+    }
+
+    /// First values of the trained arena: the same for the same seed, on every device.
+    pub fn initial_values(&self, seed: u32) -> Vec<f32> {
+        fill(&self.trained, self.words(), seed)
+    }
+    /// First values of the statistics arena.
+    pub fn initial_statistics(&self) -> Vec<f32> {
+        fill(&self.statistics, self.statistics_words(), 0)
+    }
+
+    /// Cuts both arenas into named tensors, for weight files.
+    pub fn export(&self, values: &[f32], statistics: &[f32]) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let cut = |segments: &[Segment], arena: &[f32]| -> Vec<_> {
+            segments.iter().map(|s| (s.name.clone(), s.shape.clone(), arena[s.range()].to_vec())).collect()
+        };
+        let mut tensors = cut(&self.trained, values);
+        tensors.extend(cut(&self.statistics, statistics));
+        tensors
+    }
+
+    /// Puts named tensors back into arenas (trained, statistics). `find` gives shape and values of a name.
+    ///
+    /// # Errors
+    /// A missing tensor or one of another shape: the weights of another model.
+    pub fn import(
+        &self,
+        what: &str,
+        mut find: impl FnMut(&str) -> Option<(Vec<usize>, Vec<f32>)>,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let mut gather = |segments: &[Segment], words: usize| -> Result<Vec<f32>> {
+            let mut arena = vec![0.0; words];
+            for segment in segments {
+                let Some((shape, values)) = find(&segment.name) else {
+                    return Err(Error::shape(what, format!("no tensor '{}': the weights of another model?", segment.name)));
+                };
+                if shape != segment.shape {
+                    return Err(Error::shape(
+                        what,
+                        format!("'{}' has shape {shape:?}, this model needs {:?}", segment.name, segment.shape),
+                    ));
+                }
+                arena[segment.range()].copy_from_slice(&values);
+            }
+            Ok(arena)
+        };
+        Ok((gather(&self.trained, self.words())?, gather(&self.statistics, self.statistics_words())?))
+    }
+}
+
+fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], role: Role, init: Init) {
+    assert!(segments.iter().all(|segment| segment.name != name), "two tensors are called {name}");
+    let part = match name.split('.').next() {
+        Some("backbone") => Part::Backbone,
+        Some("head") => Part::Head,
+        _ => panic!("{name} belongs neither to the backbone nor to the head"),
+    };
+    let offset = segments.last().map_or(0, |last| padded(last.offset + last.len));
+    segments.push(Segment { name, shape: shape.to_vec(), offset, len: shape.iter().product(), role, part, init });
+}
+
+fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
+    let mut arena = vec![0.0; words];
+    for (index, segment) in segments.iter().enumerate() {
+        for (i, value) in arena[segment.range()].iter_mut().enumerate() {
+            *value = match segment.init {
+                Init::Constant(value) => value,
+                Init::FanIn(fan_in) => {
+                    let word = pcg4d([(i / 4) as u32, index as u32, STREAM_INIT, seed])[i % 4];
+                    (2.0 * unit(word) - 1.0) / (fan_in as f32).sqrt()
+                }
+            };
+        }
+    }
+    arena
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Parameters {
+        let mut table = Parameters::new();
+        table.add("backbone.fc1.weight".into(), &[5, 30], Role::Weight, Init::FanIn(30));
+        table.add("backbone.fc1.bias".into(), &[5], Role::Bias, Init::FanIn(30));
+        table.add("head.fc.weight".into(), &[3, 5], Role::Weight, Init::FanIn(5));
+        table.add_statistic("backbone.bn1.running_var".into(), &[5], Init::Constant(1.0));
+        table
+    }
+
+    #[test]
+    fn segments_are_aligned_and_parts_are_ranges() {
+        let table = table();
+        assert_eq!(table.trained().iter().map(|s| s.offset).collect::<Vec<_>>(), [0, 192, 256]);
+        assert_eq!((table.words(), table.count(), table.statistics_words()), (320, 170, 64));
+        assert_eq!(table.part(Part::Backbone), Some(0..256));
+        assert_eq!(table.part(Part::Head), Some(256..320));
+        assert_eq!(table.trained()[1].layer(), "backbone.fc1");
+    }
+
+    #[test]
+    fn first_values_are_uniform_within_their_bound_and_padding_is_zero() {
+        let mut table = Parameters::new();
+        table.add("backbone.fc1.weight".into(), &[100, 101], Role::Weight, Init::FanIn(101));
+        let values = table.initial_values(7);
+        let bound = 1.0 / 101f32.sqrt();
+        let (used, padding) = values.split_at(10_100);
+        assert!(used.iter().all(|v| v.abs() <= bound) && padding.iter().all(|&v| v == 0.0));
+        let mean = used.iter().sum::<f32>() / 10_100.0;
+        let variance = used.iter().map(|v| v * v).sum::<f32>() / 10_100.0;
+        assert!(mean.abs() < 0.002 && (variance / (bound * bound / 3.0) - 1.0).abs() < 0.05);
+        assert_ne!(values, table.initial_values(8));
+    }
+
+    #[test]
+    fn export_and_import_are_inverse_and_name_what_does_not_fit() {
+        let table = table();
+        let (values, statistics) = (table.initial_values(1), table.initial_statistics());
+        let tensors = table.export(&values, &statistics);
+        let find = |name: &str| tensors.iter().find(|t| t.0 == name).map(|t| (t.1.clone(), t.2.clone()));
+        assert_eq!(table.import("w", find).unwrap(), (values, statistics));
+        let missing = table.import("w", |name| find(name).filter(|_| name != "head.fc.weight")).unwrap_err();
+        assert!(missing.to_string().contains("head.fc.weight"), "{missing}");
+        let other = table.import("w", |name| find(name).map(|(_, v)| (vec![1], v))).unwrap_err();
+        assert!(other.to_string().contains("[5, 30]"), "{other}");
+    }
+}
