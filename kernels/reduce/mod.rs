@@ -1,11 +1,25 @@
-//! (being written: names and bindings are final)
+//! Sums over rows: the gradient of a bias.
+//!
+//! `sum[c] = Σ_r x[r, c]` with x `[rows, columns]` and sum `[columns]`. For `y = x W + b`, `db = column_sum(dy)`.
+//!
+//! Up to 1,024 rows one launch does it; beyond, fixed chunks of rows are summed into scratch memory and then merged in
+//! a fixed order (`columns.rs` holds the cut, which batch normalisation shares), so results are bit-identical from run
+//! to run. Rounding errors grow with the depth of the tree, not with the number of rows.
 
-use crate::{Args, Binding, Case, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use crate::kernel::SCRATCH;
+use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// Sum over the rows.
+mod cases;
+pub(crate) mod columns;
+mod cpu;
+
+pub use cases::cases;
+use columns::Columns;
+
+/// `sum[c] = Σ_r x[r, c]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSum {
-    /// Rows.
+    /// Rows of x: all axes but the last, multiplied.
     pub rows: usize,
     /// Columns, the last axis.
     pub columns: usize,
@@ -22,15 +36,52 @@ impl Kernel for ColumnSum {
         vec![Binding::read("x", self.rows * self.columns), Binding::write("sum", self.columns)]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        let elements = (self.rows * self.columns) as u64;
+        Cost { flops: elements, bytes: 4 * (elements + self.columns as u64) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        let cut = Columns::new(self.rows, self.columns);
+        let launch = |label: &'static str, rows: usize, chunk_rows: usize, from, to, grid| Dispatch {
+            label: label.into(),
+            source: cut.source(&[include_str!("column_sum.wgsl")]),
+            constants: vec![("WIDTH", cut.width().into())],
+            bindings: vec![(from, Access::Read), (to, Access::ReadWrite)],
+            immediates: vec![rows as u32, cut.units(), chunk_rows as u32],
+            clock: false,
+            grid,
+        };
+        let [x, y, z] = cut.grid();
+        if cut.whole() {
+            return vec![launch("reduce/column_sum", self.rows, self.rows, 0, 1, [x, 1, z])];
+        }
+        vec![
+            launch("reduce/column_sum chunks", self.rows, cut.chunk_rows, 0, SCRATCH, [x, y, z]),
+            launch("reduce/column_sum merge", cut.chunks, cut.chunks, SCRATCH, 1, [x, 1, z]),
+        ]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
+    fn gpu_scratch(&self, _gpu: &GpuTraits) -> usize {
+        self.partial_words()
+    }
+    fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
+        self.partial_words()
+    }
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::column_sum(self, cpu, args);
+    }
 }
 
-/// The cases of this family.
-pub fn cases() -> Vec<Case> {
-    Vec::new()
+impl ColumnSum {
+    /// Scratch for the sums of the chunks, on either device.
+    fn partial_words(&self) -> usize {
+        let cut = Columns::new(self.rows, self.columns);
+        if cut.whole() { 0 } else { cut.chunks * self.columns }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(super::cases());
+    }
 }

@@ -1,0 +1,169 @@
+//! How kernels that reduce over the rows of a `[rows, columns]` array cut it into pieces, on both devices.
+//!
+//! The cut depends on the shape only, never on the device or the number of threads, so sums are reproducible.
+
+use crate::Cpu;
+use crate::simd::{LANES, Simd, Vectorised};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Up to this many rows one workgroup, or one CPU task, reduces a block of columns alone, in one launch.
+const WHOLE_ROWS: usize = 1024;
+/// Fewest rows of a chunk, where there are several.
+const CHUNK_ROWS: usize = 256;
+/// Most chunks: bounds the scratch memory and the work of merging.
+const MOST_CHUNKS: usize = 1024;
+/// Columns of a CPU task: four vectors, so that four sums are in flight.
+const TILE_COLUMNS: usize = 4 * LANES;
+/// Arrays smaller than this are not worth waking other threads for.
+const ALONE: usize = 16_384;
+/// Threads of a workgroup.
+const WORKGROUP: u32 = 256;
+/// Most workgroups in one dimension of a grid.
+const GRID: u32 = 65_535;
+
+/// A `[rows, columns]` array cut into chunks of rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) chunk_rows: usize,
+    /// At least 1, even without rows.
+    pub(crate) chunks: usize,
+}
+
+impl Columns {
+    pub(crate) fn new(rows: usize, columns: usize) -> Self {
+        let chunk_rows = if rows <= WHOLE_ROWS {
+            rows.max(1)
+        } else {
+            rows.div_ceil(MOST_CHUNKS).next_multiple_of(32).max(CHUNK_ROWS)
+        };
+        Self { rows, columns, chunk_rows, chunks: rows.div_ceil(chunk_rows).max(1) }
+    }
+
+    /// Whether one chunk holds all rows.
+    pub(crate) fn whole(&self) -> bool {
+        self.chunks == 1
+    }
+}
+
+/// On the GPU: 256 threads, WIDTH neighbours along the columns and 256 / WIDTH along the rows.
+impl Columns {
+    /// Floats that a thread takes at once: four neighbouring columns, where rows are whole vectors.
+    pub(crate) fn vector(&self) -> usize {
+        if self.columns.is_multiple_of(4) { 4 } else { 1 }
+    }
+    /// Vectors in a row.
+    pub(crate) fn units(&self) -> u32 {
+        (self.columns / self.vector()) as u32
+    }
+    /// Threads along the columns: 128 (vectors) or 64 bytes of a row, a power of two.
+    pub(crate) fn width(&self) -> u32 {
+        let most = if self.vector() == 4 { 8 } else { 16 };
+        self.units().next_power_of_two().min(most)
+    }
+    /// The shader with its element type: four columns or one.
+    pub(crate) fn source(&self, parts: &[&'static str]) -> Cow<'static, str> {
+        let element = if self.vector() == 4 { "vec4<f32>" } else { "f32" };
+        Cow::Owned(format!("alias Value = {element};\n{}", parts.concat()))
+    }
+    /// Workgroups: blocks of columns in x (and z, when there are very many), chunks of rows in y.
+    pub(crate) fn grid(&self) -> [u32; 3] {
+        let blocks = self.units().div_ceil(self.width());
+        [blocks.min(GRID), self.chunks as u32, blocks.div_ceil(GRID)]
+    }
+    /// The same for a pass without reduction: enough workgroups for four rows per thread; shaders stride over the rest.
+    pub(crate) fn pointwise_grid(&self) -> [u32; 3] {
+        let [x, _, z] = self.grid();
+        let rows = 4 * WORKGROUP / self.width();
+        [x, (self.rows as u32).div_ceil(rows).min(GRID), z]
+    }
+}
+
+/// What one CPU task works on: rows of one chunk, up to four vectors of columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    pub(crate) chunk: usize,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+}
+
+/// Work on a block of columns that stay in vector lanes while the rows go by.
+pub(crate) trait ColumnWork: Sync {
+    /// `columns` are `N` whole vectors, or, if `N` is 1, less than one vector.
+    fn block<S: Simd, const N: usize>(&self, s: S, chunk: usize, rows: Range<usize>, columns: Range<usize>);
+}
+
+impl Columns {
+    /// Runs the work on every tile, on several threads where it is worth it.
+    pub(crate) fn run<W: ColumnWork>(&self, cpu: &Cpu, work: &W) {
+        let blocks = self.columns.div_ceil(TILE_COLUMNS);
+        let task = |index: usize| {
+            let (chunk, block) = (index / blocks, index % blocks);
+            let first = chunk * self.chunk_rows;
+            let columns = block * TILE_COLUMNS..((block + 1) * TILE_COLUMNS).min(self.columns);
+            let tile = Tile { chunk, rows: first..(first + self.chunk_rows).min(self.rows), columns };
+            cpu.isa.run(Blocks { work, tile });
+        };
+        let tasks = self.chunks * blocks;
+        if self.rows * self.columns < ALONE {
+            (0..tasks).for_each(task);
+        } else {
+            cpu.threads.run(tasks, &task);
+        }
+    }
+}
+
+struct Blocks<'a, W> {
+    work: &'a W,
+    tile: Tile,
+}
+
+impl<W: ColumnWork> Vectorised for Blocks<'_, W> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Tile { chunk, rows, columns } = self.tile;
+        let mut at = columns.start;
+        while at + TILE_COLUMNS <= columns.end {
+            self.work.block::<S, 4>(s, chunk, rows.clone(), at..at + TILE_COLUMNS);
+            at += TILE_COLUMNS;
+        }
+        while at + LANES <= columns.end {
+            self.work.block::<S, 1>(s, chunk, rows.clone(), at..at + LANES);
+            at += LANES;
+        }
+        if at < columns.end {
+            self.work.block::<S, 1>(s, chunk, rows, at..columns.end);
+        }
+    }
+}
+
+/// `N` vectors, or less than one if `N` is 1.
+#[inline(always)]
+pub(crate) fn load<S: Simd, const N: usize>(s: S, from: &[f32]) -> [S::V; N] {
+    let (whole, tail) = from.as_chunks::<LANES>();
+    let mut vectors = [s.splat(0.0); N];
+    if whole.len() == N {
+        for (vector, from) in vectors.iter_mut().zip(whole) {
+            *vector = s.load(from);
+        }
+    } else {
+        vectors[0] = s.load_partial(tail);
+    }
+    vectors
+}
+
+/// The reverse of [`load`].
+#[inline(always)]
+pub(crate) fn store<S: Simd, const N: usize>(s: S, to: &mut [f32], vectors: [S::V; N]) {
+    let (whole, tail) = to.as_chunks_mut::<LANES>();
+    if whole.len() == N {
+        for (vector, to) in vectors.into_iter().zip(whole) {
+            s.store(to, vector);
+        }
+    } else {
+        s.store_partial(tail, vectors[0]);
+    }
+}
