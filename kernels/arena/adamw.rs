@@ -1,8 +1,8 @@
 //! AdamW over a whole arena.
 
 use super::{cpu, over_vectors};
-use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 use crate::Cpu;
+use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// One AdamW step for every parameter of an arena, with the gradient clipped on the way:
 ///
@@ -62,8 +62,7 @@ impl Kernel for AdamW {
             self.eps as f32,
             self.weight_decay as f32,
         ];
-        let access =
-            [Access::ReadWrite, Access::Read, Access::ReadWrite, Access::ReadWrite, Access::Read];
+        let access = [Access::ReadWrite, Access::Read, Access::ReadWrite, Access::ReadWrite, Access::Read];
         let source = concat!(include_str!("../clock.wgsl"), include_str!("adamw.wgsl"));
         over_vectors(self.name(), source, self.len, &access, &parameters, true)
     }

@@ -1,8 +1,8 @@
 //! Blending, copying and filling ranges of arenas.
 
 use super::{cpu, over_vectors};
-use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 use crate::Cpu;
+use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// `target = keep * target + (1 - keep) * source`, both `[len]`.
 ///

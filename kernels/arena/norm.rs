@@ -5,8 +5,8 @@
 //! a partial sum covers [`super::CHUNK`] floats, and the partial sums are added in f64.
 
 use super::{CHUNK, THREADS, cpu};
-use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel, SCRATCH};
 use crate::Cpu;
+use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel, SCRATCH};
 
 /// The word of a row of the metrics ring that [`GradientNorm`] writes.
 pub const NORM_WORD: usize = 3;
@@ -103,12 +103,7 @@ impl Kernel for GradientNorm {
                 .into(),
                 constants: Vec::new(),
                 bindings: vec![(SCRATCH, Access::Read), (1, Access::ReadWrite), (2, Access::ReadWrite)],
-                immediates: vec![
-                    partials,
-                    self.limit().to_bits(),
-                    self.ring_rows as u32,
-                    self.words as u32,
-                ],
+                immediates: vec![partials, self.limit().to_bits(), self.ring_rows as u32, self.words as u32],
                 clock: true,
                 grid: [1, 1, 1],
             },

@@ -55,6 +55,21 @@ impl Gather {
         self.pixels.div_ceil(4)
     }
 
+    /// Scale and shift per channel, zeros behind the last channel.
+    ///
+    /// # Panics
+    /// If the shapes are not those that the documentation asks for: a bug in the caller.
+    fn normalisation(&self) -> ([f32; MAX_CHANNELS], [f32; MAX_CHANNELS]) {
+        assert!((1..=MAX_CHANNELS).contains(&self.channels), "{} channels", self.channels);
+        assert!(
+            self.scale.len() == self.channels && self.shift.len() == self.channels,
+            "one value per channel"
+        );
+        assert!(self.examples > 0 && self.images_rows > 0, "nothing to gather from");
+        let spread = |values: &[f32]| std::array::from_fn(|c| values.get(c).copied().unwrap_or(0.0));
+        (spread(&self.scale), spread(&self.shift))
+    }
+
     /// Where row `i` of the batch comes from: the row of images, and the position in subset and labels.
     fn source(&self, i: usize, clock: &Clock, subset: &[u32]) -> (usize, usize) {
         let position = (clock.cursor as usize + i).min(self.examples - 1) as u32;
@@ -94,7 +109,7 @@ impl Kernel for Gather {
     }
 
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        let channel = |values: &[f32], c: usize| values.get(c).copied().unwrap_or(0.0).to_bits();
+        let (scale, shift) = self.normalisation();
         let mut immediates = vec![
             self.examples as u32,
             self.batch as u32,
@@ -104,8 +119,7 @@ impl Kernel for Gather {
             u32::from(self.shuffle),
             random::half_bits(self.examples as u32),
         ];
-        immediates.extend((0..MAX_CHANNELS).map(|c| channel(&self.scale, c)));
-        immediates.extend((0..MAX_CHANNELS).map(|c| channel(&self.shift, c)));
+        immediates.extend(scale.iter().chain(&shift).map(|v| v.to_bits()));
         vec![Dispatch {
             label: self.name().into(),
             source: concat!(

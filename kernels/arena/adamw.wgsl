@@ -1,0 +1,45 @@
+// AdamW over a flat arena; the formula is in adamw.rs.
+//
+// Layout: four arenas of `len` floats read as vec4, clip = [norm, factor].
+// A thread updates four parameters, then strides by the whole grid: 28 bytes of memory traffic per parameter, each
+// word touched once, neighbouring threads on neighbouring 16 bytes. No workgroup memory.
+struct Immediates {
+    len: u32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    eps: f32,
+    weight_decay: f32,
+    clock: Clock,
+}
+var<immediate> imm: Immediates;
+
+@group(0) @binding(0) var<storage, read_write> params: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> gradients: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> exp_avg: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> exp_avg_sq: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> clip: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>) {
+    let factor = clip[1];
+    let decay = 1.0 - imm.clock.learning_rate * imm.weight_decay;
+    let step_size = imm.clock.learning_rate / imm.clock.bias_correction1;
+    let correction = imm.clock.bias_correction2_sqrt;
+    let vectors = (imm.len + 3u) / 4u;
+    for (var i = id.x; i < vectors; i += grid.x * 256u) {
+        let g = gradients[i] * factor;
+        let p_old = params[i];
+        let m_old = exp_avg[i];
+        let v_old = exp_avg_sq[i];
+        let m = m_old + (g - m_old) * imm.one_minus_beta1;
+        let v = v_old * imm.beta2 + imm.one_minus_beta2 * g * g;
+        let denominator = sqrt(v) / correction + imm.eps;
+        let p = p_old * decay - step_size * m / denominator;
+        // The padding behind the last parameter keeps what it holds.
+        let inside = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(imm.len);
+        params[i] = select(p_old, p, inside);
+        exp_avg[i] = select(m_old, m, inside);
+        exp_avg_sq[i] = select(v_old, v, inside);
+    }
+}

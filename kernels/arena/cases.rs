@@ -1,0 +1,166 @@
+//! The cases of the arena kernels.
+
+use super::{AdamW, Blend, Copy, Fill, GradientNorm, SquaredDistance};
+use crate::case::{Case, Definition, Size, Values, test_values};
+use crate::kernel::{Clock, Kernel};
+use std::sync::Arc;
+
+/// Odd and ragged lengths, the last of them of several CPU chunks and GPU partial sums.
+const TINY: [usize; 8] = [1, 3, 63, 64, 65, 1000, 4097, 40_003];
+
+/// Arenas of an MLP 784-100-100-10, an MLP 784-512-256-10 and a ResNet-18 with a head of 512.
+const REAL: [usize; 3] = [90_010, 537_354, 11_436_618];
+
+/// The clock of step `t` of a phase.
+fn clock(t: i32, learning_rate: f32) -> Clock {
+    Clock {
+        seed: 1,
+        step: t as u32,
+        learning_rate,
+        bias_correction1: (1.0 - 0.9f64.powi(t)) as f32,
+        bias_correction2_sqrt: (1.0 - 0.999f64.powi(t)).sqrt() as f32,
+        ..Clock::default()
+    }
+}
+
+fn floats(len: usize, stream: u32, scale: f32) -> Values {
+    Values::F32(test_values(len, stream).into_iter().map(|v| v * scale).collect())
+}
+
+fn case(
+    kernel: impl Kernel + 'static,
+    clock: Clock,
+    inputs: Vec<Values>,
+    expected: Definition,
+    size: Size,
+) -> Case {
+    Case { kernel: Arc::new(kernel), clock, inputs, expected, tolerance: 1e-6, size }
+}
+
+/// The cases of this family.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for len in TINY {
+        cases.push(adamw(len, 0.01, clock(1, 1e-3), 1.0, Size::Tiny));
+        cases.push(adamw(len, 0.0, clock(1000, 1e-3), 0.37, Size::Tiny));
+        // A step as large as the parameters, so that an error in it shows.
+        cases.push(adamw(len, 0.1, clock(7, 0.5), 2.0, Size::Tiny));
+        for max_norm in [None, Some(0.1), Some(1e9), Some(f64::INFINITY)] {
+            cases.push(gradient_norm(len, max_norm, Size::Tiny));
+        }
+        for keep in [0.0, 0.4, 0.999, 1.0] {
+            cases.push(blend(len, keep, Size::Tiny));
+        }
+        cases.extend([copy(len, Size::Tiny), fill(len, 0.25, Size::Tiny), distance(len, Size::Tiny)]);
+    }
+    for len in REAL {
+        cases.push(adamw(len, 0.01, clock(1000, 1e-3), 0.37, Size::Real));
+        cases.push(gradient_norm(len, Some(1.0), Size::Real));
+        cases.push(blend(len, 0.999, Size::Real));
+        cases.extend([copy(len, Size::Real), fill(len, 0.25, Size::Real), distance(len, Size::Real)]);
+    }
+    cases
+}
+
+fn adamw(len: usize, weight_decay: f64, clock: Clock, factor: f32, size: Size) -> Case {
+    let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
+    let second_moments = test_values(len, 4).into_iter().map(|v| v * v * 1e-2).collect();
+    let inputs = vec![
+        floats(len, 1, 0.1),
+        floats(len, 2, 0.3),
+        floats(len, 3, 0.1),
+        Values::F32(second_moments),
+        Values::F32(vec![f32::NAN, factor]),
+    ];
+    let expected: Definition = Box::new(move |inputs| {
+        let [mut params, gradients, mut exp_avg, mut exp_avg_sq, clip] =
+            std::array::from_fn(|index| inputs[index].f64());
+        let learning_rate = f64::from(clock.learning_rate);
+        for i in 0..len {
+            let g = gradients[i] * clip[1];
+            params[i] *= 1.0 - learning_rate * weight_decay;
+            exp_avg[i] += (g - exp_avg[i]) * (1.0 - beta1);
+            exp_avg_sq[i] = exp_avg_sq[i] * beta2 + (1.0 - beta2) * g * g;
+            let denominator = exp_avg_sq[i].sqrt() / f64::from(clock.bias_correction2_sqrt) + eps;
+            params[i] -= learning_rate / f64::from(clock.bias_correction1) * exp_avg[i] / denominator;
+        }
+        vec![Some(params), None, Some(exp_avg), Some(exp_avg_sq), None]
+    });
+    case(AdamW { len, beta1, beta2, eps, weight_decay }, clock, inputs, expected, size)
+}
+
+fn gradient_norm(len: usize, max_norm: Option<f64>, size: Size) -> Case {
+    let (ring_rows, words, slot) = (5, 8, 3);
+    let clock = Clock { slot, ..clock(1, 1e-3) };
+    let inputs = vec![floats(len, 2, 0.3), Values::F32(vec![0.0; 2]), floats(ring_rows * words, 9, 1.0)];
+    let expected: Definition = Box::new(move |inputs| {
+        let norm = inputs[0].f64().iter().map(|g| g * g).sum::<f64>().sqrt();
+        let factor = max_norm.map_or(1.0, |max_norm| (max_norm / (norm + 1e-6)).min(1.0));
+        let mut ring = inputs[2].f64();
+        ring[slot as usize * words + 3] = norm;
+        vec![None, Some(vec![norm, factor]), Some(ring)]
+    });
+    case(GradientNorm { len, max_norm, ring_rows, words }, clock, inputs, expected, size)
+}
+
+fn blend(len: usize, keep: f64, size: Size) -> Case {
+    let inputs = vec![floats(len, 1, 0.1), floats(len, 2, 0.3)];
+    let expected: Definition = Box::new(move |inputs| {
+        let (target, source) = (inputs[0].f64(), inputs[1].f64());
+        vec![Some(target.iter().zip(source).map(|(t, s)| keep * t + (1.0 - keep) * s).collect()), None]
+    });
+    case(Blend { len, keep }, clock(1, 1e-3), inputs, expected, size)
+}
+
+fn copy(len: usize, size: Size) -> Case {
+    let inputs = vec![Values::F32(vec![0.0; len]), floats(len, 2, 0.3)];
+    let expected: Definition = Box::new(|inputs| vec![Some(inputs[1].f64()), None]);
+    Case { tolerance: 0.0, ..case(Copy { len }, clock(1, 1e-3), inputs, expected, size) }
+}
+
+fn fill(len: usize, value: f32, size: Size) -> Case {
+    let inputs = vec![Values::F32(vec![0.0; len])];
+    let expected: Definition = Box::new(move |_| vec![Some(vec![f64::from(value); len])]);
+    Case { tolerance: 0.0, ..case(Fill { len, value }, clock(1, 1e-3), inputs, expected, size) }
+}
+
+fn distance(len: usize, size: Size) -> Case {
+    let inputs = vec![floats(len, 1, 0.1), floats(len, 2, 0.3), Values::F32(vec![0.0])];
+    let expected: Definition = Box::new(|inputs| {
+        let (a, b) = (inputs[0].f64(), inputs[1].f64());
+        vec![None, None, Some(vec![a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()])]
+    });
+    case(SquaredDistance { len }, clock(1, 1e-3), inputs, expected, size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::check_on_cpu;
+
+    #[test]
+    fn arena_kernels_agree_with_their_definitions() {
+        check_on_cpu(cases());
+    }
+
+    #[test]
+    fn a_norm_that_is_not_finite_is_reported_and_not_clipped() {
+        let cpu = crate::Cpu::new(1);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut case = gradient_norm(1000, Some(0.1), Size::Tiny);
+            let Values::F32(gradients) = &mut case.inputs[0] else { unreachable!("gradients are floats") };
+            gradients[777] = bad;
+            let clip = &case.run_on_cpu(&cpu)[1];
+            assert!(!f32::from_bits(clip[0]).is_finite());
+            assert_eq!(f32::from_bits(clip[1]), 1.0);
+        }
+    }
+
+    #[test]
+    fn a_slot_outside_the_ring_writes_nothing() {
+        let mut case = gradient_norm(10, None, Size::Tiny);
+        case.clock.slot = 5;
+        let ring = case.run_on_cpu(&crate::Cpu::new(1)).swap_remove(2);
+        assert_eq!(ring, case.inputs[2].words());
+    }
+}

@@ -1,0 +1,183 @@
+//! Arena kernels on the CPU: vectors of sixteen floats, chunks of fixed size.
+
+use super::{AdamW, CHUNK};
+use crate::Cpu;
+use crate::kernel::Clock;
+use crate::simd::{Simd, Vectorised};
+use crate::threads::Parts;
+
+/// What is the same for all parameters of an AdamW step.
+#[derive(Clone, Copy)]
+struct AdamWFactors {
+    clip: f32,
+    decay: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    inverse_correction2_sqrt: f32,
+    eps: f32,
+    step_size: f32,
+}
+
+struct AdamWChunk<'a> {
+    params: &'a mut [f32],
+    exp_avg: &'a mut [f32],
+    exp_avg_sq: &'a mut [f32],
+    gradients: &'a [f32],
+    factors: AdamWFactors,
+}
+
+/// New parameter and moments of sixteen parameters.
+#[inline(always)]
+fn adamw_vector<S: Simd>(s: S, f: &AdamWFactors, [p, m, v, g]: [S::V; 4]) -> [S::V; 3] {
+    let g = s.mul(g, s.splat(f.clip));
+    let m = s.fma(s.sub(g, m), s.splat(f.one_minus_beta1), m);
+    let v = s.fma(s.mul(g, s.splat(f.one_minus_beta2)), g, s.mul(v, s.splat(f.beta2)));
+    let denominator = s.fma(s.sqrt(v), s.splat(f.inverse_correction2_sqrt), s.splat(f.eps));
+    let step = s.div(s.mul(m, s.splat(f.step_size)), denominator);
+    [s.sub(s.mul(p, s.splat(f.decay)), step), m, v]
+}
+
+impl Vectorised for AdamWChunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let f = self.factors;
+        let (params, params_tail) = self.params.as_chunks_mut::<16>();
+        let (exp_avg, exp_avg_tail) = self.exp_avg.as_chunks_mut::<16>();
+        let (exp_avg_sq, exp_avg_sq_tail) = self.exp_avg_sq.as_chunks_mut::<16>();
+        let (gradients, gradients_tail) = self.gradients.as_chunks::<16>();
+        for (((p, m), v), g) in params.iter_mut().zip(exp_avg).zip(exp_avg_sq).zip(gradients) {
+            let new = adamw_vector(s, &f, [s.load(p), s.load(m), s.load(v), s.load(g)]);
+            s.store(p, new[0]);
+            s.store(m, new[1]);
+            s.store(v, new[2]);
+        }
+        if !params_tail.is_empty() {
+            let old = [
+                s.load_partial(params_tail),
+                s.load_partial(exp_avg_tail),
+                s.load_partial(exp_avg_sq_tail),
+                s.load_partial(gradients_tail),
+            ];
+            let new = adamw_vector(s, &f, old);
+            s.store_partial(params_tail, new[0]);
+            s.store_partial(exp_avg_tail, new[1]);
+            s.store_partial(exp_avg_sq_tail, new[2]);
+        }
+    }
+}
+
+/// One AdamW step; `arenas` are parameters, first and second moments.
+pub(super) fn adamw(
+    kernel: &AdamW,
+    cpu: &Cpu,
+    clock: &Clock,
+    clip: f32,
+    arenas: [&mut [f32]; 3],
+    gradients: &[f32],
+) {
+    let learning_rate = f64::from(clock.learning_rate);
+    let factors = AdamWFactors {
+        clip,
+        decay: (1.0 - learning_rate * kernel.weight_decay) as f32,
+        one_minus_beta1: (1.0 - kernel.beta1) as f32,
+        beta2: kernel.beta2 as f32,
+        one_minus_beta2: (1.0 - kernel.beta2) as f32,
+        inverse_correction2_sqrt: (1.0 / f64::from(clock.bias_correction2_sqrt)) as f32,
+        eps: kernel.eps as f32,
+        step_size: (learning_rate / f64::from(clock.bias_correction1)) as f32,
+    };
+    let [params, exp_avg, exp_avg_sq] = arenas.map(Parts::new);
+    cpu.threads.run(kernel.len.div_ceil(CHUNK), &|index| {
+        let range = index * CHUNK..((index + 1) * CHUNK).min(kernel.len);
+        // SAFETY: every index runs once, and the ranges of different indices do not overlap.
+        let [params, exp_avg, exp_avg_sq] = unsafe {
+            [params.part(range.clone()), exp_avg.part(range.clone()), exp_avg_sq.part(range.clone())]
+        };
+        cpu.isa.run(AdamWChunk { params, exp_avg, exp_avg_sq, gradients: &gradients[range], factors });
+    });
+}
+
+struct BlendChunk<'a> {
+    target: &'a mut [f32],
+    source: &'a [f32],
+    keep: f32,
+    one_minus_keep: f32,
+}
+
+impl Vectorised for BlendChunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (keep, one_minus_keep) = (s.splat(self.keep), s.splat(self.one_minus_keep));
+        let (target, target_tail) = self.target.as_chunks_mut::<16>();
+        let (source, source_tail) = self.source.as_chunks::<16>();
+        for (t, v) in target.iter_mut().zip(source) {
+            s.store(t, s.fma(keep, s.load(t), s.mul(one_minus_keep, s.load(v))));
+        }
+        let (old, v) = (s.load_partial(target_tail), s.load_partial(source_tail));
+        s.store_partial(target_tail, s.fma(keep, old, s.mul(one_minus_keep, v)));
+    }
+}
+
+/// `target = keep * target + one_minus_keep * source`.
+pub(super) fn blend(cpu: &Cpu, keep: f32, one_minus_keep: f32, target: &mut [f32], source: &[f32]) {
+    cpu.threads.chunks_mut(target, CHUNK, &|index, target| {
+        let source = &source[index * CHUNK..][..target.len()];
+        cpu.isa.run(BlendChunk { target, source, keep, one_minus_keep });
+    });
+}
+
+/// Sum of squares of `a - b`, or of `a` alone.
+struct Squares<'a, const DISTANCE: bool> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl<const DISTANCE: bool> Vectorised for Squares<'_, DISTANCE> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        // Four independent sums hide the latency of the additions.
+        let mut sums = [s.splat(0.0); 4];
+        let (a, a_tail) = self.a.as_chunks::<64>();
+        let (b, b_tail) = self.b.as_chunks::<64>();
+        for (a, b) in a.iter().zip(b) {
+            let (a, b) = (a.as_chunks::<16>().0, b.as_chunks::<16>().0);
+            for lane in 0..4 {
+                let v = if DISTANCE { s.sub(s.load(&a[lane]), s.load(&b[lane])) } else { s.load(&a[lane]) };
+                sums[lane] = s.fma(v, v, sums[lane]);
+            }
+        }
+        for (a, b) in a_tail.chunks(16).zip(b_tail.chunks(16)) {
+            let (a, b) = (s.load_partial(a), s.load_partial(b));
+            let v = if DISTANCE { s.sub(a, b) } else { a };
+            sums[0] = s.fma(v, v, sums[0]);
+        }
+        s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+    }
+}
+
+/// One partial sum per chunk, then all of them in f64, in order.
+fn squares<const DISTANCE: bool>(cpu: &Cpu, a: &[f32], b: &[f32], partials: &mut [f32]) -> f64 {
+    let partials = &mut partials[..a.len().div_ceil(CHUNK)];
+    cpu.threads.chunks_mut(partials, 1, &|index, partial| {
+        let range = index * CHUNK..((index + 1) * CHUNK).min(a.len());
+        partial[0] = cpu.isa.run(Squares::<DISTANCE> { a: &a[range.clone()], b: &b[range] });
+    });
+    partials.iter().map(|&partial| f64::from(partial)).sum()
+}
+
+/// `sum a^2`; `partials` holds a float per chunk.
+pub(super) fn sum_of_squares(cpu: &Cpu, a: &[f32], partials: &mut [f32]) -> f64 {
+    squares::<false>(cpu, a, a, partials)
+}
+
+/// `sum (a - b)^2`; `partials` holds a float per chunk.
+pub(super) fn squared_distance(cpu: &Cpu, a: &[f32], b: &[f32], partials: &mut [f32]) -> f64 {
+    squares::<true>(cpu, a, b, partials)
+}
