@@ -28,7 +28,9 @@ impl Graph<'_> {
         let mut gradients = Gradients::default();
         for node in &self.nodes {
             for (binding, tensor) in node.kernel.bindings().iter().zip(&node.tensors) {
-                if let (Access::Read, Storage::Parameter(id)) = (binding.access, &self.tensors[tensor.0].storage) {
+                if let (Access::Read, Storage::Parameter(id)) =
+                    (binding.access, &self.tensors[tensor.0].storage)
+                {
                     gradients.parameters.entry(*id).or_default().0 += 1;
                 }
             }

@@ -65,7 +65,8 @@ impl File {
             views.push((name.as_str(), view));
         }
         // One entry only: the order of several is not fixed.
-        let metadata = (!self.state.is_empty()).then(|| HashMap::from([("state".to_string(), self.state.clone())]));
+        let metadata =
+            (!self.state.is_empty()).then(|| HashMap::from([("state".to_string(), self.state.clone())]));
         let bytes = safetensors::serialize(views, metadata)
             .map_err(|error| Error::file(path, format!("cannot be encoded: {error}")))?;
         write_atomically(path, &bytes)
@@ -76,8 +77,11 @@ impl File {
     /// # Errors
     /// It cannot be read, is cut short or corrupt, or holds a tensor of a type that is not supported.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
-        let corrupt = |error| Error::file(path, format!("not a whole safetensors file ({} bytes): {error}", bytes.len()));
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+        let corrupt = |error| {
+            Error::file(path, format!("not a whole safetensors file ({} bytes): {error}", bytes.len()))
+        };
         let parsed = SafeTensors::deserialize(&bytes).map_err(corrupt)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(corrupt)?;
         let state = header.metadata().as_ref().and_then(|map| map.get("state")).cloned().unwrap_or_default();
@@ -86,11 +90,18 @@ impl File {
             let data = view.data();
             let values = match view.dtype() {
                 Dtype::F32 => StoredValues::F32(words(data).map(f32::from_le_bytes).collect()),
-                Dtype::I32 => StoredValues::Integers(words(data).map(|b| i32::from_le_bytes(b).into()).collect()),
-                Dtype::U32 => StoredValues::Integers(words(data).map(|b| u32::from_le_bytes(b).into()).collect()),
+                Dtype::I32 => {
+                    StoredValues::Integers(words(data).map(|b| i32::from_le_bytes(b).into()).collect())
+                }
+                Dtype::U32 => {
+                    StoredValues::Integers(words(data).map(|b| u32::from_le_bytes(b).into()).collect())
+                }
                 Dtype::I64 => StoredValues::Integers(words(data).map(i64::from_le_bytes).collect()),
                 other => {
-                    return Err(Error::file(path, format!("tensor '{name}' is {other:?}; f32, i32, u32 and i64 are known")));
+                    return Err(Error::file(
+                        path,
+                        format!("tensor '{name}' is {other:?}; f32, i32, u32 and i64 are known"),
+                    ));
                 }
             };
             tensors.insert(name.to_string(), Stored { shape: view.shape().to_vec(), values });

@@ -51,7 +51,9 @@ pub enum Error {
         hint: &'static str,
     },
     /// Memory of the device ran out.
-    #[error("{device} is out of memory: {requested} bytes asked for '{what}', {in_use} bytes in use; take a smaller batch or model")]
+    #[error(
+        "{device} is out of memory: {requested} bytes asked for '{what}', {in_use} bytes in use; take a smaller batch or model"
+    )]
     OutOfMemory {
         /// The device.
         device: String,
@@ -73,7 +75,9 @@ pub enum Error {
         log: String,
     },
     /// The device went away.
-    #[error("the device {device} was lost ({reason}); start the run again and it resumes from its last checkpoint")]
+    #[error(
+        "the device {device} was lost ({reason}); start the run again and it resumes from its last checkpoint"
+    )]
     DeviceLost {
         /// The device.
         device: String,

@@ -67,7 +67,14 @@ pub struct Graph<'p> {
 impl<'p> Graph<'p> {
     /// A graph in training mode: batch statistics, dropout.
     pub fn training(parameters: &'p Parameters) -> Self {
-        Self { parameters, tensors: Vec::new(), nodes: Vec::new(), outputs: Vec::new(), training: true, dropouts: 0 }
+        Self {
+            parameters,
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            outputs: Vec::new(),
+            training: true,
+            dropouts: 0,
+        }
     }
 
     /// A graph in evaluation mode: running statistics, no dropout.
@@ -101,7 +108,10 @@ impl<'p> Graph<'p> {
     /// Another number of elements.
     pub fn reshape(&mut self, x: Tensor, shape: &[usize]) -> Result<Tensor> {
         if self.len(x) != shape.iter().product::<usize>() {
-            return Err(Error::shape("reshape", format!("{:?} does not have the elements of {shape:?}", self.shape(x))));
+            return Err(Error::shape(
+                "reshape",
+                format!("{:?} does not have the elements of {shape:?}", self.shape(x)),
+            ));
         }
         let needs_gradient = self.tensors[x.0].needs_gradient;
         Ok(self.tensor(shape, Storage::View(x), needs_gradient))
@@ -163,11 +173,22 @@ impl<'p> Graph<'p> {
                 binding.access == Access::Read && self.tensors[tensor.0].needs_gradient
             });
         for (binding, tensor) in bindings.iter().zip(tensors) {
-            debug_assert_eq!(binding.words, self.len(*tensor), "{}: length of {}", kernel.name(), binding.name);
+            debug_assert_eq!(
+                binding.words,
+                self.len(*tensor),
+                "{}: length of {}",
+                kernel.name(),
+                binding.name
+            );
             if binding.access == Access::Write {
                 self.tensors[tensor.0].needs_gradient |= differentiable;
             }
         }
-        self.nodes.push(Node { label: label.into(), kernel: Arc::new(kernel), tensors: tensors.to_vec(), gradient });
+        self.nodes.push(Node {
+            label: label.into(),
+            kernel: Arc::new(kernel),
+            tensors: tensors.to_vec(),
+            gradient,
+        });
     }
 }

@@ -175,12 +175,18 @@ impl Parameters {
             let mut arena = vec![0.0; words];
             for segment in segments {
                 let Some((shape, values)) = find(&segment.name) else {
-                    return Err(Error::shape(what, format!("no tensor '{}': the weights of another model?", segment.name)));
+                    return Err(Error::shape(
+                        what,
+                        format!("no tensor '{}': the weights of another model?", segment.name),
+                    ));
                 };
                 if shape != segment.shape {
                     return Err(Error::shape(
                         what,
-                        format!("'{}' has shape {shape:?}, this model needs {:?}", segment.name, segment.shape),
+                        format!(
+                            "'{}' has shape {shape:?}, this model needs {:?}",
+                            segment.name, segment.shape
+                        ),
                     ));
                 }
                 arena[segment.range()].copy_from_slice(&values);
@@ -199,7 +205,15 @@ fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], role: Role, 
         _ => panic!("{name} belongs neither to the backbone nor to the head"),
     };
     let offset = segments.last().map_or(0, |last| padded(last.offset + last.len));
-    segments.push(Segment { name, shape: shape.to_vec(), offset, len: shape.iter().product(), role, part, init });
+    segments.push(Segment {
+        name,
+        shape: shape.to_vec(),
+        offset,
+        len: shape.iter().product(),
+        role,
+        part,
+        init,
+    });
 }
 
 fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {

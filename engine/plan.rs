@@ -67,7 +67,8 @@ impl<'g> Plan<'g> {
                     continue;
                 }
                 let need = padded(graph.len(root));
-                let fitting = (0..free.len()).filter(|&i| blocks[free[i]] >= need).min_by_key(|&i| blocks[free[i]]);
+                let fitting =
+                    (0..free.len()).filter(|&i| blocks[free[i]] >= need).min_by_key(|&i| blocks[free[i]]);
                 let chosen = fitting.or_else(|| (0..free.len()).max_by_key(|&i| blocks[free[i]]));
                 let block = match chosen {
                     Some(i) => free.swap_remove(i),
@@ -83,7 +84,9 @@ impl<'g> Plan<'g> {
             let mut done: Vec<Tensor> = node.tensors.iter().map(|&tensor| graph.root(tensor)).collect();
             done.sort_unstable_by_key(|tensor| tensor.0);
             done.dedup();
-            free.extend(done.iter().filter(|root| last_use[root] == index).filter_map(|root| block_of.get(root)));
+            free.extend(
+                done.iter().filter(|root| last_use[root] == index).filter_map(|root| block_of.get(root)),
+            );
         }
         Self { graph, blocks, block_of }
     }
@@ -106,7 +109,11 @@ impl<'g> Plan<'g> {
         let blocks = workspace.take(device, &self.blocks)?;
         let mut launches = Vec::with_capacity(self.graph.nodes.len());
         for node in &self.graph.nodes {
-            let slices = node.tensors.iter().map(|&tensor| self.slice(tensor, memory, &blocks)).collect::<Result<_>>()?;
+            let slices = node
+                .tensors
+                .iter()
+                .map(|&tensor| self.slice(tensor, memory, &blocks))
+                .collect::<Result<_>>()?;
             launches.push(Launch { label: node.label.clone(), kernel: node.kernel.clone(), slices });
         }
         let mut outputs = HashMap::new();
@@ -126,11 +133,20 @@ impl<'g> Plan<'g> {
             Storage::Statistic(id) => memory.statistics.slice(parameters.statistics()[id.0].offset, words),
             Storage::Gradient(id) => match memory.gradients {
                 Some(gradients) => gradients.slice(parameters.trained()[id.0].offset, words),
-                None => return Err(Error::shape("bind", "a graph with a backward pass needs a gradient arena")),
+                None => {
+                    return Err(Error::shape("bind", "a graph with a backward pass needs a gradient arena"));
+                }
             },
             Storage::Input(name) => match memory.inputs.iter().find(|(given, _)| given == name) {
-                Some((_, slice)) if slice.words >= words && slice.offset.is_multiple_of(ALIGNMENT) => slice.clone(),
-                _ => return Err(Error::shape("bind", format!("no buffer of {words} words for the input '{name}'"))),
+                Some((_, slice)) if slice.words >= words && slice.offset.is_multiple_of(ALIGNMENT) => {
+                    slice.clone()
+                }
+                _ => {
+                    return Err(Error::shape(
+                        "bind",
+                        format!("no buffer of {words} words for the input '{name}'"),
+                    ));
+                }
             },
             Storage::View(_) => unreachable!("a root is no view"),
         })

@@ -129,7 +129,7 @@ impl Case {
             }
             let error = if difference == 0.0 { 0.0 } else { (difference / norm.max(1e-30)).sqrt() };
             // A NaN fails too: it is not within any tolerance.
-            if !(error <= self.tolerance) {
+            if error.is_nan() || error > self.tolerance {
                 return Err(format!(
                     "{self:?}: {} is off by {error:.2e}, {:.0e} allowed",
                     binding.name, self.tolerance

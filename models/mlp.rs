@@ -25,7 +25,14 @@ pub struct MlpConfig {
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { classes: 10, image_size: 28, channels: 1, hidden: vec![512, 256], batch_norm: true, dropout: 0.0 }
+        Self {
+            classes: 10,
+            image_size: 28,
+            channels: 1,
+            hidden: vec![512, 256],
+            batch_norm: true,
+            dropout: 0.0,
+        }
     }
 }
 
@@ -103,7 +110,10 @@ mod tests {
     fn names_are_those_of_the_design() {
         let model = Mlp::new(MlpConfig::default());
         let names: Vec<_> = model.parameters().trained().iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names[..4], ["backbone.fc1.weight", "backbone.fc1.bias", "backbone.bn1.weight", "backbone.bn1.bias"]);
+        assert_eq!(
+            names[..4],
+            ["backbone.fc1.weight", "backbone.fc1.bias", "backbone.bn1.weight", "backbone.bn1.bias"]
+        );
         assert_eq!(names[8..], ["head.fc.weight", "head.fc.bias"]);
         assert_eq!(model.parameters().statistics()[3].name, "backbone.bn2.running_var");
     }

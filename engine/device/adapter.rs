@@ -129,7 +129,8 @@ pub fn list_devices() -> DeviceReport {
     let why = match auto {
         Some(index) => format!("'{}' is the best real GPU", adapters[index].get_info().name),
         None if adapters.is_empty() => "there is no GPU adapter, so the CPU".to_string(),
-        None => "no real GPU adapter is usable, and software adapters are taken only by name, so the CPU".to_string(),
+        None => "no real GPU adapter is usable, and software adapters are taken only by name, so the CPU"
+            .to_string(),
     };
     let diagnosis = auto.is_none().then(|| diagnose(&adapters));
     let adapters = adapters.iter().map(report).collect();
@@ -150,11 +151,15 @@ fn report(adapter: &wgpu::Adapter) -> AdapterReport {
         backend: format!("{:?}", info.backend),
         kind: kind.into(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-        largest_binding: u64::from(limits.max_storage_buffer_binding_size),
+        largest_binding: limits.max_storage_buffer_binding_size,
         largest_buffer: limits.max_buffer_size,
         workgroup_memory: limits.max_compute_workgroup_storage_size,
         subgroups: (info.subgroup_min_size, info.subgroup_max_size),
-        features: FEATURES.iter().filter(|(_, f)| adapter.features().contains(*f)).map(|(name, _)| *name).collect(),
+        features: FEATURES
+            .iter()
+            .filter(|(_, f)| adapter.features().contains(*f))
+            .map(|(name, _)| *name)
+            .collect(),
         unusable: unusable(adapter),
     }
 }
@@ -174,8 +179,9 @@ fn diagnose(adapters: &[wgpu::Adapter]) -> String {
         return text;
     }
     let exists = |path: &str| if Path::new(path).exists() { "yes" } else { "no" };
-    let render_node = std::fs::read_dir("/dev/dri")
-        .is_ok_and(|nodes| nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD")));
+    let render_node = std::fs::read_dir("/dev/dri").is_ok_and(|nodes| {
+        nodes.flatten().any(|node| node.file_name().to_string_lossy().starts_with("renderD"))
+    });
     let libraries = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let loader = libraries.iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists());
     let mut drivers = Vec::new();
@@ -208,7 +214,9 @@ fn diagnose(adapters: &[wgpu::Adapter]) -> String {
              \x20      export VK_DRIVER_FILES=<path>/nvidia_icd.json   (headless: with \"library_path\": \"libEGL_nvidia.so.0\")\n",
         );
     } else if !loader {
-        text.push_str("  try: apt-get install -y libvulkan1 mesa-vulkan-drivers   (a software adapter comes with it)\n");
+        text.push_str(
+            "  try: apt-get install -y libvulkan1 mesa-vulkan-drivers   (a software adapter comes with it)\n",
+        );
     }
     text.push_str(
         "       VK_LOADER_DEBUG=error,warn ht devices   shows the loader's own reason\n\

@@ -152,7 +152,9 @@ impl CpuProgram {
                 for (place, (binding, slice)) in
                     places.iter_mut().zip(launch.kernel.bindings().iter().zip(&launch.slices))
                 {
-                    let Memory::Cpu(memory) = &slice.buffer.memory else { panic!("a buffer of another device") };
+                    let Memory::Cpu(memory) = &slice.buffer.memory else {
+                        panic!("a buffer of another device")
+                    };
                     *place = Some(Place {
                         // SAFETY: `check` made sure that the slice lies inside the buffer.
                         start: unsafe { memory.start().add(slice.offset) },
@@ -197,7 +199,11 @@ impl CpuProgram {
                 // SAFETY: as in `step`; nothing writes now.
                 let words = unsafe { std::slice::from_raw_parts(place.start, place.words) };
                 if let (false, Some(index)) = (place.access == Access::Read, first_non_finite(words)) {
-                    return Some(NonFinite { launch: step.launch.label.clone(), buffer: binding.name, index });
+                    return Some(NonFinite {
+                        launch: step.launch.label.clone(),
+                        buffer: binding.name,
+                        index,
+                    });
                 }
             }
         }

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-/// Steps that share one submit: enough to hide the cost of a submit, few enough to keep the GPU fed.
-const STEPS_PER_SUBMIT: usize = 4;
+/// Program runs that share one submit (a step and its tortoise are two): enough to hide the cost of a submit, few enough to keep the GPU fed.
+const PROGRAMS_PER_SUBMIT: usize = 8;
 /// Submits that may be under way before the host waits.
 const SUBMITS_IN_FLIGHT: usize = 3;
 
@@ -196,7 +196,7 @@ impl GpuDevice {
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
         let bytes = words as u64 * 4;
-        let most = u64::from(self.limits.max_storage_buffer_binding_size).min(self.limits.max_buffer_size);
+        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         if bytes > most {
             return Err(Error::Limit {
                 what: format!("the buffer '{what}'"),
@@ -233,7 +233,11 @@ impl GpuDevice {
         self.uploads.fetch_add(1, Ordering::Relaxed);
         // The runtime stages the data in memory of its own: keep each piece small enough for any heap.
         for (index, piece) in data.chunks(4 << 20).enumerate() {
-            self.queue.write_buffer(&memory.buffer, ((offset + index * (4 << 20)) * 4) as u64, bytemuck::cast_slice(piece));
+            self.queue.write_buffer(
+                &memory.buffer,
+                ((offset + index * (4 << 20)) * 4) as u64,
+                bytemuck::cast_slice(piece),
+            );
             self.queue.submit([]);
         }
         self.healthy()
@@ -270,7 +274,10 @@ impl GpuDevice {
             Ok(Ok(())) => {}
             _ => {
                 self.healthy()?;
-                return Err(Error::Gpu { device: self.name.clone(), message: "a read-back was not mapped".into() });
+                return Err(Error::Gpu {
+                    device: self.name.clone(),
+                    message: "a read-back was not mapped".into(),
+                });
             }
         }
         {
@@ -457,7 +464,7 @@ impl GpuProgram {
     pub(super) fn run(&self, clock: &Clock) -> Result<()> {
         let mut recorder = self.device.recorder();
         recorder.pending.push((Arc::clone(&self.prepared), *clock));
-        if recorder.pending.len() >= STEPS_PER_SUBMIT {
+        if recorder.pending.len() >= PROGRAMS_PER_SUBMIT {
             self.device.submit(&mut recorder)?;
         }
         Ok(())
@@ -466,7 +473,8 @@ impl GpuProgram {
     /// Runs the dispatches of one launch by themselves.
     fn run_launch(&self, index: usize, clock: &Clock) -> Result<()> {
         let first: usize = self.prepared.per_launch[..index].iter().sum();
-        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for dispatch in &self.prepared.dispatches[first..first + self.prepared.per_launch[index]] {
@@ -595,7 +603,9 @@ fn prepare(
             let resource = match launch.slices.get(index) {
                 _ if index == SCRATCH => scratch.buffer.as_entire_binding(),
                 Some(slice) => {
-                    let Memory::Gpu(memory) = &slice.buffer.memory else { panic!("a buffer of another device") };
+                    let Memory::Gpu(memory) = &slice.buffer.memory else {
+                        panic!("a buffer of another device")
+                    };
                     let buffer = &memory.buffer;
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                         buffer,

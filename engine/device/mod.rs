@@ -375,10 +375,16 @@ fn check(launch: &Launch) -> Result<()> {
     }
     for (binding, slice) in bindings.iter().zip(&launch.slices) {
         if slice.words < binding.words || slice.offset + slice.words > slice.buffer.words {
-            return malformed(format!("buffer '{}' has {} words, {} needed", binding.name, slice.words, binding.words));
+            return malformed(format!(
+                "buffer '{}' has {} words, {} needed",
+                binding.name, slice.words, binding.words
+            ));
         }
         if !slice.offset.is_multiple_of(ALIGNMENT) {
-            return malformed(format!("buffer '{}' starts at word {}, not aligned", binding.name, slice.offset));
+            return malformed(format!(
+                "buffer '{}' starts at word {}, not aligned",
+                binding.name, slice.offset
+            ));
         }
     }
     for (i, (binding, slice)) in bindings.iter().zip(&launch.slices).enumerate() {
@@ -390,9 +396,13 @@ fn check(launch: &Launch) -> Result<()> {
             let overlaps = i != j
                 && slice.buffer.same(&other.buffer)
                 && (bindings[j].access == Access::Read && launch.slices[i].buffer.is_gpu()
-                    || slice.offset < other.offset + other.words && other.offset < slice.offset + slice.words);
+                    || slice.offset < other.offset + other.words
+                        && other.offset < slice.offset + slice.words);
             if overlaps {
-                return Err(Error::Aliasing { launch: launch.label.clone(), buffer: binding.name.to_string() });
+                return Err(Error::Aliasing {
+                    launch: launch.label.clone(),
+                    buffer: binding.name.to_string(),
+                });
             }
         }
     }

@@ -49,7 +49,10 @@ impl Graph<'_> {
         let weight = self.parameter(layer.weight);
         let channels = self.len(weight);
         if shape.last() != Some(&channels) {
-            return Err(Error::shape(label, format!("x has shape {shape:?}, {channels} channels expected last")));
+            return Err(Error::shape(
+                label,
+                format!("x has shape {shape:?}, {channels} channels expected last"),
+            ));
         }
         let rows = self.len(x) / channels;
         let bias = self.parameter(layer.bias);
@@ -63,7 +66,9 @@ impl Graph<'_> {
         if rows < 2 {
             return Err(Error::shape(
                 label,
-                format!("x has shape {shape:?}: training needs at least 2 values per channel; choose another batch size"),
+                format!(
+                    "x has shape {shape:?}: training needs at least 2 values per channel; choose another batch size"
+                ),
             ));
         }
         let saved = self.activation(&[2, channels]);

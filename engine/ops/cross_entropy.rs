@@ -28,7 +28,10 @@ impl Graph<'_> {
         };
         if self.shape(labels) != [rows] {
             let shapes = (self.shape(logits), self.shape(labels));
-            return Err(Error::shape("cross_entropy", format!("logits {:?}, labels {:?}", shapes.0, shapes.1)));
+            return Err(Error::shape(
+                "cross_entropy",
+                format!("logits {:?}, labels {:?}", shapes.0, shapes.1),
+            ));
         }
         let dlogits = self.activation(&[rows, classes]);
         let (row_loss, row_rank) = (self.activation(&[rows]), self.activation(&[rows]));

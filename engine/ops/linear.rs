@@ -38,7 +38,10 @@ impl Graph<'_> {
         };
         if width != inputs {
             let (x, w) = (self.shape(x), self.shape(weight_tensor));
-            return Err(Error::shape(label, format!("x has shape {x:?}, weight {w:?}: {width} is not {inputs}")));
+            return Err(Error::shape(
+                label,
+                format!("x has shape {x:?}, weight {w:?}: {width} is not {inputs}"),
+            ));
         }
         let y = self.activation(&[rows, outputs]);
         let mut tensors = vec![x, weight_tensor];

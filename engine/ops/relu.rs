@@ -26,7 +26,12 @@ impl Gradient for Relu {
         let Some(dy) = gradients.of(graph, self.y) else { return Ok(()) };
         let shape = graph.shape(self.x).to_vec();
         let dx = graph.activation(&shape);
-        graph.push("relu backward", elementwise::ReluBackward { len: graph.len(self.x) }, &[self.y, dy, dx], None);
+        graph.push(
+            "relu backward",
+            elementwise::ReluBackward { len: graph.len(self.x) },
+            &[self.y, dy, dx],
+            None,
+        );
         gradients.add(graph, self.x, dx)
     }
 }
