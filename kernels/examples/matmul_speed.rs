@@ -87,9 +87,11 @@ fn parse(text: &str) -> Matmul {
 /// Median seconds of both libraries.
 fn time(cpu: &Cpu, matmul: &Matmul) -> (f64, f64) {
     let Matmul { m, n, k, .. } = *matmul;
-    let (a, b) = (test_values(m * k, 1), test_values(k * n, 2));
+    // Aligned as the engine's buffers are, for both.
+    let (a, b) = (Aligned::new(&test_values(m * k, 1)), Aligned::new(&test_values(k * n, 2)));
+    let (a, b) = (a.floats(), b.floats());
     let mut scratch = vec![0; matmul.cpu_scratch(cpu)];
-    let (mut c, mut reference) = (vec![0u32; m * n], vec![0f32; m * n]);
+    let (mut c, mut reference) = (Aligned::new(&vec![0.0; m * n]), Aligned::new(&vec![0.0; m * n]));
     // Small products are timed in groups, long enough for the clock.
     let group = (1e7 / matmul.cost().flops as f64).ceil() as usize;
     let rounds = (4e10 / (matmul.cost().flops as f64 * group as f64)).clamp(15.0, 301.0) as usize;
@@ -98,24 +100,46 @@ fn time(cpu: &Cpu, matmul: &Matmul) -> (f64, f64) {
         let start = Instant::now();
         for _ in 0..group {
             let arguments = [
-                Arg::Read(bytemuck::cast_slice(&a)),
-                Arg::Read(bytemuck::cast_slice(&b)),
-                Arg::Write(&mut c),
+                Arg::Read(bytemuck::cast_slice(a)),
+                Arg::Read(bytemuck::cast_slice(b)),
+                Arg::Write(bytemuck::cast_slice_mut(c.floats_mut())),
             ];
             matmul.run(cpu, &Clock::default(), &mut Args::new(arguments, &mut scratch));
         }
         ours.push(start.elapsed().as_secs_f64() / group as f64);
         let start = Instant::now();
         for _ in 0..group {
-            multiply_with_gemm(matmul, &a, &b, &mut reference, cpu.threads.count());
+            multiply_with_gemm(matmul, a, b, reference.floats_mut(), cpu.threads.count());
         }
         theirs.push(start.elapsed().as_secs_f64() / group as f64);
     }
-    let c: &[f32] = bytemuck::cast_slice(&c);
-    let difference: f64 = c.iter().zip(&reference).map(|(x, y)| f64::from(x - y).powi(2)).sum();
+    let (c, reference) = (c.floats(), reference.floats());
+    let difference: f64 = c.iter().zip(reference).map(|(x, y)| f64::from(x - y).powi(2)).sum();
     let norm: f64 = reference.iter().map(|&y| f64::from(y).powi(2)).sum();
     assert!(difference.sqrt() <= 1e-5 * norm.sqrt(), "{matmul:?}: the libraries disagree");
     (median(ours), median(theirs))
+}
+
+/// Floats that start on a boundary of 256 bytes.
+struct Aligned {
+    memory: Vec<f32>,
+    range: std::ops::Range<usize>,
+}
+
+impl Aligned {
+    fn new(values: &[f32]) -> Self {
+        let mut memory = vec![0.0; values.len() + 64];
+        let start = memory.as_ptr().align_offset(256);
+        let range = start..start + values.len();
+        memory[range.clone()].copy_from_slice(values);
+        Self { memory, range }
+    }
+    fn floats(&self) -> &[f32] {
+        &self.memory[self.range.clone()]
+    }
+    fn floats_mut(&mut self) -> &mut [f32] {
+        &mut self.memory[self.range.clone()]
+    }
 }
 
 fn multiply_with_gemm(matmul: &Matmul, a: &[f32], b: &[f32], c: &mut [f32], threads: usize) {

@@ -164,10 +164,13 @@ impl Plan {
     }
 }
 
-/// Words of scratch memory: the packed copies of B and A.
+/// Words of scratch memory: the packed copies of B and A, and room to align them.
 pub(super) fn scratch(matmul: &Matmul, cpu: &Cpu) -> usize {
     let plan = Plan::new(matmul, cpu);
-    plan.b_words(matmul) + plan.a_words(matmul)
+    match plan.b_words(matmul) + plan.a_words(matmul) {
+        0 => 0,
+        words => words + LANES,
+    }
 }
 
 /// The matrices of one run.
@@ -194,7 +197,10 @@ pub(super) fn run(
     assert!(a.len() == batch * m * k && b.len() == batch * k * n && c.len() == batch * m * n);
     assert!(bias.is_none_or(|bias| bias.len() == n));
     let plan = Plan::new(matmul, cpu);
-    let (b_copy, a_copy) = scratch.split_at_mut(plan.b_words(matmul));
+    // A vector that straddles two cache lines costs two loads.
+    let aligned = scratch.as_ptr().align_offset(64).min(scratch.len());
+    let (b_copy, a_copy) = scratch[aligned..].split_at_mut(plan.b_words(matmul));
+    let a_copy = &mut a_copy[..plan.a_words(matmul)];
     let product = Product { matmul, plan, cpu, a, b, bias };
     product.pack(a_copy, b_copy);
     product.multiply(a_copy, b_copy, c);
@@ -312,7 +318,7 @@ impl Product<'_> {
                         rows: rows.len(),
                         columns: columns.len(),
                         k: block.len(),
-                        a: a.as_ptr(),
+                        a: std::array::from_fn(|group| a.as_ptr().wrapping_add(3 * group * a_row)),
                         a_row,
                         a_k,
                         b: b.as_ptr(),

@@ -18,8 +18,10 @@ pub(super) struct Tile {
     pub(super) columns: usize,
     /// Length of the sums.
     pub(super) k: usize,
-    /// Element (row, k) of A is at `row * a_row + k * a_k`.
-    pub(super) a: *const f32,
+    /// Element (row, k) of A is at `a[row / 3] + (row % 3) * a_row + k * a_k`. A pointer for every three rows: they
+    /// and two scaled strides reach all rows. From a single pointer the compiler would make a chain of additions
+    /// through all rows, as long as the multiplications take.
+    pub(super) a: [*const f32; MAX_ROWS / 3],
     pub(super) a_row: usize,
     pub(super) a_k: usize,
     /// Row k of B is at `k * b_k`, whole vectors of it are readable.
@@ -109,14 +111,15 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(s: S, tile: &Ti
         unsafe {
             let row: [S::V; VECTORS] = std::array::from_fn(|v| s.load(&*b.add(v * LANES).cast()));
             for (r, sums) in sums.iter_mut().enumerate() {
-                let element = s.splat(*a.add(r * tile.a_row));
+                let element = s.splat(*a[r / 3].add(r % 3 * tile.a_row));
                 for (sum, b) in sums.iter_mut().zip(row) {
                     *sum = s.fma(element, b, *sum);
                 }
             }
         }
         // Wrapping: behind the last k the pointers may leave the matrix.
-        (a, b) = (a.wrapping_add(tile.a_k), b.wrapping_add(tile.b_k));
+        a = a.map(|a| a.wrapping_add(tile.a_k));
+        b = b.wrapping_add(tile.b_k);
     }
     // SAFETY: this tile of C is ours alone, and `bias` is null or has `columns` floats.
     unsafe {
