@@ -57,6 +57,9 @@ pub fn cases() -> Vec<Case> {
         cases.push(adamw(len, 0.01, clock(1000, 1e-3), 0.37, Size::Real));
         cases.push(gradient_norm(len, Some(1.0), Size::Real));
         cases.push(blend(len, 0.999, Size::Real));
+    }
+    // Not the largest: all cases live in memory at once.
+    for len in [REAL[0], REAL[1]] {
         cases.extend([copy(len, Size::Real), fill(len, 0.25, Size::Real), distance(len, Size::Real)]);
     }
     cases
@@ -137,6 +140,7 @@ fn distance(len: usize, size: Size) -> Case {
 mod tests {
     use super::*;
     use crate::case::check_on_cpu;
+    use crate::kernel::{Arg, Args};
 
     #[test]
     fn arena_kernels_agree_with_their_definitions() {
@@ -154,6 +158,52 @@ mod tests {
             assert!(!f32::from_bits(clip[0]).is_finite());
             assert_eq!(f32::from_bits(clip[1]), 1.0);
         }
+    }
+
+    /// Three steps with clipping against numbers of PyTorch 2.15:
+    ///
+    /// ```python
+    /// p = torch.nn.Parameter(torch.tensor([0.5, -1.0, 2.0, 0.0, -0.25]))
+    /// optimizer = torch.optim.AdamW([p], lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1, foreach=False)
+    /// for t in range(1, 4):
+    ///     p.grad = torch.tensor([0.3, -2.0, 0.001, 0.0, 1.5]) / t ** 3
+    ///     torch.nn.utils.clip_grad_norm_([p], 1.0)
+    ///     optimizer.step()
+    /// ```
+    #[test]
+    fn three_clipped_steps_equal_pytorch() {
+        let cpu = crate::Cpu::new(1);
+        let len = 5;
+        let norm = GradientNorm { len, max_norm: Some(1.0), ring_rows: 1, words: 4 };
+        let step = AdamW { len, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+        let (mut params, mut exp_avg, mut exp_avg_sq) =
+            ([0.5f32, -1.0, 2.0, 0.0, -0.25], [0f32; 5], [0f32; 5]);
+        let mut norms = Vec::new();
+        for t in 1..=3 {
+            let gradients = [0.3f32, -2.0, 0.001, 0.0, 1.5].map(|g| g / (t * t * t) as f32);
+            let (mut clip, mut ring, mut scratch) = ([0u32; 2], [0u32; 4], [0u32; 1]);
+            let gradients: &[u32] = bytemuck::cast_slice(&gradients);
+            let arguments = [Arg::Read(gradients), Arg::Write(&mut clip), Arg::Write(&mut ring)];
+            norm.run(&cpu, &clock(t, 1e-2), &mut Args::new(arguments, &mut scratch));
+            norms.push(f32::from_bits(clip[0]));
+            let arguments = [
+                Arg::Write(bytemuck::cast_slice_mut(&mut params)),
+                Arg::Read(gradients),
+                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg)),
+                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg_sq)),
+                Arg::Read(&clip),
+            ];
+            step.run(&cpu, &clock(t, 1e-2), &mut Args::new(arguments, &mut []));
+        }
+        let close = |got: &[f32], expected: &[f32]| {
+            for (got, expected) in got.iter().zip(expected) {
+                assert!((got - expected).abs() <= 5e-7 * expected.abs(), "{got} is not {expected}");
+            }
+        };
+        close(&norms, &[2.517_936, 0.314_742, 0.093_256_88]);
+        close(&params, &[0.472_695_44, -0.971_197, 1.968_200_9, 0.0, -0.275_056_84]);
+        close(&exp_avg, &[0.014_136_87, -0.094_245_79, 4.712_290_3e-5, 0.0, 0.070_684_35]);
+        close(&exp_avg_sq, &[1.569_549_6e-5, 6.975_775_5e-4, 1.743_944e-10, 0.0, 3.923_874_2e-4]);
     }
 
     #[test]

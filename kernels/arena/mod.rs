@@ -6,7 +6,7 @@
 //! | [`AdamW`] | decoupled weight decay, then Adam | Loshchilov and Hutter 2019; order of `torch.optim.AdamW` |
 //! | [`GradientNorm`] | `factor = min(1, max_norm / (norm + 1e-6))` | `torch.nn.utils.clip_grad_norm_` |
 //! | [`Blend`] | `target = keep target + (1 - keep) source` | EMA, shrink & perturb, pulls between networks |
-//! | [`Copy`] | `target = source` | hare reset |
+//! | [`struct@Copy`] | `target = source` | hare reset |
 //! | [`Fill`] | `target = value` | cleared moments |
 //! | [`SquaredDistance`] | `out = sum (a - b)^2` | distance between two sets of weights |
 //!
