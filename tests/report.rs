@@ -1,4 +1,5 @@
-//! Reports on small run folders: the figures by hand, and what happens with unfinished, broken and repeated runs.
+//! Reports on small run folders: the figures by hand, and what happens with unfinished, broken and repeated
+//! runs.
 
 use experiments::report::{Error, Report, report};
 use std::collections::HashMap;
@@ -309,7 +310,8 @@ fn the_same_run_counts_once() {
 fn curves_average_the_seeds_at_each_step_of_each_phase() {
     let root = TempDir::new().unwrap();
     let runs = root.path().join("runs");
-    // Step 10 ends phase 0, and is evaluated again in phase 1 after a reset; the second seed wrote step 20 twice.
+    // Step 10 ends phase 0, and is evaluated again in phase 1 after a reset; the second seed wrote step 20
+    // twice.
     let first = metrics(&[(0, 0, 0, 0.1), (10, 1, 0, 0.5), (10, 1, 1, 0.2), (20, 2, 1, 0.96)]);
     let second =
         metrics(&[(0, 0, 0, 0.1), (10, 1, 0, 0.7), (10, 1, 1, 0.2), (20, 2, 1, 0.3), (20, 2, 1, 0.98)]);

@@ -9,7 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 /// What a drawing operation can return.
 pub(crate) type DrawError = DrawingAreaErrorKind<std::io::Error>;
 
-/// Drawing units per pixel. The SVG backend rounds to whole units, which would show as stairs in a flat curve.
+/// Drawing units per pixel. The SVG backend rounds to whole units, which would show as stairs in a flat
+/// curve.
 const SCALE: f64 = 8.0;
 
 /// Text and frames.
@@ -19,8 +20,8 @@ pub(crate) const GREY: RGBColor = RGBColor(110, 110, 110);
 /// Grid lines.
 pub(crate) const PALE: RGBColor = RGBColor(225, 225, 225);
 
-/// The palette of Okabe and Ito (2008), which people with any colour vision can tell apart, without its yellow, which
-/// is too faint for lines on white.
+/// The palette of Okabe and Ito (2008), which people with any colour vision can tell apart, without its
+/// yellow, which is too faint for lines on white.
 const COLORS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
     RGBColor(213, 94, 0),
@@ -48,7 +49,8 @@ impl Stroke {
         Stroke { color, width, dash: None }
     }
 
-    /// The look of the curve with this index: 28 different ones, as 7 colours and 4 dashes have no common factor.
+    /// The look of the curve with this index: 28 different ones, as 7 colours and 4 dashes have no common
+    /// factor.
     pub(crate) fn of_curve(index: usize) -> Stroke {
         Stroke { color: COLORS[index % COLORS.len()], width: 1.8, dash: DASHES[index % DASHES.len()] }
     }

@@ -16,8 +16,8 @@ const LABEL_CHARACTERS: usize = 46;
 const LEADING: f64 = 15.0;
 const LEAST_ROW: f64 = 32.0;
 
-/// Final test accuracy in percent: a row for each group with a dot for each seed, a bar at the mean and a whisker of
-/// one standard deviation to both sides.
+/// Final test accuracy in percent: a row for each group with a dot for each seed, a bar at the mean and a
+/// whisker of one standard deviation to both sides.
 pub(crate) fn final_svg(groups: &[&Group]) -> Result<String, DrawError> {
     let (labels, shared) = labels(groups);
     let labels: Vec<Vec<String>> = labels.iter().map(|label| wrap(label, LABEL_CHARACTERS)).collect();

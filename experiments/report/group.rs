@@ -32,7 +32,8 @@ pub(crate) struct Group {
 pub(crate) struct Comparison {
     /// In the order of the rows.
     pub(crate) groups: Vec<Group>,
-    /// Runs left out because another folder holds the same configuration and seed: the one left out, the one kept.
+    /// Runs left out because another folder holds the same configuration and seed: the one left out, the one
+    /// kept.
     pub(crate) duplicates: Vec<(PathBuf, PathBuf)>,
 }
 

@@ -1,18 +1,20 @@
-//! Tables and figures from finished runs: the mean and sample standard deviation over seeds of each configuration.
+//! Tables and figures from finished runs: the mean and sample standard deviation over seeds of each
+//! configuration.
 //!
-//! A *configuration* is the resolved `config.toml` of a run without its seed; runs that differ in nothing else are
-//! the seeds of one row. A figure of a row is
+//! A *configuration* is the resolved `config.toml` of a run without its seed; runs that differ in nothing
+//! else are the seeds of one row. A figure of a row is
 //!
 //! ```text
 //! mean = (1/n) Σ x_i        std = sqrt( (1/(n-1)) Σ (x_i - mean)² )
 //! ```
 //!
-//! over its n finished runs, and the standard deviation of one run is not defined (shown as `-`). Unfinished runs
-//! are named and left out of every mean; a configuration of which nothing has finished keeps a row with zero seeds,
-//! and its curve so far. The same configuration and seed found in two folders counts once.
+//! over its n finished runs, and the standard deviation of one run is not defined (shown as `-`). Unfinished
+//! runs are named and left out of every mean; a configuration of which nothing has finished keeps a row with
+//! zero seeds, and its curve so far. The same configuration and seed found in two folders counts once.
 //!
-//! Rows are ordered by experiment, model, method (`none` first) and then by the values of the keys that tell them
-//! apart, numbers as numbers: the order depends on what the runs are, not on where or in which order they lie.
+//! Rows are ordered by experiment, model, method (`none` first) and then by the values of the keys that tell
+//! them apart, numbers as numbers: the order depends on what the runs are, not on where or in which order
+//! they lie.
 //!
 //! The files, all in one folder:
 //!
@@ -114,8 +116,8 @@ fn list(paths: &[PathBuf]) -> String {
     }
 }
 
-/// Reads the runs at and below `paths` and compares their configurations; the tables, figures and their data go to
-/// the folder `out`, made if missing, where files of the same names are replaced.
+/// Reads the runs at and below `paths` and compares their configurations; the tables, figures and their data
+/// go to the folder `out`, made if missing, where files of the same names are replaced.
 ///
 /// # Errors
 ///

@@ -32,7 +32,8 @@ pub(crate) fn labels(groups: &[&Group]) -> (Vec<String>, String) {
     };
     let parts: [fn(&Group) -> &String; 3] = [|g| &g.experiment, |g| &g.model, |g| &g.method];
     let mut in_title = parts.map(shared);
-    // The method is what a reader looks for, so it is repeated in the legend wherever nothing else would be there.
+    // The method is what a reader looks for, so it is repeated in the legend wherever nothing else would be
+    // there.
     in_title[2] &= groups.iter().all(|group| !group.settings.is_empty());
     let pick = |group: &Group, titled: bool| {
         let chosen = parts.iter().zip(in_title).filter(|(_, in_title)| *in_title == titled);
@@ -59,9 +60,10 @@ pub(crate) fn final_text(group: &Group) -> String {
     }
 }
 
-/// Test accuracy in percent against training steps: the mean of each group, a band of one standard deviation to both
-/// sides, and the boundaries between phases. The y axis fits the evaluations of trained networks: those at step 0 or
-/// at the very start of a phase, of a fresh or just reset network, may lie below it and are cut off.
+/// Test accuracy in percent against training steps: the mean of each group, a band of one standard deviation
+/// to both sides, and the boundaries between phases. The y axis fits the evaluations of trained networks:
+/// those at step 0 or at the very start of a phase, of a fresh or just reset network, may lie below it and
+/// are cut off.
 pub(crate) fn curves_svg(groups: &[&Group]) -> Result<String, DrawError> {
     let (labels, shared) = labels(groups);
     let curves: Vec<Vec<Point>> = groups.iter().map(|group| curve(group.drawn())).collect();
@@ -163,8 +165,8 @@ fn frame(canvas: &Canvas<'_>, x: &Axis, y: &Axis, (top, bottom): (f64, f64)) -> 
     canvas.text("test accuracy [%]", (22.0, (top + bottom) / 2.0), upwards)
 }
 
-/// The pixels of a curve. Where more than two evaluations fall on one pixel column, its first, lowest, highest and last
-/// one stay: they look the same and keep the file small.
+/// The pixels of a curve. Where more than two evaluations fall on one pixel column, its first, lowest,
+/// highest and last one stay: they look the same and keep the file small.
 fn trace(points: &[Point], value: fn(&Point) -> f64, x: &Axis, y: &Axis) -> Vec<(f64, f64)> {
     let mut columns: BTreeMap<i64, Vec<(f64, f64)>> = BTreeMap::new();
     for point in points {

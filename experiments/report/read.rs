@@ -155,7 +155,8 @@ impl Run {
                 Ok(line) => self.add(line),
                 Err(_) if lines.peek().is_none() => {}
                 Err(error) => {
-                    // serde counts lines within the one line it was given: only its column means anything here.
+                    // serde counts lines within the one line it was given: only its column means anything
+                    // here.
                     let reason = error.to_string().replace("line 1 column", "column");
                     return Err(Error::BrokenLine { path, line: index + 1, reason });
                 }

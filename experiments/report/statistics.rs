@@ -22,8 +22,8 @@ pub(crate) fn summarize(values: &[f64]) -> Option<Summary> {
     Some(Summary { n, mean, std })
 }
 
-/// The summary of `values` if every one of them is there: a mean over only some of the seeds would be read as one
-/// over all of them.
+/// The summary of `values` if every one of them is there: a mean over only some of the seeds would be read as
+/// one over all of them.
 pub(crate) fn summarize_complete(values: impl Iterator<Item = Option<f64>>) -> Option<Summary> {
     summarize(&values.collect::<Option<Vec<f64>>>()?)
 }

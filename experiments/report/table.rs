@@ -178,8 +178,8 @@ fn progress(run: &Run) -> String {
     }
 }
 
-/// One line for each configuration, mean and standard deviation in columns of their own, unrounded, empty where there
-/// is none.
+/// One line for each configuration, mean and standard deviation in columns of their own, unrounded, empty
+/// where there is none.
 pub(crate) fn csv(groups: &[Group]) -> String {
     let mut header = ["experiment", "model", "method", "settings", "seeds"].map(str::to_string).to_vec();
     header.extend(COLUMNS.iter().flat_map(|c| [format!("{}_mean", c.csv), format!("{}_std", c.csv)]));
