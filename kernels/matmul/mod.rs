@@ -130,3 +130,11 @@ impl Kernel for Matmul {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_cpu_computes_every_case() {
+        crate::case::check_on_cpu(super::cases());
+    }
+}
