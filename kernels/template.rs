@@ -155,7 +155,10 @@ mod tests {
         assert_eq!(text(false, true), "not a\n");
         assert_eq!(text(false, false), "not a\nnot b\n");
         // Names inside a dropped block need no value.
-        assert_eq!(expand("//! if A\n//! for I in 0..X\n//! if Y\n$Z\n//! end\n//! end\n//! end", &[("A", &0)]), "");
+        assert_eq!(
+            expand("//! if A\n//! for I in 0..X\n//! if Y\n$Z\n//! end\n//! end\n//! end", &[("A", &0)]),
+            ""
+        );
     }
 
     #[test]

@@ -81,7 +81,9 @@ fn check_kernel(case: &Case, gpu: &GpuTraits, dispatches: &[Dispatch]) -> Vec<St
         let written = uses.iter().any(|&access| access != Access::Read);
         match binding.access {
             _ if uses.is_empty() => problems.push(format!("no launch binds {}", binding.name)),
-            Access::Read if written => problems.push(format!("{} is only read, yet bound read_write", binding.name)),
+            Access::Read if written => {
+                problems.push(format!("{} is only read, yet bound read_write", binding.name))
+            }
             Access::Write | Access::ReadWrite if !written => {
                 problems.push(format!("{} is written, yet never bound read_write", binding.name));
             }
@@ -96,11 +98,13 @@ fn check_kernel(case: &Case, gpu: &GpuTraits, dispatches: &[Dispatch]) -> Vec<St
     for dispatch in dispatches {
         for (place, &(buffer, _)) in dispatch.bindings.iter().enumerate() {
             if buffer != SCRATCH && buffer >= bindings.len() {
-                problems.push(format!("{}: binding {place} is buffer {buffer}, there is none", dispatch.label));
+                problems
+                    .push(format!("{}: binding {place} is buffer {buffer}, there is none", dispatch.label));
             }
             // wgpu rejects a buffer bound both read and read_write; twice the same way is a mistake as well.
             if dispatch.bindings[..place].iter().any(|&(other, _)| other == buffer) {
-                problems.push(format!("{}: binding {place} is a buffer that is bound already", dispatch.label));
+                problems
+                    .push(format!("{}: binding {place} is a buffer that is bound already", dispatch.label));
             }
         }
     }
@@ -191,7 +195,8 @@ fn reflect(module: &Module) -> Result<Shader, String> {
             AddressSpace::Storage { access } => {
                 let name = variable.name.as_deref().unwrap_or_default();
                 let binding = variable.binding.ok_or_else(|| format!("{name} has no binding"))?;
-                let access = if access.contains(StorageAccess::STORE) { Access::ReadWrite } else { Access::Read };
+                let access =
+                    if access.contains(StorageAccess::STORE) { Access::ReadWrite } else { Access::Read };
                 bindings.push((binding.group, binding.binding, access));
             }
             AddressSpace::Immediate => shader.immediate_bytes += size,
@@ -203,7 +208,9 @@ fn reflect(module: &Module) -> Result<Shader, String> {
     bindings.sort_by_key(|&(group, binding, _)| (group, binding));
     for (place, &(group, binding, access)) in bindings.iter().enumerate() {
         if (group, binding) != (0, place as u32) {
-            return Err(format!("@group({group}) @binding({binding}) is the shader's binding number {place}"));
+            return Err(format!(
+                "@group({group}) @binding({binding}) is the shader's binding number {place}"
+            ));
         }
         shader.bindings.push(access);
     }
