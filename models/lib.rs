@@ -10,6 +10,42 @@ mod mlp;
 pub use mlp::{Mlp, MlpConfig};
 
 use engine::{Graph, Parameters, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Which model, and its sizes: the `[model]` section of a config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name")]
+pub enum ModelConfig {
+    /// The multi-layer perceptron.
+    #[serde(rename = "mlp")]
+    Mlp(MlpConfig),
+}
+
+impl ModelConfig {
+    /// The names of all models.
+    pub const NAMES: [&str; 1] = ["mlp"];
+
+    /// The default sizes of a model; `None` for an unknown name.
+    pub fn default_for(name: &str) -> Option<Self> {
+        match name {
+            "mlp" => Some(Self::Mlp(MlpConfig::default())),
+            _ => None,
+        }
+    }
+
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// A size that cannot be: the key and what it must be.
+    pub fn build(&self) -> Result<Box<dyn Model>, String> {
+        match self {
+            Self::Mlp(config) => {
+                config.check()?;
+                Ok(Box::new(Mlp::new(config.clone())))
+            }
+        }
+    }
+}
 
 /// A network that turns images `[N, H, W, C]` into logits `[N, classes]`.
 pub trait Model: std::fmt::Debug + Send + Sync {

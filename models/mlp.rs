@@ -2,7 +2,7 @@
 
 use crate::{Input, Model};
 use engine::layers::{BatchNorm, Linear};
-use engine::{Activation, Graph, Parameters, Result, Tensor};
+use engine::{Activation, Graph, Parameters, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Shape of the MLP.
@@ -33,6 +33,22 @@ impl Default for MlpConfig {
             batch_norm: true,
             dropout: 0.0,
         }
+    }
+}
+
+impl MlpConfig {
+    /// What must hold of the sizes; says which key is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let sizes = [("classes", self.classes), ("image_size", self.image_size), ("channels", self.channels)];
+        for (key, size) in sizes.into_iter().chain(self.hidden.iter().map(|&width| ("hidden", width))) {
+            if size == 0 {
+                return Err(format!("model.{key} must be at least 1"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(format!("model.dropout is {}, it must be in [0, 1)", self.dropout));
+        }
+        Ok(())
     }
 }
 
@@ -76,7 +92,7 @@ impl Model for Mlp {
         Input { image_size, channels, classes }
     }
 
-    fn forward(&self, graph: &mut Graph<'_>, images: Tensor) -> Result<Tensor> {
+    fn forward(&self, graph: &mut Graph<'_>, images: Tensor) -> engine::Result<Tensor> {
         let shape = graph.shape(images).to_vec();
         let mut x = graph.reshape(images, &[shape[0], shape[1..].iter().product()])?;
         for (linear, norm) in &self.hidden {

@@ -1,0 +1,654 @@
+//! The config of a run: strict, complete, and stored with its results.
+//!
+//! A run's config is the defaults (which depend on `fidelity` and on the model's name), overlaid by a preset or file,
+//! overlaid by `--set` and `--seed`. The result names every key, and the run's id is made from it.
+
+use models::ModelConfig;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use toml::{Table, Value};
+
+/// What is wrong with a config: the key, the value, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A key that does not exist.
+    #[error("{origin}: there is no key '{key}'{hint}")]
+    UnknownKey {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The dotted key.
+        key: String,
+        /// The nearest key that exists.
+        hint: String,
+    },
+    /// A value of another type.
+    #[error("{origin}: '{key}' is {got}, {expected} expected")]
+    WrongType {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The dotted key.
+        key: String,
+        /// What was given.
+        got: String,
+        /// What the key takes.
+        expected: String,
+    },
+    /// A value that cannot be.
+    #[error("{key} = {value}: {reason}")]
+    Value {
+        /// The dotted key.
+        key: String,
+        /// What was given.
+        value: String,
+        /// What it must be.
+        reason: String,
+    },
+    /// Text that is not TOML.
+    #[error("{origin} is not TOML: {message}")]
+    Syntax {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The parser's message.
+        message: String,
+    },
+    /// A preset that does not exist.
+    #[error("there is no preset or file '{name}'{hint}; `ht presets` lists them all")]
+    UnknownPreset {
+        /// The name given.
+        name: String,
+        /// The nearest preset.
+        hint: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// Where paper and released code disagree, which one is meant. Only defaults depend on it: each is a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fidelity {
+    /// The choice that makes sense, question by question (`docs/fidelity.md`).
+    Recommended,
+    /// The method as the paper describes it.
+    Paper,
+    /// What the released code does.
+    Code,
+}
+
+/// A resolved config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the experiment: the folder of its runs.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u32,
+    /// Paper, code, or recommended.
+    pub fidelity: Fidelity,
+    /// `[data]`
+    pub data: Data,
+    /// `[model]`
+    pub model: ModelConfig,
+    /// `[optimizer]`
+    pub optimizer: Optimizer,
+    /// `[protocol]`
+    pub protocol: Protocol,
+    /// `[intervention]`
+    pub intervention: Intervention,
+    /// `[run]`
+    pub run: Run,
+}
+
+/// The data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// `mnist`, `fashion-mnist`, or the built-in `strokes`.
+    pub set: String,
+    /// Training images to use, from the front of the set; 0 means all.
+    pub train: usize,
+    /// Test images to use; 0 means all.
+    pub test: usize,
+    /// Black and white by error diffusion, as the released code stores MNIST.
+    pub dither: bool,
+    /// Mean that is subtracted, per channel, of pixels in [0, 1]; empty means the set's own.
+    pub mean: Vec<f64>,
+    /// Standard deviation that divides; empty means the set's own.
+    pub std: Vec<f64>,
+}
+
+/// AdamW and its schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    /// Examples per step; the last batch of an epoch may be smaller and is kept.
+    pub batch: usize,
+    /// Learning rate after the warm-up.
+    pub lr: f64,
+    /// Share of a phase's steps over which the learning rate rises from 0.
+    pub warmup: f64,
+    /// Decoupled decay of every parameter.
+    pub weight_decay: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Largest global gradient norm; 0 means no clipping.
+    pub clip: f64,
+}
+
+/// Phases of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// Share of the training set that each phase adds.
+    pub ratios: Vec<f64>,
+    /// Share of wrong labels in each phase's training set.
+    pub noise: Vec<f64>,
+    /// Which label a noisy example gets.
+    pub noise_labels: NoiseLabels,
+    /// A phase of ratio r has `int(base_epochs / r)` epochs.
+    pub base_epochs: usize,
+    /// The last phase of several: by its ratio too (111 epochs for 0.9), or `base_epochs`.
+    pub last_phase: LastPhase,
+    /// Evaluation every `int(evaluate_every / r)` epochs, before each phase, and at the end.
+    pub evaluate_every: usize,
+    /// Which evaluation is the run's result.
+    pub final_accuracy: FinalAccuracy,
+}
+
+/// Which label a noisy example gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseLabels {
+    /// One of the other classes, never the true one (released code).
+    OtherClasses,
+    /// Any class (paper): some stay right.
+    AllClasses,
+}
+
+/// Length of the last of several phases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastPhase {
+    /// `int(base_epochs / ratio)` (released code).
+    ByRatio,
+    /// `base_epochs` (paper).
+    Base,
+}
+
+/// Which evaluation is the run's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalAccuracy {
+    /// After the last epoch.
+    LastEpoch,
+    /// The last that the schedule asks for, one epoch earlier in a warm start (released code).
+    LastScheduled,
+}
+
+/// What keeps the network plastic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intervention {
+    /// `none`, `hare-tortoise`, `ema`, `shrink-perturb`, `head-reset`, `l2`, or several joined by `+`.
+    pub method: String,
+    /// Share that the tortoise keeps of itself in a step (`hare-tortoise`, `ema`).
+    pub momentum: f64,
+    /// The hare is reset to the tortoise every so many epochs or steps (`hare-tortoise`).
+    pub reset_interval: usize,
+    /// Unit of `reset_interval`.
+    pub reset_unit: ResetUnit,
+    /// When a phase's first reset comes.
+    pub first_reset: FirstReset,
+    /// Clear Adam's moments at a reset (an ablation; neither paper nor code).
+    pub reset_moments: bool,
+    /// In the step after a reset the tortoise takes the hare's whole step, as in the released code, whose copy shares
+    /// memory.
+    pub reset_shares_memory: bool,
+    /// Share of the trained weights that remains at the end of a phase (`shrink-perturb`).
+    pub keep: f64,
+    /// Weight decay in place of `optimizer.weight_decay` (`l2`).
+    pub weight_decay: f64,
+}
+
+/// Unit of the reset interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetUnit {
+    /// Epochs of the phase.
+    Epochs,
+    /// Steps of the phase.
+    Steps,
+}
+
+/// When a phase's first reset comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstReset {
+    /// After the first epoch (or step), then after each interval: 1, 11, 21, ... (released code).
+    AfterOne,
+    /// After the first interval: 10, 20, ... (paper).
+    AfterInterval,
+}
+
+/// How the run is carried out; changes no result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Seconds between checkpoints.
+    pub checkpoint_seconds: f64,
+    /// Keep the checkpoint of a finished run.
+    pub keep_checkpoint: bool,
+}
+
+impl Config {
+    /// The defaults of a model under a fidelity (`docs/fidelity.md` explains each difference).
+    fn defaults(fidelity: Fidelity, model: &str) -> Option<Self> {
+        let code = fidelity == Fidelity::Code;
+        let paper = fidelity == Fidelity::Paper;
+        let mut model = ModelConfig::default_for(model)?;
+        let ModelConfig::Mlp(mlp) = &mut model;
+        if paper {
+            mlp.hidden = vec![100, 100];
+        }
+        Some(Self {
+            name: "experiment".into(),
+            seed: 1,
+            fidelity,
+            data: Data { set: "mnist".into(), train: 0, test: 0, dither: code, mean: vec![], std: vec![] },
+            model,
+            optimizer: Optimizer {
+                batch: 256,
+                lr: 1e-3,
+                warmup: 0.1,
+                weight_decay: 1e-4,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                clip: 0.5,
+            },
+            protocol: Protocol {
+                ratios: vec![1.0],
+                noise: vec![0.0],
+                noise_labels: if paper { NoiseLabels::AllClasses } else { NoiseLabels::OtherClasses },
+                base_epochs: 100,
+                last_phase: if paper { LastPhase::Base } else { LastPhase::ByRatio },
+                evaluate_every: 5,
+                final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
+            },
+            intervention: Intervention {
+                method: "none".into(),
+                momentum: 0.999,
+                reset_interval: 10,
+                reset_unit: ResetUnit::Epochs,
+                first_reset: if paper { FirstReset::AfterInterval } else { FirstReset::AfterOne },
+                reset_moments: false,
+                reset_shares_memory: code,
+                keep: 0.2,
+                weight_decay: 0.1,
+            },
+            run: Run { checkpoint_seconds: 30.0, keep_checkpoint: true },
+        })
+    }
+
+    /// Resolves layers of tables, later ones over earlier ones; each has a name for messages.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type, a value that cannot be.
+    pub fn resolve(layers: &[(String, Table)]) -> Result<Self, Error> {
+        let mut merged = Table::new();
+        for (_, layer) in layers {
+            overlay(&mut merged, layer);
+        }
+        let fidelity = match merged.get("fidelity") {
+            None => Fidelity::Recommended,
+            Some(value) => value.clone().try_into().map_err(|_| Error::Value {
+                key: "fidelity".into(),
+                value: value.to_string(),
+                reason: "it must be \"recommended\", \"paper\" or \"code\"".into(),
+            })?,
+        };
+        let model = merged.get("model").and_then(|model| model.get("name")).and_then(Value::as_str).unwrap_or("mlp");
+        let defaults = Self::defaults(fidelity, model).ok_or_else(|| Error::Value {
+            key: "model.name".into(),
+            value: format!("\"{model}\""),
+            reason: format!("the models are {}", ModelConfig::NAMES.join(", ")),
+        })?;
+        let mut table = Table::try_from(&defaults).expect("a config is a table");
+        for (origin, layer) in layers {
+            check_keys(origin, "", &table, layer)?;
+        }
+        overlay(&mut table, &merged);
+        coerce(&mut table);
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| Error::Syntax {
+            origin: layers.last().map_or_else(|| "config".into(), |(origin, _)| origin.clone()),
+            message: error.message().to_string(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The config as TOML, every key named.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config is a table")
+    }
+
+    /// The methods joined in `intervention.method`.
+    pub fn methods(&self) -> Vec<&str> {
+        self.intervention.method.split('+').map(str::trim).filter(|&method| method != "none").collect()
+    }
+
+    /// Whether a method takes part.
+    pub fn has(&self, method: &str) -> bool {
+        self.methods().contains(&method)
+    }
+
+
+    /// Names the run: method, seed, and a hash of all that can change its result.
+    pub fn run_id(&self) -> String {
+        let mut table = Table::try_from(self).expect("a config is a table");
+        table.remove("run");
+        let digest = Sha256::digest(toml::to_string(&table).expect("a table"));
+        let mut hash = String::new();
+        for byte in &digest[..4] {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        format!("{}-seed{}-{hash}", self.intervention.method.replace(' ', ""), self.seed)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let fail = |key: &str, value: String, reason: &str| {
+            Err(Error::Value { key: key.into(), value, reason: reason.into() })
+        };
+        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            return fail("name", format!("{:?}", self.name), "letters, digits, '-', '_' and '.' only: it names a folder");
+        }
+        let (optimizer, protocol, intervention) = (&self.optimizer, &self.protocol, &self.intervention);
+        let positive = [
+            ("optimizer.lr", optimizer.lr),
+            ("optimizer.eps", optimizer.eps),
+            ("run.checkpoint_seconds", self.run.checkpoint_seconds),
+        ];
+        for (key, value) in positive {
+            if !value.is_finite() || value <= 0.0 {
+                return fail(key, value.to_string(), "it must be greater than 0");
+            }
+        }
+        let shares = [
+            ("optimizer.beta1", optimizer.beta1, 1.0 - f64::EPSILON),
+            ("optimizer.beta2", optimizer.beta2, 1.0 - f64::EPSILON),
+            ("optimizer.warmup", optimizer.warmup, 1.0),
+            ("intervention.momentum", intervention.momentum, 1.0),
+            ("intervention.keep", intervention.keep, 1.0),
+        ];
+        for (key, value, most) in shares {
+            if !(0.0..=most).contains(&value) {
+                let reason = if most < 1.0 { "it must be in [0, 1)" } else { "it must be in [0, 1]" };
+                return fail(key, value.to_string(), reason);
+            }
+        }
+        let not_negative = [
+            ("optimizer.weight_decay", optimizer.weight_decay),
+            ("optimizer.clip", optimizer.clip),
+            ("intervention.weight_decay", intervention.weight_decay),
+        ];
+        for (key, value) in not_negative {
+            if !value.is_finite() || value < 0.0 {
+                return fail(key, value.to_string(), "it must not be negative");
+            }
+        }
+        let counts = [
+            ("optimizer.batch", optimizer.batch),
+            ("protocol.base_epochs", protocol.base_epochs),
+            ("protocol.evaluate_every", protocol.evaluate_every),
+            ("intervention.reset_interval", intervention.reset_interval),
+        ];
+        for (key, value) in counts {
+            if value == 0 {
+                return fail(key, "0".into(), "it must be at least 1");
+            }
+        }
+        let listed = |values: &[f64]| format!("{values:?}");
+        if protocol.ratios.is_empty() || protocol.ratios.iter().any(|ratio| !(1e-6..=1.0).contains(ratio)) {
+            return fail("protocol.ratios", listed(&protocol.ratios), "one share in (0, 1] per phase is needed");
+        }
+        if protocol.ratios.iter().sum::<f64>() > 1.0 + 1e-9 {
+            return fail("protocol.ratios", listed(&protocol.ratios), "the shares must not sum to more than 1");
+        }
+        if protocol.noise.len() != protocol.ratios.len() || protocol.noise.iter().any(|n| !(0.0..=1.0).contains(n)) {
+            return fail("protocol.noise", listed(&protocol.noise), "one share in [0, 1] per phase is needed");
+        }
+        if self.data.mean.len() != self.data.std.len() || self.data.std.iter().any(|&std| std.is_nan() || std <= 0.0) {
+            return fail("data.std", listed(&self.data.std), "as many as data.mean, each greater than 0");
+        }
+        for method in self.methods() {
+            if !METHODS.contains(&method) {
+                let hint = nearest(method, METHODS.iter().copied());
+                let reason = format!("'{method}' is none of none, {}{hint}", METHODS.join(", "));
+                return fail("intervention.method", format!("{:?}", intervention.method), &reason);
+            }
+        }
+        if self.has("hare-tortoise") && self.has("ema") {
+            let reason = "hare-tortoise keeps the average that ema is: choose one";
+            return fail("intervention.method", format!("{:?}", intervention.method), reason);
+        }
+        if let Err(message) = self.model.build() {
+            return Err(Error::Value { key: "[model]".into(), value: "...".into(), reason: message });
+        }
+        Ok(())
+    }
+}
+
+/// The methods that `intervention.method` may join.
+pub const METHODS: [&str; 5] = ["hare-tortoise", "ema", "shrink-perturb", "head-reset", "l2"];
+
+/// One `--set section.key=value` as a table: the value is TOML, or else a plain word.
+///
+/// # Errors
+/// No `=`.
+pub fn parse_set(text: &str) -> Result<(String, Table), Error> {
+    let origin = format!("--set {text}");
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(Error::Syntax { origin, message: "section.key=value expected".into() });
+    };
+    let (key, value) = (key.trim(), value.trim());
+    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    let mut value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
+    for word in key.rsplit('.') {
+        value = Value::Table(Table::from_iter([(word.trim().to_string(), value)]));
+    }
+    let Value::Table(table) = value else { unreachable!("a key has at least one word") };
+    Ok((origin, table))
+}
+
+/// The `[model]` section alone: a model by name, overlaid by `--set model.key=value`.
+///
+/// # Errors
+/// As [`Config::resolve`]; also a `--set` of another section.
+pub fn resolve_model(name: &str, sets: &[String]) -> Result<ModelConfig, Error> {
+    let named = Table::from_iter([("name".to_string(), Value::String(name.to_string()))]);
+    let mut layers = vec![(format!("model {name}"), Table::from_iter([("model".to_string(), Value::Table(named))]))];
+    for set in sets {
+        let (origin, table) = parse_set(set)?;
+        if let Some(key) = table.keys().find(|&key| key != "model") {
+            let hint = ": only model.* can be set here".to_string();
+            return Err(Error::UnknownKey { origin, key: key.clone(), hint });
+        }
+        layers.push((origin, table));
+    }
+    Ok(Config::resolve(&layers)?.model)
+}
+
+fn overlay(base: &mut Table, layer: &Table) {
+    for (key, value) in layer {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(base)), Value::Table(layer)) => overlay(base, layer),
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Every key of `layer` must be in `known`, with a value of the same kind.
+fn check_keys(origin: &str, prefix: &str, known: &Table, layer: &Table) -> Result<(), Error> {
+    for (key, value) in layer {
+        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let Some(reference) = known.get(key) else {
+            let candidates: Vec<String> = known
+                .keys()
+                .map(|known| if prefix.is_empty() { known.clone() } else { format!("{prefix}.{known}") })
+                .collect();
+            let hint = nearest(&dotted, candidates.iter().map(String::as_str));
+            return Err(Error::UnknownKey { origin: origin.into(), key: dotted, hint });
+        };
+        match (reference, value) {
+            (Value::Table(known), Value::Table(layer)) => check_keys(origin, &dotted, known, layer)?,
+            (Value::Float(_), Value::Integer(_)) => {}
+            (Value::Array(known), Value::Array(values)) => {
+                // Lists of whole numbers are the widths of layers; an empty default is a list of floats.
+                let whole = known.iter().any(Value::is_integer);
+                let fits = |value: &Value| value.is_integer() || (!whole && value.is_float());
+                if let Some(value) = values.iter().find(|value| !fits(value)) {
+                    let expected = if whole { "a list of whole numbers" } else { "a list of numbers" };
+                    return Err(wrong_type(origin, dotted, value, expected));
+                }
+            }
+            (reference, value) if reference.same_type(value) => {}
+            (reference, value) => return Err(wrong_type(origin, dotted, value, describe(reference))),
+        }
+        if value.as_integer().is_some_and(|n| n < 0) && reference.is_integer() {
+            return Err(wrong_type(origin, dotted, value, "a whole number, not negative,"));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_type(origin: &str, key: String, value: &Value, expected: &str) -> Error {
+    let got = format!("{} {value}", describe(value));
+    Error::WrongType { origin: origin.into(), key, got, expected: expected.into() }
+}
+
+fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a section",
+        Value::Datetime(_) => "a date",
+    }
+}
+
+/// Whole numbers where floats are meant (`lr = 1`), so that equal configs are equal text.
+fn coerce(table: &mut Table) {
+    for (key, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => coerce(inner),
+            Value::Array(values) if key != "hidden" => {
+                for value in values {
+                    if let Value::Integer(n) = value {
+                        *value = Value::Float(*n as f64);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `; did you mean 'x'?` if something is near enough.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map_or_else(String::new, |(_, candidate)| format!("; did you mean '{candidate}'?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(sets: &[&str]) -> Result<Config, Error> {
+        Config::resolve(&sets.iter().map(|set| parse_set(set).unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn fidelity_changes_defaults_and_only_defaults() {
+        let [recommended, paper, code] = ["recommended", "paper", "code"].map(|f| resolve(&[&format!("fidelity={f}")]).unwrap());
+        let ModelConfig::Mlp(mlp) = &paper.model;
+        assert_eq!(mlp.hidden, [100, 100]);
+        assert_eq!(paper.protocol.last_phase, LastPhase::Base);
+        assert!(code.data.dither && code.intervention.reset_shares_memory && !recommended.data.dither);
+        assert_eq!(recommended.protocol.final_accuracy, FinalAccuracy::LastEpoch);
+        let set = resolve(&["fidelity=paper", "model.hidden=[7]"]).unwrap();
+        let ModelConfig::Mlp(mlp) = &set.model;
+        assert_eq!(mlp.hidden, [7]);
+    }
+
+    #[test]
+    fn a_resolved_config_survives_its_file() {
+        let config = resolve(&["seed=9", "optimizer.lr=1", "protocol.ratios=[0.5, 0.5]", "protocol.noise=[0, 0]"]).unwrap();
+        let again = Config::resolve(&[("file".into(), config.to_toml().parse().unwrap())]).unwrap();
+        assert_eq!(again, config);
+        assert_eq!(again.run_id(), config.run_id());
+    }
+
+    #[test]
+    fn the_run_id_ignores_only_how_the_run_is_carried_out() {
+        let id = |sets: &[&str]| resolve(sets).unwrap().run_id();
+        assert_eq!(id(&[]), id(&["run.checkpoint_seconds=1"]));
+        assert_ne!(id(&[]), id(&["optimizer.lr=0.002"]));
+        assert!(id(&["intervention.method=ema+l2", "seed=4"]).starts_with("ema+l2-seed4-"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_key() {
+        for (sets, words) in [
+            (vec!["optimizer.learning_rate=1"], vec!["optimizer.learning_rate"]),
+            (vec!["optimiser.lr=1"], vec!["'optimiser'", "did you mean 'optimizer'"]),
+            (vec!["intervention.momentun=0.9"], vec!["did you mean 'intervention.momentum'"]),
+            (vec!["optimizer.lr=fast"], vec!["optimizer.lr", "a text", "a number expected"]),
+            (vec!["optimizer.batch=0"], vec!["optimizer.batch", "at least 1"]),
+            (vec!["optimizer.batch=-1"], vec!["optimizer.batch", "not negative"]),
+            (vec!["optimizer.batch=1.5"], vec!["optimizer.batch", "whole number expected"]),
+            (vec!["protocol.ratios=[0.1, 0.9]"], vec!["protocol.noise", "per phase"]),
+            (vec!["protocol.ratios=[0.6, 0.9]", "protocol.noise=[0,0]"], vec!["protocol.ratios", "sum"]),
+            (vec!["intervention.method=hare-and-tortoise"], vec!["did you mean 'hare-tortoise'"]),
+            (vec!["intervention.method=hare-tortoise+ema"], vec!["choose one"]),
+            (vec!["fidelity=exact"], vec!["fidelity", "recommended"]),
+            (vec!["model.name=resnet"], vec!["model.name", "mlp"]),
+            (vec!["model.dropout=1"], vec!["model.dropout"]),
+            (vec!["model.hidden=[0]"], vec!["model.hidden"]),
+            (vec!["model.hidden=[1.5]"], vec!["model.hidden", "whole numbers"]),
+            (vec!["name=a/b"], vec!["name", "folder"]),
+            (vec!["protocol.noise_labels=some"], vec!["some"]),
+        ] {
+            let message = resolve(&sets).expect_err(&format!("{sets:?}")).to_string();
+            for word in words {
+                assert!(message.contains(word), "{sets:?}: {message}");
+            }
+        }
+        assert!(parse_set("optimizer.lr").is_err());
+    }
+
+    #[test]
+    fn a_model_alone_resolves_and_refuses_other_sections() {
+        let ModelConfig::Mlp(mlp) = resolve_model("mlp", &["model.hidden=[100,100]".into()]).unwrap();
+        assert_eq!(mlp.hidden, [100, 100]);
+        assert!(resolve_model("mlp", &["optimizer.lr=1".into()]).is_err());
+        assert!(resolve_model("lenet", &[]).is_err());
+    }
+}

@@ -1,0 +1,488 @@
+//! One network in training on a device: arenas, programs for full and last batches, evaluation, saving.
+//!
+//! The trainer knows how a step is made; the protocols know when. A step is: gather a batch by index, forward, loss,
+//! backward, global-norm clip, AdamW, metrics into the ring. All of it is one program that is replayed.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::protocols::phases::Phase;
+use data::{DataSet, Images};
+use engine::checkpoint::File;
+use engine::optim::{AdamW, AdamWMemory, METRICS};
+use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Program, Slice, Workspace};
+use kernels::Clock;
+use kernels::gather::Gather;
+use kernels::loss::RecordLoss;
+use models::Model;
+use std::sync::Arc;
+
+/// Rows of the metrics ring: the host reads it at least this often, in steps.
+pub const RING_ROWS: usize = 256;
+
+/// Examples per launch of an evaluation.
+const EVALUATION_BATCH: usize = 1000;
+
+/// Trained values and running statistics of one network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Arena of trained tensors.
+    pub parameters: Buffer,
+    /// Arena of running statistics.
+    pub statistics: Buffer,
+}
+
+impl Network {
+    /// Zeroed arenas.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(device: &Device, name: &str, parameters: &Parameters) -> engine::Result<Self> {
+        Ok(Self {
+            parameters: device.buffer(&format!("{name} parameters"), parameters.words())?,
+            statistics: device.buffer(&format!("{name} statistics"), parameters.statistics_words())?,
+        })
+    }
+
+    fn write(&self, device: &Device, parameters: &[f32], statistics: &[f32]) -> engine::Result<()> {
+        device.write(&self.parameters, 0, bytemuck::cast_slice(parameters))?;
+        device.write(&self.statistics, 0, bytemuck::cast_slice(statistics))
+    }
+}
+
+/// Mean loss and hit rates over the test set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of hits.
+    pub top1: f64,
+    /// Share with the true class among the best five.
+    pub top5: f64,
+}
+
+/// One row of the metrics ring.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepMetrics {
+    /// Mean loss of the batch.
+    pub loss: f32,
+    /// Hits in the batch.
+    pub hits: f32,
+    /// Gradient norm before clipping.
+    pub gradient_norm: f32,
+}
+
+/// A set of images on the device, with what turns their bytes into inputs.
+#[derive(Debug)]
+struct DeviceImages {
+    pixels: Buffer,
+    rows: usize,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+/// The programs of a phase.
+#[derive(Debug)]
+struct PhasePrograms {
+    full: Option<Program>,
+    last: Option<Program>,
+}
+
+/// A network in training.
+#[derive(Debug)]
+pub struct Trainer {
+    device: Device,
+    model: Box<dyn Model>,
+    optimizer: AdamW,
+    batch: usize,
+    hare: Network,
+    gradients: Buffer,
+    exp_avg: Buffer,
+    exp_avg_sq: Buffer,
+    clip: Buffer,
+    ring: Buffer,
+    ring_words: Vec<u32>,
+    x: Buffer,
+    y: Buffer,
+    workspace: Workspace,
+    train: DeviceImages,
+    test: DeviceImages,
+    test_labels: Buffer,
+    test_order: Buffer,
+    programs: Option<PhasePrograms>,
+}
+
+impl Trainer {
+    /// A trainer with first weights by the config's seed and the data set on the device.
+    ///
+    /// # Errors
+    /// Images that the model does not take; those of the device.
+    pub fn new(device: &Device, config: &Config, data: &DataSet) -> Result<Self> {
+        let model = config.model.build().map_err(Error::Mismatch)?;
+        let (input, train, test) = (model.input(), &data.train, &data.test);
+        let takes = (input.image_size, input.image_size, input.channels);
+        let has = (train.height, train.width, train.channels);
+        if takes != has || input.classes != train.classes {
+            return Err(Error::Mismatch(format!(
+                "the data set {} has images of {}x{}x{} in {} classes, but the model takes {}x{}x{} in {}: \
+                 set model.image_size, model.channels and model.classes",
+                config.data.set, has.0, has.1, has.2, train.classes, takes.0, takes.1, takes.2, input.classes
+            )));
+        }
+        let parameters = model.parameters();
+        let words = parameters.words();
+        let hare = Network::new(device, "hare", parameters)?;
+        hare.write(device, &parameters.initial_values(config.seed), &parameters.initial_statistics())?;
+        let rows = config.optimizer.batch.max(EVALUATION_BATCH.min(test.len()));
+        let pixels = train.height * train.width * train.channels;
+        let order: Vec<u32> = (0..test.len() as u32).collect();
+        let weight_decay = crate::interventions::weight_decay(config);
+        let optimizer = &config.optimizer;
+        Ok(Self {
+            optimizer: AdamW {
+                beta1: optimizer.beta1,
+                beta2: optimizer.beta2,
+                eps: optimizer.eps,
+                weight_decay,
+                clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
+            },
+            batch: optimizer.batch,
+            gradients: device.buffer("gradients", words)?,
+            exp_avg: device.buffer("first moments", words)?,
+            exp_avg_sq: device.buffer("second moments", words)?,
+            clip: device.buffer("clip factor", 2)?,
+            ring: device.buffer("metrics ring", RING_ROWS * METRICS)?,
+            ring_words: vec![0; RING_ROWS * METRICS],
+            x: device.buffer("input batch", rows * pixels)?,
+            y: device.buffer("label batch", rows)?,
+            workspace: Workspace::default(),
+            train: DeviceImages::new(device, "training images", train, data)?,
+            test: DeviceImages::new(device, "test images", test, data)?,
+            test_labels: device.buffer_with("test labels", &test.labels)?,
+            test_order: device.buffer_with("test order", &order)?,
+            programs: None,
+            device: device.clone(),
+            hare,
+            model,
+        })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+    /// The model.
+    pub fn model(&self) -> &dyn Model {
+        self.model.as_ref()
+    }
+    /// The network that is trained.
+    pub fn hare(&self) -> &Network {
+        &self.hare
+    }
+
+    /// Makes the programs of a phase: its examples and labels, and its two batch sizes.
+    ///
+    /// # Errors
+    /// Those of the device; a last batch of one example, which batch norm cannot take.
+    pub fn begin_phase(&mut self, phase: &Phase) -> Result<()> {
+        let subset = self.device.buffer_with("examples of the phase", &phase.examples)?;
+        let labels = self.device.buffer_with("labels of the phase", &phase.labels)?;
+        let n = phase.examples.len();
+        let (full, last) = (n / self.batch, n % self.batch);
+        let mut program = |batch: usize, wanted: bool| {
+            wanted.then(|| self.training_program(&subset, &labels, n, batch)).transpose()
+        };
+        let programs = PhasePrograms { full: program(self.batch, full > 0)?, last: program(last, last > 0)? };
+        self.programs = Some(programs);
+        Ok(())
+    }
+
+    fn training_program(&mut self, subset: &Buffer, labels: &Buffer, n: usize, batch: usize) -> Result<Program> {
+        let input = self.model.input();
+        let shape = [batch, input.image_size, input.image_size, input.channels];
+        let mut graph = Graph::training(self.model.parameters());
+        let (x, y) = (graph.input("x", &shape), graph.input("y", &[batch]));
+        let logits = self.model.forward(&mut graph, x)?;
+        let loss = graph.cross_entropy(logits, y)?;
+        graph.output("row_loss", loss.row_loss);
+        graph.output("row_rank", loss.row_rank);
+        graph.backward(loss)?;
+        let (x, y) = (self.x.slice(0, shape.iter().product()), self.y.slice(0, batch));
+        let memory = Memory {
+            parameters: &self.hare.parameters,
+            gradients: Some(&self.gradients),
+            statistics: &self.hare.statistics,
+            inputs: &[("x", x.clone()), ("y", y.clone())],
+        };
+        let bound = Plan::new(&graph).bind(&self.device, &memory, &mut self.workspace)?;
+        let mut launches = vec![self.train.gather(subset, labels, n, batch, true, (x, y))];
+        launches.extend(bound.launches);
+        launches.push(record(&bound.outputs["row_loss"], &bound.outputs["row_rank"], &self.ring));
+        launches.extend(self.optimizer.launches(
+            self.model.parameters().words(),
+            &AdamWMemory {
+                parameters: &self.hare.parameters,
+                gradients: &self.gradients,
+                exp_avg: &self.exp_avg,
+                exp_avg_sq: &self.exp_avg_sq,
+                clip: &self.clip,
+                ring: &self.ring,
+                ring_rows: RING_ROWS,
+            },
+        ));
+        Ok(self.device.compile(launches)?)
+    }
+
+    /// The program for a batch that starts at `cursor` of the phase's order.
+    fn program(&self, cursor: u32, n: usize) -> &Program {
+        let programs = self.programs.as_ref().expect("begin_phase comes before a step");
+        let program = if cursor as usize + self.batch <= n { &programs.full } else { &programs.last };
+        program.as_ref().expect("begin_phase made a program for each batch size of the phase")
+    }
+
+    /// Zero moments: a new optimiser.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn clear_moments(&self) -> Result<()> {
+        let zeros = vec![0u32; self.model.parameters().words()];
+        self.device.write(&self.exp_avg, 0, &zeros)?;
+        Ok(self.device.write(&self.exp_avg_sq, 0, &zeros)?)
+    }
+
+    /// One training step. `t` counts the optimiser's steps from 1; the clock says which batch and which random numbers.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn step(&self, clock: &Clock, t: u64, learning_rate: f64, examples: usize) -> Result<()> {
+        Ok(self.program(clock.cursor, examples).run(&self.clock(clock, t, learning_rate))?)
+    }
+
+    /// The same step, looking at every value: the first that is not finite.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn step_checked(&self, clock: &Clock, t: u64, learning_rate: f64, examples: usize) -> Result<Option<String>> {
+        let program = self.program(clock.cursor, examples);
+        Ok(program.run_checked(&self.clock(clock, t, learning_rate))?.map(|found| found.to_string()))
+    }
+
+    fn clock(&self, clock: &Clock, t: u64, learning_rate: f64) -> Clock {
+        let mut clock = *clock;
+        self.optimizer.set_clock(&mut clock, t, learning_rate);
+        clock
+    }
+
+    /// Metrics of the steps `from..to`, at most [`RING_ROWS`] of them, in order.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn metrics(&mut self, from: u64, to: u64, mut each: impl FnMut(u64, StepMetrics)) -> Result<()> {
+        if from == to {
+            return Ok(());
+        }
+        assert!(to - from <= RING_ROWS as u64, "the metrics ring was read too late");
+        self.device.read_into(&self.ring, 0, &mut self.ring_words)?;
+        for step in from..to {
+            let row = (step % RING_ROWS as u64) as usize * METRICS;
+            let word = |index: usize| f32::from_bits(self.ring_words[row + index]);
+            each(step, StepMetrics { loss: word(0), hits: word(1), gradient_norm: word(3) });
+        }
+        Ok(())
+    }
+
+    /// Prepares the evaluation of a network on the test set.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn evaluator(&mut self, network: &Network) -> Result<Evaluator> {
+        let n = self.test.rows;
+        let batch = EVALUATION_BATCH.min(n);
+        let rows = n.div_ceil(batch);
+        let ring = self.device.buffer("evaluation metrics", rows * METRICS)?;
+        let mut program = |batch: usize| -> Result<Program> {
+            let input = self.model.input();
+            let shape = [batch, input.image_size, input.image_size, input.channels];
+            let mut graph = Graph::evaluation(self.model.parameters());
+            let (x, y) = (graph.input("x", &shape), graph.input("y", &[batch]));
+            let logits = self.model.forward(&mut graph, x)?;
+            let loss = graph.cross_entropy(logits, y)?;
+            graph.output("row_loss", loss.row_loss);
+            graph.output("row_rank", loss.row_rank);
+            let (x, y) = (self.x.slice(0, shape.iter().product()), self.y.slice(0, batch));
+            let memory = Memory {
+                parameters: &network.parameters,
+                gradients: None,
+                statistics: &network.statistics,
+                inputs: &[("x", x.clone()), ("y", y.clone())],
+            };
+            let bound = Plan::new(&graph).bind(&self.device, &memory, &mut self.workspace)?;
+            let mut launches = vec![self.test.gather(&self.test_order, &self.test_labels, n, batch, false, (x, y))];
+            launches.extend(bound.launches);
+            launches.push(record_rows(&bound.outputs["row_loss"], &bound.outputs["row_rank"], &ring, rows));
+            Ok(self.device.compile(launches)?)
+        };
+        let full = program(batch)?;
+        let last = (n % batch > 0).then(|| program(n % batch)).transpose()?;
+        Ok(Evaluator { device: self.device.clone(), full, last, ring, examples: n, batch })
+    }
+
+    /// Puts a network's tensors into a file under `prefix`.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn save_network(&self, network: &Network, prefix: &str, file: &mut File) -> Result<()> {
+        let parameters = self.model.parameters();
+        let values = self.device.read_f32(&network.parameters.slice(0, parameters.words()))?;
+        let statistics = self.device.read_f32(&network.statistics.slice(0, parameters.statistics_words()))?;
+        for (name, shape, values) in parameters.export(&values, &statistics) {
+            file.insert(format!("{prefix}{name}"), &shape, values);
+        }
+        Ok(())
+    }
+
+    /// Takes a network's tensors from a file.
+    ///
+    /// # Errors
+    /// The file belongs to another model; those of the device.
+    pub fn load_network(&self, network: &Network, prefix: &str, file: &File) -> Result<()> {
+        let find = |name: &str| file.floats(&format!("{prefix}{name}"));
+        let (values, statistics) = self.model.parameters().import("checkpoint", find)?;
+        Ok(network.write(&self.device, &values, &statistics)?)
+    }
+
+    /// Puts Adam's moments into a file.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn save_moments(&self, file: &mut File) -> Result<()> {
+        for (prefix, moments) in [("exp_avg.", &self.exp_avg), ("exp_avg_sq.", &self.exp_avg_sq)] {
+            let values = self.device.read_f32(&moments.slice(0, self.model.parameters().words()))?;
+            for segment in self.model.parameters().trained() {
+                file.insert(format!("{prefix}{}", segment.name), &segment.shape, values[segment.range()].to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes Adam's moments from a file.
+    ///
+    /// # Errors
+    /// The file belongs to another model; those of the device.
+    pub fn load_moments(&self, file: &File) -> Result<()> {
+        let parameters = self.model.parameters();
+        for (prefix, moments) in [("exp_avg.", &self.exp_avg), ("exp_avg_sq.", &self.exp_avg_sq)] {
+            let mut arena = vec![0f32; parameters.words()];
+            for segment in parameters.trained() {
+                let Some((_, values)) = file.floats(&format!("{prefix}{}", segment.name)) else {
+                    return Err(Error::Mismatch(format!("the checkpoint has no '{prefix}{}'", segment.name)));
+                };
+                if values.len() != segment.len {
+                    return Err(Error::Mismatch(format!("'{prefix}{}' has another size", segment.name)));
+                }
+                arena[segment.range()].copy_from_slice(&values);
+            }
+            self.device.write(moments, 0, bytemuck::cast_slice(&arena))?;
+        }
+        Ok(())
+    }
+}
+
+impl DeviceImages {
+    /// Uploads the bytes, each image padded to whole words.
+    fn new(device: &Device, name: &str, images: &Images, data: &DataSet) -> Result<Self> {
+        let pixels = images.height * images.width * images.channels;
+        let words = pixels.div_ceil(4);
+        let mut packed = vec![0u32; images.len() * words];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut packed);
+        for (image, row) in images.pixels.chunks(pixels).zip(bytes.chunks_mut(words * 4)) {
+            row[..pixels].copy_from_slice(image);
+        }
+        // (byte / 255 - mean) / std = byte * scale + shift, per channel.
+        let scale = data.std.iter().map(|std| (1.0 / (255.0 * f64::from(*std))) as f32).collect();
+        let shift = data.mean.iter().zip(&data.std).map(|(mean, std)| -mean / std).collect();
+        Ok(Self { pixels: device.buffer_with(name, &packed)?, rows: images.len(), scale, shift })
+    }
+
+    fn gather(
+        &self,
+        subset: &Buffer,
+        labels: &Buffer,
+        examples: usize,
+        batch: usize,
+        shuffle: bool,
+        (x, y): (Slice, Slice),
+    ) -> Launch {
+        let pixels = x.words / batch;
+        let kernel = Gather {
+            examples,
+            batch,
+            pixels,
+            channels: self.scale.len(),
+            scale: self.scale.clone(),
+            shift: self.shift.clone(),
+            images_rows: self.rows,
+            shuffle,
+        };
+        Launch {
+            label: "gather batch".into(),
+            kernel: Arc::new(kernel),
+            slices: vec![
+                self.pixels.slice(0, self.rows * pixels.div_ceil(4)),
+                subset.slice(0, examples),
+                labels.slice(0, examples),
+                x,
+                y,
+            ],
+        }
+    }
+}
+
+fn record(row_loss: &Slice, row_rank: &Slice, ring: &Buffer) -> Launch {
+    record_rows(row_loss, row_rank, ring, RING_ROWS)
+}
+
+fn record_rows(row_loss: &Slice, row_rank: &Slice, ring: &Buffer, ring_rows: usize) -> Launch {
+    Launch {
+        label: "record metrics".into(),
+        kernel: Arc::new(RecordLoss { rows: row_loss.words, ring_rows, words: METRICS }),
+        slices: vec![row_loss.clone(), row_rank.clone(), ring.slice(0, ring_rows * METRICS)],
+    }
+}
+
+/// The prepared evaluation of one network.
+#[derive(Debug)]
+pub struct Evaluator {
+    device: Device,
+    full: Program,
+    last: Option<Program>,
+    ring: Buffer,
+    examples: usize,
+    batch: usize,
+}
+
+impl Evaluator {
+    /// Loss and hit rates over the whole test set.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn evaluate(&self) -> Result<Evaluation> {
+        let batches = self.examples.div_ceil(self.batch);
+        for index in 0..batches {
+            let cursor = index * self.batch;
+            let clock = Clock { cursor: cursor as u32, slot: index as u32, ..Clock::default() };
+            let whole = cursor + self.batch <= self.examples;
+            let program = if whole { &self.full } else { self.last.as_ref().unwrap_or(&self.full) };
+            program.run(&clock)?;
+        }
+        let words = self.device.read_f32(&self.ring.slice(0, batches * METRICS))?;
+        let (mut loss, mut top1, mut top5) = (0.0, 0.0, 0.0);
+        for (index, row) in words.chunks(METRICS).enumerate() {
+            let rows = self.batch.min(self.examples - index * self.batch) as f64;
+            loss += f64::from(row[0]) * rows;
+            top1 += f64::from(row[1]);
+            top5 += f64::from(row[2]);
+        }
+        let n = self.examples as f64;
+        Ok(Evaluation { loss: loss / n, top1: top1 / n, top5: top5 / n })
+    }
+}
