@@ -1,17 +1,50 @@
-//! (being written: names and bindings are final)
+//! Batch normalisation (Ioffe and Szegedy, 2015), as PyTorch computes it, with ReLU fused behind it if wanted.
+//!
+//! x and y are `[rows, C]`: all axes but the last are rows, so `[N, C]` and `[N, H, W, C]` are the same kernel. For each
+//! channel, while training:
+//!
+//! ```text
+//! mean = Σ x / rows        var = Σ (x - mean)² / rows        inverse = 1 / sqrt(var + eps)
+//! xhat = (x - mean) inverse        y = xhat weight + bias        saved = [mean, inverse]
+//! running_mean = (1 - momentum) running_mean + momentum mean
+//! running_var  = (1 - momentum) running_var  + momentum var rows / (rows - 1)
+//! ```
+//!
+//! Inference uses running_mean and running_var for mean and var. Gradients, with dy masked by y > 0 if ReLU followed:
+//!
+//! ```text
+//! dbias = Σ dy        dweight = Σ dy xhat        dx = weight inverse (dy - dbias / rows - xhat dweight / rows)
+//! ```
+//!
+//! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
+//!
+//! Variances are never `Σx² / n - mean²`, which loses every digit when the mean is large: the CPU makes two passes over
+//! a chunk that stays in its cache, the GPU updates mean and squared distances as Welford (1962), and groups are merged as
+//! Chan, Golub and LeVeque (1983) do. Up to 1,024 rows are one launch; beyond, fixed chunks of rows leave partial results
+//! in scratch, a second launch merges them in a fixed order, a third normalises.
 
-use crate::{Args, Binding, Case, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use crate::kernel::SCRATCH;
+use crate::reduce::columns::Columns;
+use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// Batch normalisation while training.
+mod backward;
+mod cases;
+mod cpu;
+mod cpu_backward;
+
+pub use backward::BatchNormBackward;
+pub use cases::cases;
+
+/// Batch normalisation while training: normalises with the statistics of the batch and updates the running ones.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNormForward {
-    /// Rows of x: all axes but the last, multiplied (N, or N * H * W).
+    /// Rows of x: all axes but the last, multiplied (N, or N * H * W). At least 2 for a meaningful result.
     pub rows: usize,
     /// Channels C, the last axis.
     pub channels: usize,
-    /// Added to the variance.
+    /// Added to the variance; 1e-5 in PyTorch.
     pub eps: f32,
-    /// Weight of the batch in the running statistics.
+    /// Weight of the batch in the running statistics; 0.1 in PyTorch.
     pub momentum: f32,
     /// Whether ReLU follows.
     pub relu: bool,
@@ -30,15 +63,21 @@ pub struct BatchNormInference {
     pub relu: bool,
 }
 
-/// Gradients of [`BatchNormForward`].
-#[derive(Clone, Copy, Debug)]
-pub struct BatchNormBackward {
-    /// Rows of x: all axes but the last, multiplied.
-    pub rows: usize,
-    /// Channels C, the last axis.
-    pub channels: usize,
-    /// Whether ReLU followed: dy counts only where y > 0.
-    pub relu: bool,
+/// `256x512 +relu`.
+fn shape(rows: usize, channels: usize, relu: bool) -> String {
+    format!("{rows}x{channels}{}", if relu { " +relu" } else { "" })
+}
+
+/// Scratch for two partial results of each chunk and channel, on either device: `[chunks, 2, C]`.
+fn partial_words(rows: usize, channels: usize) -> usize {
+    let cut = Columns::new(rows, channels);
+    if cut.whole() { 0 } else { 2 * cut.chunks * channels }
+}
+
+impl BatchNormForward {
+    fn cut(&self) -> Columns {
+        Columns::new(self.rows, self.channels)
+    }
 }
 
 impl Kernel for BatchNormForward {
@@ -46,7 +85,7 @@ impl Kernel for BatchNormForward {
         "batch_norm/forward"
     }
     fn shape(&self) -> String {
-        format!("{}x{}{}", self.rows, self.channels, if self.relu { " +relu" } else { "" })
+        shape(self.rows, self.channels, self.relu)
     }
     fn bindings(&self) -> Vec<Binding> {
         let (all, c) = (self.rows * self.channels, self.channels);
@@ -61,12 +100,78 @@ impl Kernel for BatchNormForward {
         ]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        let (all, c) = ((self.rows * self.channels) as u64, self.channels as u64);
+        // Mean: 1. Variance: 3. Normalising: 3. x is read twice.
+        Cost { flops: (7 + u64::from(self.relu)) * all + 12 * c, bytes: 4 * (3 * all + 8 * c) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        let cut = self.cut();
+        let (rows, units) = (self.rows as u32, cut.units());
+        let (eps, momentum) = (self.eps.to_bits(), self.momentum.to_bits());
+        let width = ("WIDTH", f64::from(cut.width()));
+        let relu = ("RELU", f64::from(u8::from(self.relu)));
+        let statistics = include_str!("statistics.wgsl");
+        use Access::{Read, ReadWrite};
+        if cut.whole() {
+            return vec![Dispatch {
+                label: "batch_norm/forward".into(),
+                source: cut.source(&[statistics, include_str!("forward_whole.wgsl")]),
+                constants: vec![width, relu],
+                bindings: vec![
+                    (0, Read),
+                    (1, Read),
+                    (2, Read),
+                    (3, ReadWrite),
+                    (4, ReadWrite),
+                    (5, ReadWrite),
+                    (6, ReadWrite),
+                ],
+                immediates: vec![rows, units, eps, momentum],
+                clock: false,
+                grid: cut.grid(),
+            }];
+        }
+        let chunk_rows = cut.chunk_rows as u32;
+        let [x, y, z] = cut.grid();
+        vec![
+            Dispatch {
+                label: "batch_norm/forward chunks".into(),
+                source: cut.source(&[statistics, include_str!("forward_chunks.wgsl")]),
+                constants: vec![width],
+                bindings: vec![(0, Read), (SCRATCH, ReadWrite)],
+                immediates: vec![rows, units, chunk_rows],
+                clock: false,
+                grid: [x, y, z],
+            },
+            Dispatch {
+                label: "batch_norm/forward merge".into(),
+                source: cut.source(&[statistics, include_str!("forward_merge.wgsl")]),
+                constants: vec![width],
+                bindings: vec![(SCRATCH, Read), (0, Read), (3, ReadWrite), (4, ReadWrite), (6, ReadWrite)],
+                immediates: vec![rows, units, chunk_rows, cut.chunks as u32, eps, momentum],
+                clock: false,
+                grid: [x, 1, z],
+            },
+            Dispatch {
+                label: "batch_norm/forward normalise".into(),
+                source: cut.source(&[include_str!("normalise.wgsl")]),
+                constants: vec![width, relu, ("VARIANCE", 0.0)],
+                bindings: vec![(0, Read), (1, Read), (2, Read), (6, Read), (6, Read), (5, ReadWrite)],
+                immediates: vec![rows, units, units, eps],
+                clock: false,
+                grid: cut.pointwise_grid(),
+            },
+        ]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
+    fn gpu_scratch(&self, _gpu: &GpuTraits) -> usize {
+        partial_words(self.rows, self.channels)
+    }
+    fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
+        partial_words(self.rows, self.channels)
+    }
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::forward(self, cpu, args);
+    }
 }
 
 impl Kernel for BatchNormInference {
@@ -74,7 +179,7 @@ impl Kernel for BatchNormInference {
         "batch_norm/inference"
     }
     fn shape(&self) -> String {
-        format!("{}x{}{}", self.rows, self.channels, if self.relu { " +relu" } else { "" })
+        shape(self.rows, self.channels, self.relu)
     }
     fn bindings(&self) -> Vec<Binding> {
         let (all, c) = (self.rows * self.channels, self.channels);
@@ -88,44 +193,35 @@ impl Kernel for BatchNormInference {
         ]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        let (all, c) = ((self.rows * self.channels) as u64, self.channels as u64);
+        Cost { flops: (3 + u64::from(self.relu)) * all + 4 * c, bytes: 4 * (2 * all + 4 * c) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        let cut = Columns::new(self.rows, self.channels);
+        let read = |binding| (binding, Access::Read);
+        vec![Dispatch {
+            label: "batch_norm/inference".into(),
+            source: cut.source(&[include_str!("normalise.wgsl")]),
+            constants: vec![
+                ("WIDTH", cut.width().into()),
+                ("RELU", u8::from(self.relu).into()),
+                ("VARIANCE", 1.0),
+            ],
+            bindings: vec![read(0), read(1), read(2), read(3), read(4), (5, Access::ReadWrite)],
+            immediates: vec![self.rows as u32, cut.units(), 0, self.eps.to_bits()],
+            clock: false,
+            grid: cut.pointwise_grid(),
+        }]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::inference(self, cpu, args);
+    }
 }
 
-impl Kernel for BatchNormBackward {
-    fn name(&self) -> &'static str {
-        "batch_norm/backward"
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(super::cases());
     }
-    fn shape(&self) -> String {
-        format!("{}x{}{}", self.rows, self.channels, if self.relu { " +relu" } else { "" })
-    }
-    fn bindings(&self) -> Vec<Binding> {
-        let (all, c) = (self.rows * self.channels, self.channels);
-        vec![
-            Binding::read("x", all),
-            Binding::read("y", all),
-            Binding::read("weight", c),
-            Binding::read("saved", 2 * c),
-            Binding::read("dy", all),
-            Binding::write("dx", all),
-            Binding::write("dweight", c),
-            Binding::write("dbias", c),
-        ]
-    }
-    fn cost(&self) -> Cost {
-        Cost::default()
-    }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
-    }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
-}
-
-/// The cases of this family.
-pub fn cases() -> Vec<Case> {
-    Vec::new()
 }

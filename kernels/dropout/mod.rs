@@ -1,16 +1,43 @@
-//! (being written: names and bindings are final)
+//! Dropout (Srivastava et al., 2014), inverted as in PyTorch: what is kept is scaled up while training.
+//!
+//! ```text
+//! y[i] = x[i] / (1 - rate) if mask[i], else 0
+//! mask[i] = unit(pcg4d(i / 4, step, DROPOUT + layer, seed)[i % 4]) >= rate
+//! ```
+//!
+//! The gradient is the same map, `dx = dy / (1 - rate)` where kept: the same kernel run on dy with the same clock. The
+//! mask is drawn again from the counter instead of being stored, and is the same on both devices and after a resume
+//! (`random.rs`). What is dropped is 0 even if x is not finite; with `rate = 1` all is.
 
-use crate::{Args, Binding, Case, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use crate::kernel::CLOCK_WGSL;
+use crate::random::{self, stream};
+use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// Dropout, and its gradient.
+mod cases;
+mod cpu;
+
+pub use cases::cases;
+
+/// Dropout, and its gradient. It needs the clock: the mask depends on step and seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     /// Number of elements.
     pub len: usize,
-    /// Probability of dropping an element.
+    /// Probability of dropping an element, in [0, 1].
     pub rate: f32,
     /// Number of the layer: each has its own random stream.
     pub layer: u32,
+}
+
+impl Dropout {
+    /// What a kept element is multiplied with.
+    fn scale(&self) -> f32 {
+        (1.0 / (1.0 - f64::from(self.rate))) as f32
+    }
+    /// Third word of the counter.
+    fn stream(&self) -> u32 {
+        stream::DROPOUT + self.layer
+    }
 }
 
 impl Kernel for Dropout {
@@ -18,21 +45,61 @@ impl Kernel for Dropout {
         "dropout/dropout"
     }
     fn shape(&self) -> String {
-        format!("{} p={}", self.len, self.rate)
+        format!("{} rate {}", self.len, self.rate)
     }
     fn bindings(&self) -> Vec<Binding> {
         vec![Binding::read("x", self.len), Binding::write("y", self.len)]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        // The integer arithmetic of the generator is not counted.
+        Cost { flops: self.len as u64, bytes: 8 * self.len as u64 }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        let (vectors, grid) = crate::elementwise::vectors(self.len);
+        vec![Dispatch {
+            label: "dropout/dropout".into(),
+            source: [CLOCK_WGSL, random::WGSL, include_str!("dropout.wgsl")].concat().into(),
+            constants: Vec::new(),
+            bindings: vec![(0, Access::Read), (1, Access::ReadWrite)],
+            immediates: vec![vectors, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
+            clock: true,
+            grid,
+        }]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
+    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+        cpu::dropout(self, cpu, clock, args);
+    }
 }
 
-/// The cases of this family.
-pub fn cases() -> Vec<Case> {
-    Vec::new()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(cases());
+    }
+
+    /// What is kept of 40,000 ones.
+    fn kept(layer: u32, step: u32, seed: u32) -> Vec<bool> {
+        let kernel = Dropout { len: 40_000, rate: 0.25, layer };
+        let x = vec![1f32.to_bits(); kernel.len];
+        let mut y = vec![0; kernel.len];
+        let clock = Clock { seed, step, ..Clock::default() };
+        let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y)];
+        kernel.run(&Cpu::new(1), &clock, &mut Args::new(args, &mut []));
+        y.iter().map(|&word| word != 0).collect()
+    }
+
+    #[test]
+    fn layers_steps_and_seeds_draw_independent_masks_of_the_right_rate() {
+        let first = kept(0, 0, 0);
+        let count = first.iter().filter(|&&kept| kept).count();
+        assert!(count.abs_diff(30_000) < 400, "{count} of 40,000 kept at rate 0.25");
+        for other in [kept(1, 0, 0), kept(0, 1, 0), kept(0, 0, 1)] {
+            // Independent masks agree on 0.75² + 0.25² of the elements.
+            let equal = first.iter().zip(&other).filter(|(a, b)| a == b).count();
+            assert!(equal.abs_diff(25_000) < 500, "{equal} of 40,000 equal");
+        }
+    }
 }

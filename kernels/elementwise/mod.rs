@@ -1,12 +1,64 @@
-//! (being written: names and bindings are final)
+//! Element by element: ReLU, its gradient, and the sum of two arrays (residual connections).
+//!
+//! ```text
+//! relu: y = max(x, 0)        its gradient: dx = dy where y > 0, else 0        add: c = a + b, da = db = dc
+//! ```
+//!
+//! A NaN stays a NaN in ReLU, as in PyTorch. The gradient at x = 0 is 0. Both devices work on vectors; a kernel may touch
+//! the padding behind `len` elements that completes the last four.
 
-use crate::{Args, Binding, Case, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// y = max(x, 0).
+mod cases;
+mod cpu;
+
+pub use cases::cases;
+
+/// `y = max(x, 0)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Relu {
     /// Number of elements.
     pub len: usize,
+}
+
+/// `dx = dy` where `y > 0`, else 0, with y the output of [`Relu`].
+#[derive(Clone, Copy, Debug)]
+pub struct ReluBackward {
+    /// Number of elements.
+    pub len: usize,
+}
+
+/// `c = a + b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Add {
+    /// Number of elements.
+    pub len: usize,
+}
+
+/// Threads of a workgroup.
+const WORKGROUP: usize = 256;
+/// Most workgroups in one dimension of a grid.
+const GRID: usize = 65_535;
+
+/// Vectors of four that hold `len` elements, and the grid of a shader that strides over them.
+pub(crate) fn vectors(len: usize) -> (u32, [u32; 3]) {
+    let vectors = len.div_ceil(4);
+    (vectors as u32, [vectors.div_ceil(WORKGROUP).min(GRID) as u32, 1, 1])
+}
+
+/// The launch of a shader whose bindings are all read but the last.
+fn launch(label: &'static str, source: &'static str, len: usize, buffers: usize) -> Vec<Dispatch> {
+    let (vectors, grid) = vectors(len);
+    let access = |i| if i + 1 == buffers { Access::ReadWrite } else { Access::Read };
+    vec![Dispatch {
+        label: label.into(),
+        source: source.into(),
+        constants: Vec::new(),
+        bindings: (0..buffers).map(|i| (i, access(i))).collect(),
+        immediates: vec![vectors],
+        clock: false,
+        grid,
+    }]
 }
 
 impl Kernel for Relu {
@@ -20,19 +72,14 @@ impl Kernel for Relu {
         vec![Binding::read("x", self.len), Binding::write("y", self.len)]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        Cost { flops: self.len as u64, bytes: 8 * self.len as u64 }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        launch(self.name(), include_str!("relu.wgsl"), self.len, 2)
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
-}
-
-/// dx = dy where y > 0, else 0.
-#[derive(Clone, Copy, Debug)]
-pub struct ReluBackward {
-    /// Number of elements.
-    pub len: usize,
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::relu(cpu, args);
+    }
 }
 
 impl Kernel for ReluBackward {
@@ -46,19 +93,14 @@ impl Kernel for ReluBackward {
         vec![Binding::read("y", self.len), Binding::read("dy", self.len), Binding::write("dx", self.len)]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        Cost { flops: self.len as u64, bytes: 12 * self.len as u64 }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        launch(self.name(), include_str!("relu_backward.wgsl"), self.len, 3)
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
-}
-
-/// c = a + b.
-#[derive(Clone, Copy, Debug)]
-pub struct Add {
-    /// Number of elements.
-    pub len: usize,
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::relu_backward(cpu, args);
+    }
 }
 
 impl Kernel for Add {
@@ -72,15 +114,36 @@ impl Kernel for Add {
         vec![Binding::read("a", self.len), Binding::read("b", self.len), Binding::write("c", self.len)]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        Cost { flops: self.len as u64, bytes: 12 * self.len as u64 }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        launch(self.name(), include_str!("add.wgsl"), self.len, 3)
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::add(cpu, args);
+    }
 }
 
-/// The cases of this family.
-pub fn cases() -> Vec<Case> {
-    Vec::new()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(cases());
+    }
+
+    #[test]
+    fn relu_keeps_a_nan() {
+        for isa in crate::simd::Isa::available() {
+            let cpu = Cpu { isa, threads: crate::threads::Threads::new(1) };
+            let x = [f32::NAN, -1.0, 2.0, f32::NEG_INFINITY, f32::INFINITY].map(f32::to_bits);
+            let mut y = [0; 5];
+            let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y)];
+            Relu { len: 5 }.run(&cpu, &Clock::default(), &mut Args::new(args, &mut []));
+            let y = y.map(f32::from_bits);
+            assert!(y[0].is_nan(), "{isa:?}: {y:?}");
+            assert_eq!(y[1..], [0.0, 2.0, 0.0, f32::INFINITY]);
+        }
+    }
 }

@@ -1,15 +1,53 @@
-//! (being written: names and bindings are final)
+//! Softmax cross-entropy with its gradient, and the record of a batch's loss and accuracy.
+//!
+//! For logits z `[rows, classes]` and labels t `[rows]`, with the maximum m of a row subtracted so that nothing overflows:
+//!
+//! ```text
+//! row_loss = log Σ_k exp(z_k - m) + m - z_t
+//! dlogits  = (softmax(z) - onehot(t)) / rows          the gradient of mean(row_loss)
+//! row_rank = number of classes that beat t: a larger logit, or an equal one of smaller index
+//! ```
+//!
+//! So a row is a top-1 hit if its rank is 0 and a top-5 hit if it is below 5, ties counted as `argmax` counts them. A row
+//! that has no meaning (a NaN among the logits, an infinite maximum, a label that is no class) gets NaN as loss and
+//! gradient, and rank `classes`, the worst.
+//!
+//! With `rows = 0` nothing is defined. The loss of a batch is the mean over its rows, as in PyTorch.
 
-use crate::{Args, Binding, Case, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use crate::kernel::CLOCK_WGSL;
+use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// Softmax cross-entropy and its gradient.
+mod cases;
+mod cpu;
+
+pub use cases::cases;
+
+/// Softmax cross-entropy of each row, its gradient with respect to the logits, and the rank of the true class.
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy {
-    /// Examples.
+    /// Examples of the batch.
     pub rows: usize,
     /// Classes.
     pub classes: usize,
 }
+
+/// Writes the loss and the accuracy of a batch into row `clock.slot` of the metrics ring `[ring_rows, words]`: word 0 is
+/// the mean of row_loss, word 1 the number of rows of rank 0, word 2 the number of rows of rank below 5. The other words
+/// of the row, and all other rows, stay as they are; a slot or a word outside the ring is not written.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordLoss {
+    /// Examples of the batch.
+    pub rows: usize,
+    /// Rows of the ring.
+    pub ring_rows: usize,
+    /// Words per row of the ring, at least 3.
+    pub words: usize,
+}
+
+/// Up to this many classes one thread takes a whole row on the GPU.
+const THREAD_CLASSES: usize = 32;
+/// Most workgroups in one dimension of a grid.
+const GRID: u32 = 65_535;
 
 impl Kernel for CrossEntropy {
     fn name(&self) -> &'static str {
@@ -19,32 +57,45 @@ impl Kernel for CrossEntropy {
         format!("{}x{}", self.rows, self.classes)
     }
     fn bindings(&self) -> Vec<Binding> {
+        let all = self.rows * self.classes;
         vec![
-            Binding::read("logits", self.rows * self.classes),
+            Binding::read("logits", all),
             Binding::read("labels", self.rows),
-            Binding::write("dlogits", self.rows * self.classes),
+            Binding::write("dlogits", all),
             Binding::write("row_loss", self.rows),
             Binding::write("row_rank", self.rows),
         ]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        let (all, rows) = ((self.rows * self.classes) as u64, self.rows as u64);
+        // Maximum, difference, exponential (counted as one), sum, rank, gradient.
+        Cost { flops: 7 * all + 4 * rows, bytes: 4 * (2 * all + 3 * rows) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        let rows = self.rows as u32;
+        let (label, source, groups) = if self.classes <= THREAD_CLASSES {
+            (
+                "loss/cross_entropy thread per row",
+                include_str!("cross_entropy_thread.wgsl"),
+                rows.div_ceil(64),
+            )
+        } else {
+            ("loss/cross_entropy workgroup per row", include_str!("cross_entropy_workgroup.wgsl"), rows)
+        };
+        use Access::{Read, ReadWrite};
+        vec![Dispatch {
+            label: label.into(),
+            source: source.into(),
+            constants: Vec::new(),
+            bindings: vec![(0, Read), (1, Read), (2, ReadWrite), (3, ReadWrite), (4, ReadWrite)],
+            immediates: vec![rows, self.classes as u32, f32::NAN.to_bits()],
+            clock: false,
+            grid: [groups.min(GRID), 1, 1],
+        }]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
-}
-
-/// Writes the loss and the accuracy of a batch into the metrics ring.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordLoss {
-    /// Examples.
-    pub rows: usize,
-    /// Rows of the ring.
-    pub ring_rows: usize,
-    /// Words per row of the ring.
-    pub words: usize,
+    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::cross_entropy(self, cpu, args);
+    }
 }
 
 impl Kernel for RecordLoss {
@@ -62,15 +113,63 @@ impl Kernel for RecordLoss {
         ]
     }
     fn cost(&self) -> Cost {
-        Cost::default()
+        Cost { flops: 3 * self.rows as u64, bytes: 4 * (2 * self.rows as u64 + 3) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        Vec::new()
+        vec![Dispatch {
+            label: "loss/record".into(),
+            source: [CLOCK_WGSL, include_str!("record.wgsl")].concat().into(),
+            constants: Vec::new(),
+            bindings: vec![(0, Access::Read), (1, Access::Read), (2, Access::ReadWrite)],
+            immediates: vec![self.rows as u32, self.ring_rows as u32, self.words as u32],
+            clock: true,
+            grid: [1, 1, 1],
+        }]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, _args: &mut Args) {}
+    fn run(&self, _cpu: &Cpu, clock: &Clock, args: &mut Args) {
+        cpu::record(self, clock, args);
+    }
 }
 
-/// The cases of this family.
-pub fn cases() -> Vec<Case> {
-    Vec::new()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(cases());
+    }
+
+    #[test]
+    fn meaningless_rows_are_nan_and_never_hits() {
+        let (classes, nan, infinite) = (3, f32::NAN, f32::INFINITY);
+        // NaN at the label, NaN elsewhere, infinite maximum, nothing finite, a label that is no class, a good row.
+        let logits = [
+            [nan, 1.0, 2.0],
+            [3.0, nan, 2.0],
+            [infinite, 1.0, 2.0],
+            [-infinite, -infinite, -infinite],
+            [3.0, 1.0, 2.0],
+            [3.0, 1.0, -infinite],
+        ];
+        let labels = [0, 0, 0, 0, 3, 0];
+        let rows = labels.len();
+        let logits: Vec<u32> = logits.as_flattened().iter().map(|v| v.to_bits()).collect();
+        let (mut dlogits, mut loss, mut rank) = (vec![0u32; rows * classes], [0; 6], [0; 6]);
+        for isa in crate::simd::Isa::available() {
+            let cpu = Cpu { isa, threads: crate::threads::Threads::new(1) };
+            let read = [&logits[..], &labels[..]].map(crate::Arg::Read);
+            let write = [&mut dlogits[..], &mut loss, &mut rank].map(crate::Arg::Write);
+            let mut args = Args::new(read.into_iter().chain(write), &mut []);
+            CrossEntropy { rows, classes }.run(&cpu, &Clock::default(), &mut args);
+            let finite: Vec<bool> = loss.iter().map(|&v| f32::from_bits(v).is_finite()).collect();
+            assert_eq!(finite, [false, false, false, false, false, true], "{isa:?}");
+            let finite: Vec<bool> = dlogits.iter().map(|&v| f32::from_bits(v).is_finite()).collect();
+            assert!(
+                finite[..15].iter().all(|v| !v) && finite[15..].iter().all(|v| *v),
+                "{isa:?}: {finite:?}"
+            );
+            assert_eq!(rank, [3, 3, 3, 3, 3, 0], "{isa:?}");
+        }
+    }
 }

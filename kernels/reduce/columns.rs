@@ -4,6 +4,7 @@
 
 use crate::Cpu;
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::threads::Parts;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -137,6 +138,56 @@ impl<W: ColumnWork> Vectorised for Blocks<'_, W> {
         if at < columns.end {
             self.work.block::<S, 1>(s, chunk, rows, at..columns.end);
         }
+    }
+}
+
+/// A `[rows, columns]` array.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    data: &'a [f32],
+    columns: usize,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(data: &'a [f32], columns: usize) -> Self {
+        Self { data, columns }
+    }
+    #[inline(always)]
+    pub(crate) fn load<S: Simd, const N: usize>(self, s: S, row: usize, block: &Range<usize>) -> [S::V; N] {
+        let at = row * self.columns;
+        load::<S, N>(s, &self.data[at + block.start..at + block.end])
+    }
+}
+
+/// A `[rows, columns]` array of which each task writes the rows and columns of its tile only.
+#[derive(Debug)]
+pub(crate) struct Output<'a> {
+    parts: Parts<'a, f32>,
+    columns: usize,
+}
+
+impl<'a> Output<'a> {
+    pub(crate) fn new(data: &'a mut [f32], columns: usize) -> Self {
+        Self { parts: Parts::new(data), columns }
+    }
+    #[inline(always)]
+    pub(crate) fn store<S: Simd, const N: usize>(
+        &self,
+        s: S,
+        row: usize,
+        block: &Range<usize>,
+        v: [S::V; N],
+    ) {
+        let at = row * self.columns;
+        // SAFETY: tiles do not overlap and each is one task's own.
+        store::<S, N>(s, unsafe { self.parts.part(at + block.start..at + block.end) }, v);
+    }
+    /// Reads back what this task alone may write.
+    #[inline(always)]
+    pub(crate) fn load<S: Simd, const N: usize>(&self, s: S, row: usize, block: &Range<usize>) -> [S::V; N] {
+        let at = row * self.columns;
+        // SAFETY: as above.
+        load::<S, N>(s, unsafe { self.parts.part(at + block.start..at + block.end) })
     }
 }
 

@@ -1,0 +1,48 @@
+// Gradients of batch normalisation, stage 1 of 3: the sums of dy and of dy * xhat over every chunk of rows.
+//
+// Layout: x, y, dy [rows, C]; saved [2, C]: mean, then 1 / sqrt(var + eps); partials [chunks, 2, C]. `Value` is vec4<f32>
+// (C a multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values:
+// thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
+// Workgroup memory: 8 KiB. Prepended: sums.wgsl.
+struct Immediates {
+    rows: u32,
+    units: u32,
+    chunk_rows: u32,
+}
+var<immediate> imm: Immediates;
+
+override WIDTH: u32 = 8u;
+override RELU: bool = false;
+
+@group(0) @binding(0) var<storage, read> x: array<Value>;
+@group(0) @binding(1) var<storage, read> y: array<Value>;
+@group(0) @binding(2) var<storage, read> saved: array<Value>;
+@group(0) @binding(3) var<storage, read> dy: array<Value>;
+@group(0) @binding(4) var<storage, read_write> partials: array<Value>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let first = group.y * imm.chunk_rows;
+    let end = min(first + imm.chunk_rows, imm.rows);
+    var sum = Value(0.0);
+    var product = Value(0.0);
+    if (column < imm.units) {
+        let mean = saved[column];
+        let inverse = saved[imm.units + column];
+        for (var row = first + thread / WIDTH; row < end; row += 256u / WIDTH) {
+            let at = row * imm.units + column;
+            var g = dy[at];
+            if (RELU) {
+                g = select(Value(0.0), g, y[at] > Value(0.0));
+            }
+            sum += g;
+            product += g * ((x[at] - mean) * inverse);
+        }
+    }
+    sum_threads(thread, sum, product);
+    if (thread < WIDTH && column < imm.units) {
+        partials[2u * group.y * imm.units + column] = sums[thread];
+        partials[(2u * group.y + 1u) * imm.units + column] = products[thread];
+    }
+}

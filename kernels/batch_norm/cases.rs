@@ -1,0 +1,202 @@
+//! Shapes for tests and benches, and the definitions in f64.
+
+use super::{BatchNormBackward, BatchNormForward, BatchNormInference};
+use crate::case::test_values;
+use crate::{Case, Clock, Size, Values};
+use std::sync::Arc;
+
+const EPS: f32 = 1e-5;
+const MOMENTUM: f32 = 0.1;
+
+/// The cases of this family.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    // Rows: a few, around a workgroup's height, and enough for several chunks. Channels: scalars and vectors.
+    let tiny = [
+        (1, 5),
+        (2, 1),
+        (3, 3),
+        (5, 4),
+        (7, 17),
+        (9, 65),
+        (16, 16),
+        (33, 20),
+        (37, 36),
+        (4, 257),
+        (65, 84),
+        (1024, 2),
+        (1025, 4),
+        (1100, 5),
+        (1300, 20),
+    ];
+    // The MLPs' layers, one of their last batches, and a convolution's output.
+    let real = [(256, 512), (256, 256), (256, 100), (96, 112), (65_536, 64)];
+    let sized =
+        tiny.map(|shape| (shape, Size::Tiny)).into_iter().chain(real.map(|shape| (shape, Size::Real)));
+    for ((rows, channels), size) in sized {
+        for relu in [false, true] {
+            // A mean of 100 deviations shows whether the statistics are stable.
+            let mean = if relu { 0.0 } else { 100.0 };
+            if rows > 1 {
+                cases.push(forward(rows, channels, relu, mean, size));
+            }
+            cases.push(inference(rows, channels, relu, size));
+            cases.push(backward(rows, channels, relu, size));
+        }
+    }
+    cases.push(forward(1, 5, false, 0.0, Size::Tiny));
+    cases.push(forward(257, 8, true, 3.0, Size::Tiny));
+    cases.push(constant_channels());
+    cases
+}
+
+/// Values around `centre`.
+fn around(n: usize, stream: u32, centre: f32, width: f32) -> Values {
+    Values::F32(test_values(n, stream).into_iter().map(|v| centre + width * v).collect())
+}
+
+fn zeros(n: usize) -> Values {
+    Values::F32(vec![0.0; n])
+}
+
+/// Mean and biased variance of channel `c`.
+fn moments(x: &[f64], channels: usize, c: usize) -> (f64, f64) {
+    let column: Vec<f64> = x.iter().skip(c).step_by(channels).copied().collect();
+    let mean = column.iter().sum::<f64>() / column.len() as f64;
+    let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / column.len() as f64;
+    (mean, variance)
+}
+
+fn relu(v: f64, relu: bool) -> f64 {
+    if relu { v.max(0.0) } else { v }
+}
+
+fn forward(rows: usize, channels: usize, with_relu: bool, mean: f32, size: Size) -> Case {
+    let c = channels;
+    let x = around(rows * c, 1, mean, 1.7);
+    forward_of(x, BatchNormForward { rows, channels, eps: EPS, momentum: MOMENTUM, relu: with_relu }, size)
+}
+
+/// Channels that do not vary: y is the bias, and nothing divides by zero.
+fn constant_channels() -> Case {
+    let (rows, channels) = (40, 6);
+    let x = Values::F32((0..rows * channels).map(|i| (i % channels) as f32 * 1000.0).collect());
+    forward_of(x, BatchNormForward { rows, channels, eps: EPS, momentum: MOMENTUM, relu: false }, Size::Tiny)
+}
+
+fn forward_of(x: Values, kernel: BatchNormForward, size: Size) -> Case {
+    let BatchNormForward { rows, channels: c, relu: with_relu, .. } = kernel;
+    Case {
+        kernel: Arc::new(kernel),
+        clock: Clock::default(),
+        inputs: vec![
+            x,
+            around(c, 2, 1.0, 0.5),
+            around(c, 3, 0.1, 0.5),
+            around(c, 4, 0.0, 1.0),
+            around(c, 5, 2.0, 1.0),
+            zeros(rows * c),
+            zeros(2 * c),
+        ],
+        expected: Box::new(move |inputs| {
+            let [x, weight, bias, mut running_mean, mut running_var] =
+                std::array::from_fn(|i| inputs[i].f64());
+            let (mut y, mut saved) = (vec![0.0; rows * c], vec![0.0; 2 * c]);
+            let momentum = f64::from(MOMENTUM);
+            for channel in 0..c {
+                let (mean, variance) = moments(&x, c, channel);
+                let inverse = 1.0 / (variance + f64::from(EPS)).sqrt();
+                let unbiased = if rows == 1 { 0.0 } else { variance * rows as f64 / (rows as f64 - 1.0) };
+                for i in (channel..rows * c).step_by(c) {
+                    y[i] = relu((x[i] - mean) * inverse * weight[channel] + bias[channel], with_relu);
+                }
+                (saved[channel], saved[c + channel]) = (mean, inverse);
+                running_mean[channel] = (1.0 - momentum) * running_mean[channel] + momentum * mean;
+                running_var[channel] = (1.0 - momentum) * running_var[channel] + momentum * unbiased;
+            }
+            vec![None, None, None, Some(running_mean), Some(running_var), Some(y), Some(saved)]
+        }),
+        // A mean of 100 cannot be held better than 4e-6, and y inherits that.
+        tolerance: 1e-5,
+        size,
+    }
+}
+
+fn inference(rows: usize, channels: usize, with_relu: bool, size: Size) -> Case {
+    let c = channels;
+    Case {
+        kernel: Arc::new(BatchNormInference { rows, channels, eps: EPS, relu: with_relu }),
+        clock: Clock::default(),
+        inputs: vec![
+            around(rows * c, 1, 0.5, 1.7),
+            around(c, 2, 1.0, 0.5),
+            around(c, 3, 0.1, 0.5),
+            around(c, 4, 0.4, 1.0),
+            around(c, 5, 1.2, 1.0),
+            zeros(rows * c),
+        ],
+        expected: Box::new(move |inputs| {
+            let [x, weight, bias, mean, variance] = std::array::from_fn(|i| inputs[i].f64());
+            let y = x.iter().enumerate().map(|(i, &x)| {
+                let channel = i % c;
+                let xhat = (x - mean[channel]) / (variance[channel] + f64::from(EPS)).sqrt();
+                relu(xhat * weight[channel] + bias[channel], with_relu)
+            });
+            vec![None, None, None, None, None, Some(y.collect())]
+        }),
+        tolerance: 2e-6,
+        size,
+    }
+}
+
+fn backward(rows: usize, channels: usize, with_relu: bool, size: Size) -> Case {
+    let c = channels;
+    let x = around(rows * c, 1, 1.0, 1.7);
+    // y only gates the gradient: some of it is zero, as behind a real ReLU.
+    let y = Values::F32(test_values(rows * c, 2).into_iter().map(|v| v.max(0.0)).collect());
+    // What forward would save.
+    let values = x.f64();
+    let moments: Vec<_> = (0..c).map(|channel| moments(&values, c, channel)).collect();
+    let saved = moments
+        .iter()
+        .map(|&(mean, _)| mean as f32)
+        .chain(moments.iter().map(|&(_, variance)| (1.0 / (variance + f64::from(EPS)).sqrt()) as f32));
+    let saved = Values::F32(saved.collect());
+    Case {
+        kernel: Arc::new(BatchNormBackward { rows, channels, relu: with_relu }),
+        clock: Clock::default(),
+        inputs: vec![
+            x,
+            y,
+            around(c, 3, 1.0, 0.5),
+            saved,
+            around(rows * c, 4, 0.1, 1.0),
+            zeros(rows * c),
+            zeros(c),
+            zeros(c),
+        ],
+        expected: Box::new(move |inputs| {
+            let [x, y, weight, saved, mut dy] = std::array::from_fn(|i| inputs[i].f64());
+            if with_relu {
+                dy.iter_mut().zip(&y).filter(|(_, y)| **y <= 0.0).for_each(|(dy, _)| *dy = 0.0);
+            }
+            let (mut dx, mut dweight, mut dbias) = (vec![0.0; rows * c], vec![0.0; c], vec![0.0; c]);
+            for channel in 0..c {
+                let xhat = |i: usize| (x[i] - saved[channel]) * saved[c + channel];
+                let column = || (channel..rows * c).step_by(c);
+                dbias[channel] = column().map(|i| dy[i]).sum();
+                dweight[channel] = column().map(|i| dy[i] * xhat(i)).sum();
+                let n = rows as f64;
+                for i in column() {
+                    dx[i] = weight[channel]
+                        * saved[c + channel]
+                        * (dy[i] - dbias[channel] / n - xhat(i) * dweight[channel] / n);
+                }
+            }
+            vec![None, None, None, None, None, Some(dx), Some(dweight), Some(dbias)]
+        }),
+        // Two rows cancel in dx up to what eps leaves, some 1e-5 of dy.
+        tolerance: if rows == 2 { 2e-3 } else { 5e-6 },
+        size,
+    }
+}

@@ -1,0 +1,47 @@
+// Batch normalisation, stage 2 of 3: merges the statistics of the chunks, updates the running statistics.
+//
+// Layout: partials [chunks, 2, C] from stage 1; x [rows, C], of which row 0 is added back; running_mean, running_var [C];
+// saved [2, C]. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH
+// neighbouring Values: thread t merges Value t % WIDTH of every (256 / WIDTH)-th chunk, then a tree merges the threads.
+// Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
+struct Immediates {
+    rows: u32,
+    units: u32,
+    chunk_rows: u32,
+    chunks: u32,
+    eps: f32,
+    momentum: f32,
+}
+var<immediate> imm: Immediates;
+
+override WIDTH: u32 = 8u;
+
+@group(0) @binding(0) var<storage, read> partials: array<Value>;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+@group(0) @binding(2) var<storage, read_write> running_mean: array<Value>;
+@group(0) @binding(3) var<storage, read_write> running_var: array<Value>;
+@group(0) @binding(4) var<storage, read_write> saved: array<Value>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    var own = Statistics(0.0, Value(0.0), Value(0.0));
+    if (column < imm.units) {
+        for (var chunk = thread / WIDTH; chunk < imm.chunks; chunk += 256u / WIDTH) {
+            let count = min(imm.chunk_rows, imm.rows - chunk * imm.chunk_rows);
+            let at = 2u * chunk * imm.units + column;
+            own = merge(own, Statistics(f32(count), partials[at], partials[at + imm.units]));
+        }
+    }
+    merge_threads(thread, own);
+    if (thread < WIDTH && column < imm.units) {
+        let rows = f32(imm.rows);
+        let mean = x[column] + means[thread];
+        let m2 = m2s[thread];
+        saved[column] = mean;
+        saved[imm.units + column] = inverseSqrt(m2 / rows + imm.eps);
+        running_mean[column] = (1.0 - imm.momentum) * running_mean[column] + imm.momentum * mean;
+        running_var[column] =
+            (1.0 - imm.momentum) * running_var[column] + imm.momentum * (m2 / max(rows - 1.0, 1.0));
+    }
+}
