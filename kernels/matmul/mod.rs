@@ -29,8 +29,8 @@ mod tile;
 
 pub use cases::cases;
 
-use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 use crate::Cpu;
+use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// What happens to a sum before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +115,26 @@ impl Kernel for Matmul {
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         if self.bias {
             let ([a, b, bias, c], scratch) = args.split();
-            cpu::run(self, cpu, a.f32(), b.f32(), Some(bias.f32()), c.f32_mut(), bytemuck::cast_slice_mut(scratch));
+            cpu::run(
+                self,
+                cpu,
+                a.f32(),
+                b.f32(),
+                Some(bias.f32()),
+                c.f32_mut(),
+                bytemuck::cast_slice_mut(scratch),
+            );
         } else {
             let ([a, b, c], scratch) = args.split();
             cpu::run(self, cpu, a.f32(), b.f32(), None, c.f32_mut(), bytemuck::cast_slice_mut(scratch));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_cpu_computes_every_case() {
+        crate::case::check_on_cpu(super::cases());
     }
 }
