@@ -47,6 +47,14 @@ impl File {
         }
     }
 
+    /// Whether every float of the file is finite.
+    pub fn all_finite(&self) -> bool {
+        self.tensors.values().all(|tensor| match &tensor.values {
+            StoredValues::F32(values) => values.iter().all(|value| value.is_finite()),
+            StoredValues::Integers(_) => true,
+        })
+    }
+
     /// Writes the file beside `path`, makes it durable, and moves it into place: a crash leaves the old file.
     ///
     /// The same contents give the same bytes.

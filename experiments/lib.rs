@@ -1,2 +1,20 @@
-//! experiments
+//! The experiments on loss of plasticity, on top of the engine: configs, protocols, interventions, run folders, reports.
+//!
+//! Architecture invariants:
+//! - Only this crate reads configs, prints, draws progress or chooses a protocol.
+//! - A protocol is one readable loop; an intervention is a small struct whose effect is visible where the loop calls it.
+//! - A run is a function of its resolved config: the same config gives the same bytes on the same device, interrupted or
+//!   not. Nothing in a checkpoint or in the metrics depends on the clock on the wall.
+
+pub mod cli;
+pub mod config;
+mod error;
+pub mod interventions;
+pub mod presets;
+pub mod protocols;
 pub mod report;
+pub mod run_folder;
+pub mod trainer;
+
+pub use config::Config;
+pub use error::{Error, Result};

@@ -186,13 +186,13 @@ impl Trainer {
     pub fn begin_phase(&mut self, phase: &Phase) -> Result<()> {
         let subset = self.device.buffer_with("examples of the phase", &phase.examples)?;
         let labels = self.device.buffer_with("labels of the phase", &phase.labels)?;
-        let n = phase.examples.len();
-        let (full, last) = (n / self.batch, n % self.batch);
+        let (n, batch) = (phase.examples.len(), self.batch);
         let mut program = |batch: usize, wanted: bool| {
             wanted.then(|| self.training_program(&subset, &labels, n, batch)).transpose()
         };
-        let programs = PhasePrograms { full: program(self.batch, full > 0)?, last: program(last, last > 0)? };
-        self.programs = Some(programs);
+        let full = program(batch, n >= batch)?;
+        let last = program(n % batch, n % batch > 0)?;
+        self.programs = Some(PhasePrograms { full, last });
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! with 32-bit integer arithmetic only, so Rust and WGSL agree bit for bit. A stream is keyed by what it is for, so
 //! no two uses share numbers. `random.wgsl` is the same text for shaders.
 
-/// WGSL text of [`pcg4d`], [`unit`] and [`shuffled`].
+/// WGSL text of [`pcg4d`], [`unit()`] and [`shuffled`].
 pub const WGSL: &str = include_str!("random.wgsl");
 
 /// Streams: what a random number is for. The third word of every counter.
@@ -40,36 +40,38 @@ pub fn unit(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
-/// Number of rounds of the Feistel network in [`shuffled`].
+/// Rounds of the Feistel network in [`shuffled`]; even, so that the halves end in their places.
 const ROUNDS: u32 = 8;
 
 /// Position `index` of the shuffled order of `0..n` in `epoch`: a bijection of `0..n` keyed by seed and epoch.
 ///
-/// A Feistel network permutes the smallest square power of two that holds n; indices that fall outside `0..n` walk
-/// the cycle until they are inside (Black and Rogaway, *Ciphers with Arbitrary Finite Domains*, 2002; as a shuffle for
-/// GPUs: Mitchell et al., *Bandwidth-Optimal Random Shuffling for GPUs*, 2022). So an epoch's order needs no
-/// memory, no upload and no state.
+/// A Feistel network permutes the smallest power of two that holds n; indices that fall outside `0..n` walk the cycle
+/// until they are inside (Black and Rogaway, *Ciphers with Arbitrary Finite Domains*, 2002; as a shuffle for GPUs:
+/// Mitchell et al., *Bandwidth-Optimal Random Shuffling for GPUs*, 2022). So an epoch's order needs no memory, no
+/// upload and no state.
 #[inline]
 pub fn shuffled(index: u32, n: u32, seed: u32, epoch: u32) -> u32 {
-    let half_bits = half_bits(n);
-    let mask = (1u32 << half_bits) - 1;
+    let bits = shuffle_bits(n);
     let mut value = index;
     loop {
-        let (mut left, mut right) = (value >> half_bits, value & mask);
+        // With an odd number of bits the halves differ in width and trade places every round.
+        let (mut left_bits, mut right_bits) = (bits / 2, bits - bits / 2);
+        let (mut left, mut right) = (value >> right_bits, value & ((1 << right_bits) - 1));
         for round in 0..ROUNDS {
-            let mixed = pcg4d([right, epoch, stream::SHUFFLE + (round << 8), seed])[0] >> (32 - half_bits);
+            let mixed = pcg4d([right, epoch, stream::SHUFFLE + (round << 8), seed])[0] >> (32 - left_bits);
             (left, right) = (right, left ^ mixed);
+            (left_bits, right_bits) = (right_bits, left_bits);
         }
-        value = (left << half_bits) | right;
+        value = (left << right_bits) | right;
         if value < n {
             return value;
         }
     }
 }
 
-/// Half the bits of the smallest domain `2^(2 h)` that holds `0..n`, at least 1.
-pub fn half_bits(n: u32) -> u32 {
-    (u32::BITS - n.saturating_sub(1).leading_zeros()).div_ceil(2).max(1)
+/// Bits of the smallest domain that holds `0..n`, at least 2: what `shuffled` in `random.wgsl` is given.
+pub fn shuffle_bits(n: u32) -> u32 {
+    (u32::BITS - n.saturating_sub(1).leading_zeros()).max(2)
 }
 
 #[cfg(test)]

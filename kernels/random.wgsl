@@ -18,21 +18,25 @@ fn unit(word: u32) -> f32 {
     return f32(word >> 8u) * (1.0 / 16777216.0);
 }
 
-// Position `index` of the shuffled order of 0..n: a Feistel network on 2 * half_bits bits that walks its cycle until
-// it is inside 0..n.
-fn shuffled(index: u32, n: u32, half_bits: u32, seed: u32, epoch: u32) -> u32 {
-    let mask = (1u << half_bits) - 1u;
+// Position `index` of the shuffled order of 0..n: a Feistel network on `bits` bits that walks its cycle until it is
+// inside 0..n.
+fn shuffled(index: u32, n: u32, bits: u32, seed: u32, epoch: u32) -> u32 {
     var value = index;
     loop {
-        var left = value >> half_bits;
-        var right = value & mask;
+        var left_bits = bits / 2u;
+        var right_bits = bits - left_bits;
+        var left = value >> right_bits;
+        var right = value & ((1u << right_bits) - 1u);
         for (var round = 0u; round < 8u; round++) {
-            let mixed = pcg4d(vec4<u32>(right, epoch, 1u + (round << 8u), seed)).x >> (32u - half_bits);
+            let mixed = pcg4d(vec4<u32>(right, epoch, 1u + (round << 8u), seed)).x >> (32u - left_bits);
             let next = left ^ mixed;
             left = right;
             right = next;
+            let width = left_bits;
+            left_bits = right_bits;
+            right_bits = width;
         }
-        value = (left << half_bits) | right;
+        value = (left << right_bits) | right;
         if (value < n) {
             break;
         }

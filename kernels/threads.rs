@@ -5,13 +5,20 @@ use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 /// Turns of the waiting loop before a worker sleeps: some hundred microseconds, longer than the gap between two
 /// launches of a step.
 const SPINS: usize = 20_000;
+/// Turns before a thread that waits gives its processor away: the one it waits for may be queued behind it.
+const POLITE_SPINS: usize = 1_000;
+
+/// Bits of [`Shared::state`]: workers inside the job, then whether it is closed, then its number.
+const INSIDE: u64 = 0xffff;
+const CLOSED: u64 = 1 << 16;
+const NUMBER: u64 = 1 << 17;
 
 /// A pool of worker threads; the caller of [`Threads::run`] works too.
 #[derive(Debug)]
@@ -28,9 +35,9 @@ struct Shared {
     job: UnsafeCell<Option<Job>>,
     tasks: AtomicUsize,
     next: AtomicUsize,
-    /// Workers that have not finished the current job.
-    active: AtomicUsize,
-    generation: AtomicUsize,
+    /// Number of the job, whether workers may still join it, and how many are inside. A worker that comes too late
+    /// stays out, so that nobody waits for a thread that the system has not scheduled.
+    state: AtomicU64,
     sleepers: AtomicUsize,
     sleep: Mutex<()>,
     wake: Condvar,
@@ -38,8 +45,8 @@ struct Shared {
     stop: AtomicBool,
 }
 
-// SAFETY: `job` is written only by the holder of `Threads::running` while no worker is active, and published by the
-// increment of `generation`.
+// SAFETY: `job` is written only by the holder of `Threads::running` while no worker is inside, and published by the
+// new number in `state`.
 unsafe impl Sync for Shared {}
 // SAFETY: the job pointer is only used while the caller of `run` keeps the closure alive.
 unsafe impl Send for Shared {}
@@ -57,8 +64,7 @@ impl Threads {
             job: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
             next: AtomicUsize::new(0),
-            active: AtomicUsize::new(0),
-            generation: AtomicUsize::new(0),
+            state: AtomicU64::new(CLOSED),
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
             wake: Condvar::new(),
@@ -95,21 +101,21 @@ impl Threads {
         let shared = &*self.shared;
         // SAFETY: the lifetime is erased, but this function returns only when no worker uses the pointer any more.
         let job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(task) };
-        // SAFETY: `running` is held and no worker is active: nobody else touches the cell.
+        // SAFETY: `running` is held and no worker is inside: nobody else touches the cell.
         unsafe { *shared.job.get() = Some(job) };
         shared.tasks.store(tasks, Ordering::Relaxed);
         shared.next.store(0, Ordering::Relaxed);
-        shared.active.store(self.workers.len(), Ordering::Relaxed);
-        shared.generation.fetch_add(1, Ordering::SeqCst);
+        shared.open();
         if shared.sleepers.load(Ordering::SeqCst) > 0 {
             drop(shared.sleep.lock());
             shared.wake.notify_all();
         }
         shared.claim(task);
         let mut spins = 0;
-        while shared.active.load(Ordering::Acquire) > 0 {
+        shared.state.fetch_or(CLOSED, Ordering::AcqRel);
+        while shared.state.load(Ordering::Acquire) & INSIDE > 0 {
             spins += 1;
-            if spins < SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
+            if spins < POLITE_SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
         assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a kernel task panicked");
     }
@@ -148,32 +154,44 @@ impl Shared {
         }
     }
 
+    /// Gives the job a new number and lets workers in.
+    fn open(&self) {
+        let number = self.state.load(Ordering::Relaxed) / NUMBER;
+        self.state.store((number + 1) * NUMBER, Ordering::SeqCst);
+    }
+
     fn work(&self) {
-        let mut seen = 0;
+        let mut done = 0;
         loop {
             let mut spins = 0;
-            while self.generation.load(Ordering::Acquire) == seen {
+            let mut state = self.state.load(Ordering::Acquire);
+            while state / NUMBER == done || state & CLOSED > 0 {
                 spins += 1;
                 if spins < SPINS {
-                    std::hint::spin_loop();
+                    if spins % POLITE_SPINS == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
                 } else {
                     let mut guard = self.sleep.lock().expect("no task runs under this lock");
                     self.sleepers.fetch_add(1, Ordering::SeqCst);
-                    while self.generation.load(Ordering::SeqCst) == seen {
+                    while self.state.load(Ordering::SeqCst) & CLOSED > 0 {
                         guard = self.wake.wait(guard).expect("no task runs under this lock");
                     }
                     self.sleepers.fetch_sub(1, Ordering::SeqCst);
+                    spins = 0;
                 }
+                state = self.state.load(Ordering::Acquire);
             }
-            seen = seen.wrapping_add(1);
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            // SAFETY: `run` wrote the job before it advanced `generation` and waits for `active` to fall to zero.
+            if self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            // SAFETY: `run` wrote the job before it opened `state`, and waits until nobody is inside.
             let job = unsafe { (*self.job.get()).expect("a job was published") };
             // SAFETY: as above, the closure outlives the job.
             self.claim(unsafe { &*job });
-            self.active.fetch_sub(1, Ordering::Release);
+            done = state / NUMBER;
+            self.state.fetch_sub(1, Ordering::Release);
         }
     }
 }
@@ -181,7 +199,7 @@ impl Shared {
 impl Drop for Threads {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        self.shared.open();
         drop(self.shared.sleep.lock());
         self.shared.wake.notify_all();
         for worker in self.workers.drain(..) {

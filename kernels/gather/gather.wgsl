@@ -12,7 +12,7 @@ struct Immediates {
     channels: u32,
     images_rows: u32,
     shuffle: u32,
-    half_bits: u32,
+    shuffle_bits: u32,
     scale0: f32,
     scale1: f32,
     scale2: f32,
@@ -47,7 +47,7 @@ fn main(
         if (local == 0u) {
             var index = min(imm.clock.cursor + i, imm.examples - 1u);
             if (imm.shuffle != 0u) {
-                index = shuffled(index, imm.examples, imm.half_bits, imm.clock.seed, imm.clock.epoch);
+                index = shuffled(index, imm.examples, imm.shuffle_bits, imm.clock.seed, imm.clock.epoch);
             }
             row = min(subset[index], imm.images_rows - 1u);
             y[i] = labels[index];

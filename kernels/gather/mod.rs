@@ -117,7 +117,7 @@ impl Kernel for Gather {
             self.channels as u32,
             self.images_rows as u32,
             u32::from(self.shuffle),
-            random::half_bits(self.examples as u32),
+            random::shuffle_bits(self.examples as u32),
         ];
         immediates.extend(scale.iter().chain(&shift).map(|v| v.to_bits()));
         vec![Dispatch {

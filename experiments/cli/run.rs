@@ -1,0 +1,1 @@
+//! `ht run`: runs, resumes or skips.

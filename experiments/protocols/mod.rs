@@ -1,0 +1,3 @@
+//! Protocols: one readable loop each.
+
+pub mod phases;
