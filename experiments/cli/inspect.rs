@@ -3,7 +3,7 @@
 use super::{DeviceArgs, bench::Bench, bytes, print};
 use crate::config::resolve_model;
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use comfy_table::{CellAlignment, Table, presets};
 use engine::ceiling::Ceiling;
 use kernels::GpuTraits;
 use std::fmt::Write;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
         false => None,
     };
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(presets::NOTHING);
     let mut header = vec!["launch", "kernel", "shape", "MFLOP", "MB"];
     header.extend(if device.is_gpu() { vec!["dispatch", "grid"] } else { vec![] });
     header.extend(if times.is_some() { vec!["us", "% of step", "% of ceiling"] } else { vec![] });
@@ -76,10 +76,9 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
         table.add_row(row);
     }
     for (index, name) in header.iter().enumerate() {
-        if matches!(*name, "MFLOP" | "MB" | "us" | "% of step" | "% of ceiling") {
-            if let Some(column) = table.column_mut(index) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        let number = matches!(*name, "MFLOP" | "MB" | "us" | "% of step" | "% of ceiling");
+        if let (true, Some(column)) = (number, table.column_mut(index)) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
     let mut text = format!("{}, batch {}, on {}\n{table}\n", args.model, args.batch, device.name());

@@ -25,6 +25,8 @@ impl Mask<'_> {
     fn factors(&self, counter: u32) -> [f32; BLOCK] {
         let mut factors = [[0.0; LANES]; 4];
         let (rate, scale) = (self.kernel.rate, self.kernel.scale());
+        // By index, not by iterator: the compiler vectorises this form.
+        #[allow(clippy::needless_range_loop)]
         for i in 0..LANES {
             let counter =
                 [counter.wrapping_add(i as u32), self.clock.step, self.kernel.stream(), self.clock.seed];
