@@ -15,6 +15,7 @@ pub mod protocols;
 pub mod report;
 pub mod run_folder;
 pub mod trainer;
+pub mod training_step;
 
 pub use config::Config;
 pub use error::{Error, Result};

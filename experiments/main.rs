@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `ht`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    experiments::cli::main()
+}

@@ -8,46 +8,16 @@ use crate::error::{Error, Result};
 use crate::protocols::phases::Phase;
 use data::{DataSet, Images};
 use engine::checkpoint::File;
-use engine::optim::{AdamW, AdamWMemory, METRICS};
-use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Program, Slice, Workspace};
+use crate::training_step::{Network, RING_ROWS, StepMemory};
+use engine::optim::{AdamW, METRICS};
+use engine::{Buffer, Device, Launch, Program, Slice};
 use kernels::Clock;
 use kernels::gather::Gather;
-use kernels::loss::RecordLoss;
 use models::Model;
 use std::sync::Arc;
 
-/// Rows of the metrics ring: the host reads it at least this often, in steps.
-pub const RING_ROWS: usize = 256;
-
 /// Examples per launch of an evaluation.
 const EVALUATION_BATCH: usize = 1000;
-
-/// Trained values and running statistics of one network.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// Arena of trained tensors.
-    pub parameters: Buffer,
-    /// Arena of running statistics.
-    pub statistics: Buffer,
-}
-
-impl Network {
-    /// Zeroed arenas.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn new(device: &Device, name: &str, parameters: &Parameters) -> engine::Result<Self> {
-        Ok(Self {
-            parameters: device.buffer(&format!("{name} parameters"), parameters.words())?,
-            statistics: device.buffer(&format!("{name} statistics"), parameters.statistics_words())?,
-        })
-    }
-
-    fn write(&self, device: &Device, parameters: &[f32], statistics: &[f32]) -> engine::Result<()> {
-        device.write(&self.parameters, 0, bytemuck::cast_slice(parameters))?;
-        device.write(&self.statistics, 0, bytemuck::cast_slice(statistics))
-    }
-}
 
 /// Mean loss and hit rates over the test set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,16 +64,8 @@ pub struct Trainer {
     model: Box<dyn Model>,
     optimizer: AdamW,
     batch: usize,
-    hare: Network,
-    gradients: Buffer,
-    exp_avg: Buffer,
-    exp_avg_sq: Buffer,
-    clip: Buffer,
-    ring: Buffer,
+    memory: StepMemory,
     ring_words: Vec<u32>,
-    x: Buffer,
-    y: Buffer,
-    workspace: Workspace,
     train: DeviceImages,
     test: DeviceImages,
     test_labels: Buffer,
@@ -128,12 +90,7 @@ impl Trainer {
                 config.data.set, has.0, has.1, has.2, train.classes, takes.0, takes.1, takes.2, input.classes
             )));
         }
-        let parameters = model.parameters();
-        let words = parameters.words();
-        let hare = Network::new(device, "hare", parameters)?;
-        hare.write(device, &parameters.initial_values(config.seed), &parameters.initial_statistics())?;
         let rows = config.optimizer.batch.max(EVALUATION_BATCH.min(test.len()));
-        let pixels = train.height * train.width * train.channels;
         let order: Vec<u32> = (0..test.len() as u32).collect();
         let weight_decay = crate::interventions::weight_decay(config);
         let optimizer = &config.optimizer;
@@ -146,22 +103,14 @@ impl Trainer {
                 clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
             },
             batch: optimizer.batch,
-            gradients: device.buffer("gradients", words)?,
-            exp_avg: device.buffer("first moments", words)?,
-            exp_avg_sq: device.buffer("second moments", words)?,
-            clip: device.buffer("clip factor", 2)?,
-            ring: device.buffer("metrics ring", RING_ROWS * METRICS)?,
+            memory: StepMemory::new(device, model.as_ref(), rows, config.seed)?,
             ring_words: vec![0; RING_ROWS * METRICS],
-            x: device.buffer("input batch", rows * pixels)?,
-            y: device.buffer("label batch", rows)?,
-            workspace: Workspace::default(),
             train: DeviceImages::new(device, "training images", train, data)?,
             test: DeviceImages::new(device, "test images", test, data)?,
             test_labels: device.buffer_with("test labels", &test.labels)?,
             test_order: device.buffer_with("test order", &order)?,
             programs: None,
             device: device.clone(),
-            hare,
             model,
         })
     }
@@ -176,7 +125,7 @@ impl Trainer {
     }
     /// The network that is trained.
     pub fn hare(&self) -> &Network {
-        &self.hare
+        &self.memory.network
     }
 
     /// Makes the programs of a phase: its examples and labels, and its two batch sizes.
@@ -197,38 +146,10 @@ impl Trainer {
     }
 
     fn training_program(&mut self, subset: &Buffer, labels: &Buffer, n: usize, batch: usize) -> Result<Program> {
-        let input = self.model.input();
-        let shape = [batch, input.image_size, input.image_size, input.channels];
-        let mut graph = Graph::training(self.model.parameters());
-        let (x, y) = (graph.input("x", &shape), graph.input("y", &[batch]));
-        let logits = self.model.forward(&mut graph, x)?;
-        let loss = graph.cross_entropy(logits, y)?;
-        graph.output("row_loss", loss.row_loss);
-        graph.output("row_rank", loss.row_rank);
-        graph.backward(loss)?;
-        let (x, y) = (self.x.slice(0, shape.iter().product()), self.y.slice(0, batch));
-        let memory = Memory {
-            parameters: &self.hare.parameters,
-            gradients: Some(&self.gradients),
-            statistics: &self.hare.statistics,
-            inputs: &[("x", x.clone()), ("y", y.clone())],
-        };
-        let bound = Plan::new(&graph).bind(&self.device, &memory, &mut self.workspace)?;
-        let mut launches = vec![self.train.gather(subset, labels, n, batch, true, (x, y))];
-        launches.extend(bound.launches);
-        launches.push(record(&bound.outputs["row_loss"], &bound.outputs["row_rank"], &self.ring));
-        launches.extend(self.optimizer.launches(
-            self.model.parameters().words(),
-            &AdamWMemory {
-                parameters: &self.hare.parameters,
-                gradients: &self.gradients,
-                exp_avg: &self.exp_avg,
-                exp_avg_sq: &self.exp_avg_sq,
-                clip: &self.clip,
-                ring: &self.ring,
-                ring_rows: RING_ROWS,
-            },
-        ));
+        let step = self.memory.training(&self.device, self.model.as_ref(), &self.optimizer, batch)?;
+        let inputs = self.memory.inputs(self.model.as_ref(), batch);
+        let mut launches = vec![self.train.gather(subset, labels, n, batch, true, inputs)];
+        launches.extend(step.launches);
         Ok(self.device.compile(launches)?)
     }
 
@@ -245,8 +166,8 @@ impl Trainer {
     /// Those of the device.
     pub fn clear_moments(&self) -> Result<()> {
         let zeros = vec![0u32; self.model.parameters().words()];
-        self.device.write(&self.exp_avg, 0, &zeros)?;
-        Ok(self.device.write(&self.exp_avg_sq, 0, &zeros)?)
+        self.device.write(&self.memory.exp_avg, 0, &zeros)?;
+        Ok(self.device.write(&self.memory.exp_avg_sq, 0, &zeros)?)
     }
 
     /// One training step. `t` counts the optimiser's steps from 1; the clock says which batch and which random numbers.
@@ -281,7 +202,7 @@ impl Trainer {
             return Ok(());
         }
         assert!(to - from <= RING_ROWS as u64, "the metrics ring was read too late");
-        self.device.read_into(&self.ring, 0, &mut self.ring_words)?;
+        self.device.read_into(&self.memory.ring, 0, &mut self.ring_words)?;
         for step in from..to {
             let row = (step % RING_ROWS as u64) as usize * METRICS;
             let word = |index: usize| f32::from_bits(self.ring_words[row + index]);
@@ -300,29 +221,16 @@ impl Trainer {
         let rows = n.div_ceil(batch);
         let ring = self.device.buffer("evaluation metrics", rows * METRICS)?;
         let mut program = |batch: usize| -> Result<Program> {
-            let input = self.model.input();
-            let shape = [batch, input.image_size, input.image_size, input.channels];
-            let mut graph = Graph::evaluation(self.model.parameters());
-            let (x, y) = (graph.input("x", &shape), graph.input("y", &[batch]));
-            let logits = self.model.forward(&mut graph, x)?;
-            let loss = graph.cross_entropy(logits, y)?;
-            graph.output("row_loss", loss.row_loss);
-            graph.output("row_rank", loss.row_rank);
-            let (x, y) = (self.x.slice(0, shape.iter().product()), self.y.slice(0, batch));
-            let memory = Memory {
-                parameters: &network.parameters,
-                gradients: None,
-                statistics: &network.statistics,
-                inputs: &[("x", x.clone()), ("y", y.clone())],
-            };
-            let bound = Plan::new(&graph).bind(&self.device, &memory, &mut self.workspace)?;
-            let mut launches = vec![self.test.gather(&self.test_order, &self.test_labels, n, batch, false, (x, y))];
-            launches.extend(bound.launches);
-            launches.push(record_rows(&bound.outputs["row_loss"], &bound.outputs["row_rank"], &ring, rows));
+            let model = self.model.as_ref();
+            let step = self.memory.evaluation(&self.device, model, network, batch, &ring, rows)?;
+            let inputs = self.memory.inputs(model, batch);
+            let mut launches = vec![self.test.gather(&self.test_order, &self.test_labels, n, batch, false, inputs)];
+            launches.extend(step.launches);
             Ok(self.device.compile(launches)?)
         };
         let full = program(batch)?;
-        let last = (n % batch > 0).then(|| program(n % batch)).transpose()?;
+        let rest = n % batch;
+        let last = (rest > 0).then(|| program(rest)).transpose()?;
         Ok(Evaluator { device: self.device.clone(), full, last, ring, examples: n, batch })
     }
 
@@ -355,7 +263,7 @@ impl Trainer {
     /// # Errors
     /// Those of the device.
     pub fn save_moments(&self, file: &mut File) -> Result<()> {
-        for (prefix, moments) in [("exp_avg.", &self.exp_avg), ("exp_avg_sq.", &self.exp_avg_sq)] {
+        for (prefix, moments) in [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)] {
             let values = self.device.read_f32(&moments.slice(0, self.model.parameters().words()))?;
             for segment in self.model.parameters().trained() {
                 file.insert(format!("{prefix}{}", segment.name), &segment.shape, values[segment.range()].to_vec());
@@ -370,7 +278,7 @@ impl Trainer {
     /// The file belongs to another model; those of the device.
     pub fn load_moments(&self, file: &File) -> Result<()> {
         let parameters = self.model.parameters();
-        for (prefix, moments) in [("exp_avg.", &self.exp_avg), ("exp_avg_sq.", &self.exp_avg_sq)] {
+        for (prefix, moments) in [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)] {
             let mut arena = vec![0f32; parameters.words()];
             for segment in parameters.trained() {
                 let Some((_, values)) = file.floats(&format!("{prefix}{}", segment.name)) else {
@@ -434,18 +342,6 @@ impl DeviceImages {
                 y,
             ],
         }
-    }
-}
-
-fn record(row_loss: &Slice, row_rank: &Slice, ring: &Buffer) -> Launch {
-    record_rows(row_loss, row_rank, ring, RING_ROWS)
-}
-
-fn record_rows(row_loss: &Slice, row_rank: &Slice, ring: &Buffer, ring_rows: usize) -> Launch {
-    Launch {
-        label: "record metrics".into(),
-        kernel: Arc::new(RecordLoss { rows: row_loss.words, ring_rows, words: METRICS }),
-        slices: vec![row_loss.clone(), row_rank.clone(), ring.slice(0, ring_rows * METRICS)],
     }
 }
 

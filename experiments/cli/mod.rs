@@ -1,3 +1,191 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand. Exit status 0 is success, 1 failure, 2 misuse, 130 a stop that was asked
+//! for (the run can be resumed).
 
+mod bench;
+mod data;
+mod demo;
+mod devices;
+mod inspect;
+mod presets;
+mod progress;
+mod report;
 pub mod run;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Trains neural networks from scratch and measures their loss of plasticity.
+#[derive(Debug, Parser)]
+#[command(name = "ht", version, max_term_width = 110)]
+#[command(after_help = "Start here:  ht demo\n\
+    Then:        ht run warm-start-strokes --set intervention.method=hare-tortoise\n\
+    \x20            ht report runs\n\n\
+    Exit status: 0 success, 1 failure, 2 misuse, 130 stopped by a signal (start again to resume).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compare four ways of warm starting on the built-in digits, in about two minutes
+    Demo(demo::DemoArgs),
+    /// Run, resume or skip an experiment
+    Run(run::RunArgs),
+    /// Tables and learning curves of finished runs
+    Report(report::ReportArgs),
+    /// List the presets, or print one
+    Presets(presets::PresetsArgs),
+    /// List, fetch and check data sets
+    Data(data::DataArgs),
+    /// List the devices and say which one `auto` takes
+    Devices,
+    /// Show every launch of a training step
+    Inspect(inspect::InspectArgs),
+    /// Time the full training step of a model
+    Bench(bench::BenchArgs),
+    /// Print shell completions
+    #[command(after_help = "Example:  ht completions bash > ~/.local/share/bash-completion/completions/ht")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where to compute.
+#[derive(Clone, Debug, Args)]
+pub struct DeviceArgs {
+    /// auto, cpu, gpu, or a part of an adapter's name (`ht devices` lists them)
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Threads of the CPU device; 0 takes one per processor. Results do not depend on it
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub threads: usize,
+}
+
+impl DeviceArgs {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// No such device, or one that cannot be used.
+    pub fn open(&self) -> anyhow::Result<engine::Device> {
+        Ok(engine::Device::open(&self.device, self.threads)?)
+    }
+}
+
+/// Marks that a run was stopped by a signal and saved.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped; the same command resumes")]
+pub(crate) struct Stopped;
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Presets(args) => presets::run(args),
+        Command::Data(args) => data::run(args),
+        Command::Devices => devices::run(),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "ht", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not println!: a closed stderr is no reason to panic.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(status(&error))
+        }
+    }
+}
+
+/// Nobody reads on, as in `ht presets | head -1`: no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if cause.is::<Stopped>() {
+            return 130;
+        }
+        let misuse = cause.is::<crate::config::Error>()
+            || matches!(cause.downcast_ref(), Some(engine::Error::NoSuchDevice { .. }))
+            || matches!(cause.downcast_ref(), Some(::data::Error::UnknownName { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    crate::Error::Config(_)
+                        | crate::Error::Mismatch(_)
+                        | crate::Error::Engine(engine::Error::NoSuchDevice { .. })
+                        | crate::Error::Data(::data::Error::UnknownName { .. })
+                )
+            );
+        if misuse {
+            return 2;
+        }
+    }
+    1
+}
+
+/// A flag that SIGINT, SIGTERM and SIGUSR1 set. A second Ctrl-C ends the process at once.
+///
+/// # Errors
+/// The system refuses the handlers.
+pub(crate) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    let stop = Arc::new(AtomicBool::new(false));
+    flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&stop))?;
+    flag::register(SIGINT, Arc::clone(&stop))?;
+    flag::register(SIGTERM, Arc::clone(&stop))?;
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop))?;
+    Ok(stop)
+}
+
+/// Prints to standard output; a closed pipe is an error, not a panic.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Bytes as a person reads them.
+pub(crate) fn bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", n as f64 / 1_048_576.0),
+        _ => format!("{:.2} GiB", n as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_an_example() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let plain = ["devices"];
+            assert!(plain.contains(&command.get_name()) || help.contains("ht "), "{}", command.get_name());
+        }
+    }
+}

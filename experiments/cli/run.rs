@@ -1,1 +1,150 @@
 //! `ht run`: runs, resumes or skips.
+
+use super::{DeviceArgs, Stopped, print, progress::Bars, stop_on_signal};
+use crate::Config;
+use crate::config::{Error, parse_set};
+use crate::presets;
+use crate::protocols::phases::{self, Context, Outcome};
+use crate::run_folder::RunFolder;
+use clap::Args;
+use data::{DataSet, Images, LoadOptions};
+use engine::Device;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// Arguments of `ht run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    ht run warm-start-strokes\n  \
+    ht run warm-start-strokes --set intervention.method=hare-tortoise --seed 2\n  \
+    ht run warm-start-mnist --data data --set protocol.base_epochs=10 --set model.hidden=[100,100]\n  \
+    ht run my.toml --device llvmpipe\n\n\
+    The run's folder is OUT/<experiment>/<run-id>; the id comes from the resolved config. The same command resumes an\n\
+    interrupted run and skips a finished one.")]
+pub struct RunArgs {
+    /// A preset (`ht presets`) or a TOML file
+    config: String,
+    /// Override a key of the config, e.g. optimizer.lr=0.01; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    sets: Vec<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+    /// Folder of the data sets
+    #[arg(long, default_value = "data-cache", value_name = "DIR")]
+    data: PathBuf,
+    /// Folder of the runs
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let config = resolve(&args.config, &args.sets, args.seed)?;
+    let path = RunFolder::path_of(&config, &args.out);
+    if let Some(result) = RunFolder::result(&path)? {
+        return print(&format!("already finished: {}\n{}", path.display(), summary(&result)));
+    }
+    let stop = stop_on_signal()?;
+    let device = args.device.open()?;
+    let data = load(&config, &args.data)?;
+    let bars = Bars::default();
+    let outcome = execute(&config, &device, &data, &args.out, &stop, &bars)?;
+    match outcome {
+        Outcome::Finished(result) => print(&format!("{}\n{}", path.display(), summary(&Value::Object(result)))),
+        Outcome::Interrupted => Err(Stopped.into()),
+    }
+}
+
+/// Defaults, preset or file, `--set`s and the seed, in this order.
+pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<Config, Error> {
+    let mut layers = vec![presets::find(name)?];
+    for set in sets {
+        layers.push(parse_set(set)?);
+    }
+    if let Some(seed) = seed {
+        layers.push(parse_set(&format!("seed={seed}"))?);
+    }
+    Config::resolve(&layers)
+}
+
+/// Opens the folder and runs the phases with a progress bar.
+pub(super) fn execute(
+    config: &Config,
+    device: &Device,
+    data: &DataSet,
+    out: &Path,
+    stop: &AtomicBool,
+    bars: &Bars,
+) -> crate::Result<Outcome> {
+    let mut folder = RunFolder::open(config, out)?;
+    let bar = bars.run(&format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
+    let mut progress = |status: &phases::Status| bar.show(status);
+    let mut context = Context { device, config, data, stop, progress: &mut progress };
+    let outcome = phases::run(&mut context, &mut folder);
+    bar.done();
+    outcome
+}
+
+/// The data set of a config, cut and dithered as it says.
+pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
+    let mut options = LoadOptions::default();
+    // The built-in set is drawn in the size asked for; the others are cut.
+    let drawn = config.data.set == "strokes";
+    if drawn && config.data.train > 0 {
+        options.train = config.data.train;
+    }
+    if drawn && config.data.test > 0 {
+        options.test = config.data.test;
+    }
+    let mut data = data::load(&config.data.set, dir, &options)?;
+    cut(&mut data.train, config.data.train, "train")?;
+    cut(&mut data.test, config.data.test, "test")?;
+    if config.data.dither {
+        data = data.dithered()?;
+    }
+    // The released code normalises MNIST with the mean of CIFAR's red channel and its own deviation.
+    if config.data.dither && config.data.mean.is_empty() {
+        (data.mean, data.std) = (vec![0.4914], vec![0.3081]);
+    }
+    if !config.data.mean.is_empty() {
+        if config.data.mean.len() != data.train.channels {
+            return Err(crate::Error::Mismatch(format!(
+                "data.mean has {} values, the images have {} channels",
+                config.data.mean.len(),
+                data.train.channels
+            )));
+        }
+        data.mean = config.data.mean.iter().map(|&v| v as f32).collect();
+        data.std = config.data.std.iter().map(|&v| v as f32).collect();
+    }
+    Ok(data)
+}
+
+/// Keeps the first `n` images; 0 keeps all.
+fn cut(images: &mut Images, n: usize, key: &str) -> crate::Result<()> {
+    if n > images.len() {
+        let has = images.len();
+        return Err(crate::Error::Mismatch(format!("data.{key} = {n}, but {} has {has} images", images.name)));
+    }
+    if n > 0 {
+        images.pixels.truncate(n * images.image_len());
+        images.labels.truncate(n);
+    }
+    Ok(())
+}
+
+/// The result in one line.
+fn summary(result: &Value) -> String {
+    let percent = |key: &str| result[key].as_f64().map_or_else(|| "?".into(), |v| format!("{:.2} %", 100.0 * v));
+    format!(
+        "test accuracy {}, train accuracy {}, {} steps on {} in {} s",
+        percent("test_accuracy"),
+        percent("train_accuracy"),
+        result["steps"],
+        result["device"].as_str().unwrap_or("?"),
+        result["seconds"]
+    )
+}

@@ -9,7 +9,8 @@
 //! hare's whole step: `reset_shares_memory` does the same, the default is a true copy.
 
 use crate::config::{Config, FirstReset, ResetUnit};
-use crate::trainer::{Network, Trainer};
+use crate::trainer::Trainer;
+use crate::training_step::Network;
 use engine::{Launch, Program};
 use kernels::arena::{Blend, Copy};
 use kernels::{Clock, Kernel};

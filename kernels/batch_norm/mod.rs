@@ -153,11 +153,11 @@ impl Kernel for BatchNormForward {
                 grid: [x, 1, z],
             },
             Dispatch {
-                label: "batch_norm/forward normalise".into(),
-                source: cut.source(&[include_str!("normalise.wgsl")]),
-                constants: vec![width, relu, ("VARIANCE", 0.0)],
-                bindings: vec![(0, Read), (1, Read), (2, Read), (6, Read), (6, Read), (5, ReadWrite)],
-                immediates: vec![rows, units, units, eps],
+                label: "batch_norm/forward apply".into(),
+                source: cut.source(&[include_str!("forward_apply.wgsl")]),
+                constants: vec![width, relu],
+                bindings: vec![(0, Read), (1, Read), (2, Read), (6, Read), (5, ReadWrite)],
+                immediates: vec![rows, units],
                 clock: false,
                 grid: cut.pointwise_grid(),
             },
@@ -201,14 +201,10 @@ impl Kernel for BatchNormInference {
         let read = |binding| (binding, Access::Read);
         vec![Dispatch {
             label: "batch_norm/inference".into(),
-            source: cut.source(&[include_str!("normalise.wgsl")]),
-            constants: vec![
-                ("WIDTH", cut.width().into()),
-                ("RELU", u8::from(self.relu).into()),
-                ("VARIANCE", 1.0),
-            ],
+            source: cut.source(&[include_str!("inference.wgsl")]),
+            constants: vec![("WIDTH", cut.width().into()), ("RELU", u8::from(self.relu).into())],
             bindings: vec![read(0), read(1), read(2), read(3), read(4), (5, Access::ReadWrite)],
-            immediates: vec![self.rows as u32, cut.units(), 0, self.eps.to_bits()],
+            immediates: vec![self.rows as u32, cut.units(), self.eps.to_bits()],
             clock: false,
             grid: cut.pointwise_grid(),
         }]

@@ -5,7 +5,7 @@ use crate::{Args, Cpu};
 use std::marker::PhantomData;
 
 /// Elements of a task: fewer are not worth waking another thread.
-const TASK: usize = 16_384;
+const TASK: usize = 32_768;
 
 /// A function of two elements.
 trait Function: Sync {

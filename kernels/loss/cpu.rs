@@ -33,11 +33,15 @@ fn exponential(x: [f32; LANES]) -> [f32; LANES] {
     result
 }
 
-/// Up to sixteen logits, filled up with a value that does not count.
+/// Up to sixteen logits, filled up with minus infinity: no class.
 #[inline(always)]
-fn lanes(from: &[f32], filler: f32) -> [f32; LANES] {
-    let mut lanes = [filler; LANES];
-    lanes[..from.len()].copy_from_slice(from);
+fn lanes<S: Simd>(s: S, from: &[f32]) -> [f32; LANES] {
+    let mut lanes = s.lanes(s.load_partial(from));
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        if i >= from.len() {
+            *lane = f32::NEG_INFINITY;
+        }
+    }
     lanes
 }
 
@@ -57,50 +61,54 @@ fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
+/// Which of the classes from `first` on beat the true one: adds 1 to their lanes.
+#[inline(always)]
+fn count_beating(logits: &[f32; LANES], first: usize, own: f32, label: usize, counts: &mut [u32; LANES]) {
+    for (i, (&v, count)) in logits.iter().zip(counts).enumerate() {
+        *count += u32::from((v > own) | ((v == own) & (first + i < label)));
+    }
+}
+
 /// Loss and rank of one row, or `None` if it has no meaning; dlogits in any case.
 #[inline(always)]
-fn row(logits: &[f32], label: usize, rows: f32, dlogits: &mut [f32]) -> Option<(f32, u32)> {
+fn row<S: Simd>(s: S, logits: &[f32], label: usize, rows: f32, dlogits: &mut [f32]) -> Option<(f32, u32)> {
     let (vectors, tail) = logits.as_chunks::<LANES>();
-    let tail = lanes(tail, f32::NEG_INFINITY);
+    let tail = lanes(s, tail);
     let mut most = tail;
-    let mut numbers = true;
-    for v in &tail {
-        numbers &= !v.is_nan();
-    }
-    for vector in vectors {
-        for (most, &v) in most.iter_mut().zip(vector) {
-            *most = larger(*most, v);
-            numbers &= !v.is_nan();
+    let mut nans = [false; LANES];
+    for vector in vectors.iter().chain([&tail]) {
+        for i in 0..LANES {
+            most[i] = larger(most[i], vector[i]);
+            nans[i] |= vector[i].is_nan();
         }
     }
     let largest = fold(most, larger);
-    if !numbers || !largest.is_finite() || label >= logits.len() {
+    if nans.contains(&true) || !largest.is_finite() || label >= logits.len() {
         dlogits.fill(f32::NAN);
         return None;
     }
 
     let own = logits[label];
-    let before: u32 = logits[..label].iter().map(|&v| u32::from(v >= own)).sum();
-    let behind: u32 = logits[label + 1..].iter().map(|&v| u32::from(v > own)).sum();
-
-    let (to, to_tail) = dlogits.as_chunks_mut::<LANES>();
+    let mut counts = [0; LANES];
+    count_beating(&tail, vectors.len() * LANES, own, label, &mut counts);
     let tail = exponential(tail.map(|v| v - largest));
     let mut sums = tail;
-    for (vector, to) in vectors.iter().zip(&mut *to) {
+    let (to, to_tail) = dlogits.as_chunks_mut::<LANES>();
+    for (index, (vector, to)) in vectors.iter().zip(&mut *to).enumerate() {
+        count_beating(vector, index * LANES, own, label, &mut counts);
         *to = exponential(vector.map(|v| v - largest));
         for (sum, v) in sums.iter_mut().zip(to) {
             *sum += *v;
         }
     }
-    to_tail.copy_from_slice(&tail[..to_tail.len()]);
     let sum = fold(sums, |a, b| a + b);
-    let scale = 1.0 / (sum * rows);
-    let own_softmax = dlogits[label] / sum;
-    for v in dlogits.iter_mut() {
-        *v *= scale;
+    let scale = s.splat(1.0 / (sum * rows));
+    for to in to {
+        s.store(to, s.mul(s.load(to), scale));
     }
-    dlogits[label] = (own_softmax - 1.0) / rows;
-    Some((sum.ln() + (largest - own), before + behind))
+    s.store_partial(to_tail, s.mul(s.load(&tail), scale));
+    dlogits[label] -= 1.0 / rows;
+    Some((sum.ln() + (largest - own), counts.iter().sum()))
 }
 
 struct Rows<'a> {
@@ -117,11 +125,11 @@ struct Rows<'a> {
 impl Vectorised for Rows<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let rows = self.logits.chunks_exact(self.classes).zip(self.dlogits.chunks_exact_mut(self.classes));
         let results = self.labels.iter().zip(self.loss).zip(self.rank);
         for ((logits, dlogits), ((&label, loss), rank)) in rows.zip(results) {
-            let result = row(logits, label as usize, self.count, dlogits);
+            let result = row(s, logits, label as usize, self.count, dlogits);
             (*loss, *rank) = result.unwrap_or((f32::NAN, self.classes as u32));
         }
     }

@@ -42,7 +42,7 @@ pub fn cases() -> Vec<Case> {
     }
     // Copies of A and packed wide B with strides that are bad for caches, and a C of many tiles.
     for (a_transposed, b_transposed) in [(false, false), (true, false), (false, true), (true, true)] {
-        let matmul = Matmul { a_transposed, b_transposed, ..nn(520, 530, 1024) };
+        let matmul = Matmul { a_transposed, b_transposed, ..nn(260, 1050, 530) };
         cases.push(case(matmul, Size::Real));
     }
     // Layers of an MLP at batch 256: forward, backward_data, backward_weight.
@@ -97,24 +97,33 @@ fn case(matmul: Matmul, size: Size) -> Case {
     }
 }
 
-/// `C[i, j] = activation(sum_k op(A)[i, k] op(B)[k, j] + bias[j])`, a row of C at a time.
+/// `C[i, j] = activation(sum_k op(A)[i, k] op(B)[k, j] + bias[j])`.
 fn define(matmul: &Matmul, inputs: &[Values]) -> Vec<f64> {
     let Matmul { batch, m, n, k, a_transposed, b_transposed, .. } = *matmul;
-    let (a, b) = (inputs[0].f64(), inputs[1].f64());
+    let (a, mut b) = (inputs[0].f64(), inputs[1].f64());
+    if b_transposed {
+        b = (0..batch * k * n)
+            .map(|i| {
+                let (element, p, j) = (i / (k * n), i / n % k, i % n);
+                b[element * k * n + j * k + p]
+            })
+            .collect();
+    }
+    let bias = if matmul.bias { inputs[2].f64() } else { vec![0.0; n] };
     let mut c = vec![0.0; batch * m * n];
     for (row, c) in c.chunks_exact_mut(n).enumerate() {
         let (element, i) = (row / m, row % m);
+        // A row of C at a time, so that the rows of B stream by.
         for p in 0..k {
             let a = a[element * m * k + if a_transposed { p * m + i } else { i * k + p }];
-            for (j, c) in c.iter_mut().enumerate() {
-                *c += a * b[element * k * n + if b_transposed { j * k + p } else { p * n + j }];
+            let b = &b[(element * k + p) * n..][..n];
+            c.iter_mut().zip(b).for_each(|(c, b)| *c += a * b);
+        }
+        for (c, bias) in c.iter_mut().zip(&bias) {
+            *c += bias;
+            if matmul.activation == Activation::Relu {
+                *c = c.max(0.0);
             }
-        }
-        if matmul.bias {
-            c.iter_mut().zip(inputs[2].f64()).for_each(|(c, bias)| *c += bias);
-        }
-        if matmul.activation == Activation::Relu {
-            c.iter_mut().for_each(|c| *c = c.max(0.0));
         }
     }
     c

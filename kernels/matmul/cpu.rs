@@ -1,17 +1,17 @@
 //! Matrix multiplication on the CPU: the blocking around the micro-kernel.
 //!
 //! ```text
-//! C is cut into tiles of at most rows x columns (12 x 32 on AVX-512): all sums of a tile fit the registers.
-//! for each block of at most K_BLOCK k              the rows of A for a tile stay in L1
-//!   for each tile row of the unit
-//!     for each panel of the unit's slab            the slab, a few panels of B, stays in L2 and streams by
+//! C is cut into tiles of at most rows x columns (12 x 32 on AVX-512): all sums of a tile stay in registers.
+//! for each block of at most K_BLOCK k
+//!   for each tile row of the unit                  its rows of A stay in L1
+//!     for each panel of the unit's slab            the slab, some panels of B, stays in L2 and streams by
 //!       micro-kernel
 //! ```
 //!
-//! A *panel* is `columns` columns of B. It is packed, `[k][columns]` and zero-padded, where B is transposed, ragged or
-//! laid out with a stride that is bad for caches; otherwise it is read where it lies. The rows of A are read in
-//! place too, unless their stride would throw them out of L1. Sizes are cut evenly (256 rows are 14 x 12 + 8 x 11,
-//! not 21 x 12 + 4), and narrow panels use fewer vectors.
+//! A *panel* is `columns` columns of B. It is packed, as `[k][columns]`, aligned and zero-padded, where B is transposed,
+//! ragged, or used often enough to pay for a copy; otherwise it is read where it lies. A is read in place too, unless
+//! it is transposed and wide. Sizes are cut evenly (256 rows are 14 x 12 + 8 x 11, not 21 x 12 + 4), and a narrow
+//! last panel uses fewer vectors.
 //!
 //! A *unit* of work is a batch element, a slab and a range of tile rows; threads claim units. Every sum runs over k
 //! in the same order and the same blocks whoever computes it, so the number of threads changes no bit.
@@ -44,13 +44,17 @@ const UNITS_PER_THREAD: usize = 8;
 const PACK_PANELS: usize = 8;
 const PACK_ELEMENTS: usize = 16_384;
 
-fn tune(i: usize, default: usize) -> usize {
-    static T: std::sync::OnceLock<[Option<usize>; 8]> = std::sync::OnceLock::new();
-    T.get_or_init(|| {
-        std::array::from_fn(|i| std::env::var(format!("TUNE{i}")).ok().and_then(|v| v.parse().ok()))
-    })[i]
-        .unwrap_or(default)
-}
+/// A transposed A with at least this many rows is packed: its rows of k lie on many pages and in few sets of L1.
+const PACK_A_ROWS: usize = 256;
+/// But not for fewer panels, which would hardly use the copy.
+const PACK_A_PANELS: usize = 4;
+
+/// A row-major B is read in place for at most this many rows of C,
+const IN_PLACE_ROWS: usize = 256;
+/// if its own rows are shorter than a page,
+const IN_PLACE_COLUMNS: usize = 1024;
+/// and always for two tile rows or less, which would hardly use the copy.
+const IN_PLACE_ANYWAY: usize = 24;
 
 /// Part `index` of `total` things cut into `parts` ranges whose lengths differ by at most one.
 fn part(total: usize, parts: usize, index: usize) -> Range<usize> {
@@ -85,20 +89,20 @@ impl Plan {
         let shape = TileShape::of(cpu.isa);
         let (tiles, panels) = (m.div_ceil(shape.rows), n.div_ceil(shape.columns));
         let last_width = (n - (panels - 1) * shape.columns).next_multiple_of(LANES);
-        let pack_a = a_transposed && m >= tune(2, 512) && panels >= tune(3, 4);
-        let in_place = !b_transposed && (m <= tune(0, 256) && n < tune(1, 1024) || m <= 24);
+        let pack_a = a_transposed && m >= PACK_A_ROWS && panels >= PACK_A_PANELS;
+        let in_place = !b_transposed && (m <= IN_PLACE_ANYWAY || m <= IN_PLACE_ROWS && n < IN_PLACE_COLUMNS);
         let first_packed = match in_place {
             true => panels - usize::from(!n.is_multiple_of(LANES)),
             false => 0,
         };
-        let k_blocks = k.div_ceil(tune(6, K_BLOCK));
+        let k_blocks = k.div_ceil(K_BLOCK);
         let flops = 2 * batch * m * n * k;
         let threads = (flops / FLOPS_PER_THREAD).clamp(1, cpu.threads.count());
         let wanted = match threads {
             1 => 1,
             _ => (threads * UNITS_PER_THREAD).min(flops / FLOPS_PER_UNIT).max(threads).div_ceil(batch),
         };
-        let slabs = panels.div_ceil((tune(5, SLAB_WORDS) / (k.div_ceil(k_blocks) * shape.columns)).max(1));
+        let slabs = panels.div_ceil((SLAB_WORDS / (k.div_ceil(k_blocks) * shape.columns)).max(1));
         let row_blocks = wanted.div_ceil(slabs).min(tiles);
         let slabs = slabs.max(wanted.div_ceil(row_blocks)).min(panels);
         Self { shape, tiles, panels, last_width, first_packed, k_blocks, slabs, row_blocks, threads, pack_a }

@@ -40,7 +40,8 @@ const MOST_SPLITS: usize = 64;
 /// Threads in a workgroup of `direct`: the lanes of one AVX2 register, so that small products still use every core.
 const DIRECT_THREADS: usize = 8;
 /// With this many tiles of 16x16 (8 full workgroups) `direct` computes 16x16 elements per thread, else 8x8: large tiles
-/// are 1.6 times as fast, but compile for longer and leave the threads of small products idle.
+/// are 1.6 times as fast, but compile for longer (with guards for a K that is no multiple of 4, for seconds) and leave
+/// the threads of small products idle.
 const DIRECT_LARGE: usize = 64;
 const COMBINE_THREADS: usize = 256;
 
@@ -124,12 +125,13 @@ fn tiled(matmul: &Matmul, plan: &Plan) -> Dispatch {
 fn direct(matmul: &Matmul) -> Dispatch {
     let tiles = |edge: usize| (matmul.m.div_ceil(edge), matmul.n.div_ceil(edge));
     let count = |edge: usize| tiles(edge).0 * tiles(edge).1 * matmul.batch;
-    let edge = if count(16) >= DIRECT_LARGE { 16 } else { 8 };
+    let guard = !matmul.k.is_multiple_of(4);
+    let edge = if count(16) >= DIRECT_LARGE && !guard { 16 } else { 8 };
     let main = expand(include_str!("direct.wgsl"), &[("BLOCKS", &(edge / 4)), ("THREADS", &DIRECT_THREADS)]);
     let grid = grid(count(edge).div_ceil(DIRECT_THREADS));
     Dispatch {
         label: format!("matmul/direct {edge}x{edge}").into(),
-        source: source(matmul, false, !matmul.k.is_multiple_of(4), &main),
+        source: source(matmul, false, guard, &main),
         constants: Vec::new(),
         bindings: bindings(matmul, false),
         immediates: immediates(matmul, matmul.k, tiles(edge), count(edge), grid),
@@ -222,4 +224,55 @@ fn source(matmul: &Matmul, split: bool, guard: bool, main: &str) -> std::borrow:
 fn grid(workgroups: usize) -> [u32; 3] {
     let y = workgroups.div_ceil(65_535);
     [workgroups.div_ceil(y.max(1)) as u32, y as u32, 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nn(m: usize, n: usize, k: usize) -> Matmul {
+        let activation = Activation::None;
+        Matmul { batch: 1, m, n, k, a_transposed: false, b_transposed: false, bias: false, activation }
+    }
+
+    fn gpu(concurrent_workgroups: u32) -> GpuTraits {
+        GpuTraits { software: false, workgroup_memory: 32 * 1024, concurrent_workgroups }
+    }
+
+    #[test]
+    fn tiles_grow_with_the_work_and_shrink_with_the_device() {
+        let tile = |matmul: &Matmul, concurrent| Plan::new(matmul, &gpu(concurrent)).tiling.tile;
+        assert_eq!(tile(&nn(4096, 4096, 4096), 2000), 128);
+        assert_eq!(tile(&nn(1024, 2048, 256), 2000), 64);
+        assert_eq!(tile(&nn(256, 512, 784), 2000), 32);
+        assert_eq!(tile(&nn(256, 512, 784), 32), 128);
+        // A tile that is mostly beyond the edge is no use.
+        assert_eq!(tile(&nn(65_536, 64, 576), 2000), 64);
+        assert_eq!(tile(&nn(65_536, 10, 576), 2000), 32);
+    }
+
+    #[test]
+    fn the_parts_of_k_cover_it() {
+        let gradient_of_a_weight = Plan::new(&nn(512, 512, 16_640), &gpu(2000));
+        assert!(gradient_of_a_weight.splits > 1);
+        for k in (1..5000).step_by(7) {
+            for (m, n) in [(10, 10), (512, 100), (1000, 1000)] {
+                for concurrent in [1, 32, 2000, 1_000_000] {
+                    let Plan { tiling, splits, split_k } = Plan::new(&nn(m, n, k), &gpu(concurrent));
+                    assert!(split_k.is_multiple_of(tiling.tile_k), "{m}x{n}x{k}");
+                    assert!(splits * split_k >= k && (splits - 1) * split_k < k, "{m}x{n}x{k}");
+                    assert!(splits <= (k / SHORTEST_SPLIT).clamp(1, MOST_SPLITS), "{m}x{n}x{k}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn grids_fold() {
+        for workgroups in [1, 2, 65_535, 65_536, 65_537, 1_000_003, 4_000_000_000] {
+            let [x, y, z] = grid(workgroups).map(|size| size as usize);
+            assert!(x <= 65_535 && y <= 65_535 && z == 1);
+            assert!(x * y >= workgroups && x * y < workgroups + y, "{workgroups} as {x}x{y}");
+        }
+    }
 }

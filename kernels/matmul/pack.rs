@@ -73,55 +73,45 @@ fn copy(from: &[f32], to: &mut [f32]) {
 /// Side of the square blocks that are transposed in registers.
 const BLOCK: usize = 8;
 
+/// Values of k that are transposed for all columns before the next ones: their part of the panel stays in L1.
+const STRIP: usize = 64;
+
 /// Fills `[k][width]` with columns that lie `stride` apart, each with its k elements adjacent.
 fn transpose(isa: Isa, from: &[f32], stride: usize, columns: usize, to: &mut [f32], width: usize) {
     let k = to.len() / width;
-    let (whole_columns, whole_k) = (columns / BLOCK * BLOCK, k / BLOCK * BLOCK);
-    for column in (0..whole_columns).step_by(BLOCK) {
-        let (from, to) = (&from[column * stride..], &mut to[column..]);
-        // The last row of the last block, here and there.
-        assert!(
-            from.len() >= (BLOCK - 1) * stride + k
-                && to.len() + column >= k * width
-                && width >= column + BLOCK
-        );
-        match isa {
+    for (strip, to) in to.chunks_mut(STRIP * width).enumerate() {
+        let from = &from[strip * STRIP..];
+        let whole_columns = columns / BLOCK * BLOCK;
+        let whole_k = STRIP.min(k - strip * STRIP) / BLOCK * BLOCK;
+        let done = match isa {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: these sets include AVX; the assertion covers all blocks of both sides.
-            Isa::Avx512 | Isa::Avx2 => unsafe {
-                for row in (0..whole_k).step_by(BLOCK) {
-                    x86::transpose_block(
-                        from.as_ptr().add(row),
-                        stride,
-                        to.as_mut_ptr().add(row * width),
-                        width,
-                    );
-                }
-            },
-            _ => transpose_plain(from, stride, 0..whole_k, BLOCK, to, width),
+            Isa::Avx512 | Isa::Avx2 => {
+                // SAFETY: these sets include AVX.
+                unsafe { x86::transpose(from, stride, whole_columns, to, width, whole_k) };
+                whole_k
+            }
+            _ => 0,
+        };
+        transpose_plain(from, stride, 0..whole_columns, to, width, done);
+        transpose_plain(from, stride, whole_columns..columns, to, width, 0);
+        if columns < width {
+            to.chunks_exact_mut(width).for_each(|row| row[columns..].fill(0.0));
         }
-        transpose_plain(from, stride, whole_k..k, BLOCK, to, width);
-    }
-    if whole_columns < columns {
-        let (from, to) = (&from[whole_columns * stride..], &mut to[whole_columns..]);
-        transpose_plain(from, stride, 0..k, columns - whole_columns, to, width);
-    }
-    if columns < width {
-        to.chunks_exact_mut(width).for_each(|row| row[columns..].fill(0.0));
     }
 }
 
+/// Some columns from `k_start` on, element by element.
 fn transpose_plain(
     from: &[f32],
     stride: usize,
-    k: Range<usize>,
-    columns: usize,
+    columns: Range<usize>,
     to: &mut [f32],
     width: usize,
+    k_start: usize,
 ) {
-    for column in 0..columns {
-        for (row, &value) in k.clone().zip(&from[column * stride..][k.clone()]) {
-            to[row * width + column] = value;
+    for column in columns {
+        for (row, &value) in to.chunks_exact_mut(width).zip(&from[column * stride..]).skip(k_start) {
+            row[column] = value;
         }
     }
 }
@@ -131,12 +121,38 @@ mod x86 {
     use super::BLOCK;
     use std::arch::x86_64::*;
 
+    /// Whole blocks: `columns` and `k` are multiples of [`BLOCK`].
+    #[target_feature(enable = "avx")]
+    pub(super) fn transpose(
+        from: &[f32],
+        stride: usize,
+        columns: usize,
+        to: &mut [f32],
+        width: usize,
+        k: usize,
+    ) {
+        if columns == 0 || k == 0 {
+            return;
+        }
+        assert!(columns <= width && from.len() >= (columns - 1) * stride + k && to.len() >= k * width);
+        for column in (0..columns).step_by(BLOCK) {
+            for row in (0..k).step_by(BLOCK) {
+                // SAFETY: the assertion covers the last column, and the last row of the panel.
+                unsafe {
+                    let from = from.as_ptr().add(column * stride + row);
+                    transpose_block(from, stride, to.as_mut_ptr().add(row * width + column), width);
+                }
+            }
+        }
+    }
+
     /// Transposes 8 x 8 floats in registers: pairs, quadruples, then halves change places.
     ///
     /// # Safety
     /// Eight floats in each of eight rows `stride` apart must be readable, and writable `width` apart.
+    #[inline]
     #[target_feature(enable = "avx")]
-    pub(super) unsafe fn transpose_block(from: *const f32, stride: usize, to: *mut f32, width: usize) {
+    unsafe fn transpose_block(from: *const f32, stride: usize, to: *mut f32, width: usize) {
         // Rows r and r + 4 share a register, so the halves are in place when the quadruples are.
         let half = |row: usize, k: usize| -> __m256 {
             // SAFETY: the promise of the caller.

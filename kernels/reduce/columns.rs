@@ -17,7 +17,7 @@ const MOST_CHUNKS: usize = 1024;
 /// Columns of a CPU task: four vectors, so that four sums are in flight.
 const TILE_COLUMNS: usize = 4 * LANES;
 /// Arrays smaller than this are not worth waking other threads for.
-const ALONE: usize = 16_384;
+const ALONE: usize = 32_768;
 /// Threads of a workgroup.
 const WORKGROUP: u32 = 256;
 /// Most workgroups in one dimension of a grid.

@@ -1,26 +1,22 @@
-// y = (x - mean) * inverse * weight + bias, then ReLU if RELU: stage 3 of 3 while training, and all of inference.
+// y = (x - running_mean) / sqrt(running_var + eps) * weight + bias, then ReLU if RELU.
 //
-// Layout: x, y [rows, C]; weight, bias, mean [C]; deviation [C], `deviation_at` Values into its buffer: 1 / sqrt(var + eps)
-// (saved [2, C] holds it behind the means), or var itself if VARIANCE. `Value` is vec4<f32> (C a multiple of 4) or f32;
-// `units` Values make a row. Thread t of a workgroup takes Value t % WIDTH of every (256 / WIDTH)-th row, so it loads the
-// parameters once. No workgroup memory.
+// Layout: x, y [rows, C]; all others [C]. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. Thread t of a
+// workgroup takes Value t % WIDTH of every (256 / WIDTH)-th row, so it loads the parameters once. No workgroup memory.
 struct Immediates {
     rows: u32,
     units: u32,
-    deviation_at: u32,
     eps: f32,
 }
 var<immediate> imm: Immediates;
 
 override WIDTH: u32 = 8u;
 override RELU: bool = false;
-override VARIANCE: bool = false;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read> weight: array<Value>;
 @group(0) @binding(2) var<storage, read> bias: array<Value>;
-@group(0) @binding(3) var<storage, read> mean: array<Value>;
-@group(0) @binding(4) var<storage, read> deviation: array<Value>;
+@group(0) @binding(3) var<storage, read> running_mean: array<Value>;
+@group(0) @binding(4) var<storage, read> running_var: array<Value>;
 @group(0) @binding(5) var<storage, read_write> y: array<Value>;
 
 @compute @workgroup_size(256)
@@ -34,16 +30,12 @@ fn main(
         return;
     }
     let height = 256u / WIDTH;
-    let centre = mean[column];
-    var inverse = deviation[imm.deviation_at + column];
-    if (VARIANCE) {
-        inverse = inverseSqrt(inverse + imm.eps);
-    }
-    let scale = weight[column] * inverse;
+    let mean = running_mean[column];
+    let scale = weight[column] * inverseSqrt(running_var[column] + imm.eps);
     let shift = bias[column];
     for (var row = group.y * height + thread / WIDTH; row < imm.rows; row += groups.y * height) {
         let at = row * imm.units + column;
-        var value = (x[at] - centre) * scale + shift;
+        var value = (x[at] - mean) * scale + shift;
         if (RELU) {
             // Not max(): a NaN must stay one.
             value = select(value, Value(0.0), value < Value(0.0));

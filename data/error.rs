@@ -1,0 +1,278 @@
+//! What can go wrong: each error names the file, the byte, what was expected, what was found and what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No data set has this name.
+    #[error("unknown data set `{name}`{}; known are: {}", suggestion(*.nearest), .known.join(", "))]
+    UnknownName {
+        /// The name that was asked for.
+        name: String,
+        /// The known name that resembles it most, if one does.
+        nearest: Option<&'static str>,
+        /// All names that exist.
+        known: Vec<&'static str>,
+    },
+    /// Files of a published set are not there.
+    #[error("{name}: missing {} (each looked for as FILE.gz and FILE in {}); {advice}", .missing.join(", "), paths(.looked_in))]
+    Missing {
+        /// The data set.
+        name: &'static str,
+        /// Names of the missing files, without `.gz`.
+        missing: Vec<&'static str>,
+        /// The folders that were searched.
+        looked_in: Vec<PathBuf>,
+        /// What to do.
+        advice: String,
+    },
+    /// A file is there but cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An image file and its label file have different numbers of examples.
+    #[error(
+        "{} holds {images} images but {} holds {labels} labels: the two do not belong together; {advice}",
+        .images_path.display(), .labels_path.display()
+    )]
+    CountMismatch {
+        /// The image file.
+        images_path: PathBuf,
+        /// Number of images in it.
+        images: usize,
+        /// The label file.
+        labels_path: PathBuf,
+        /// Number of labels in it.
+        labels: usize,
+        /// What to do.
+        advice: String,
+    },
+    /// The built-in set was asked for in an unusable size.
+    #[error("{option} = {requested}: the built-in set can have 1 to {limit} images")]
+    Size {
+        /// The option that is out of range.
+        option: &'static str,
+        /// Its value.
+        requested: usize,
+        /// The largest value possible.
+        limit: usize,
+    },
+    /// Dithering was asked for on images that are not grey.
+    #[error("{name}: only grey images can be dithered to black and white; these have {channels} channels")]
+    NotGrey {
+        /// The images.
+        name: String,
+        /// Their number of channels.
+        channels: usize,
+    },
+    /// The built-in set needs no download.
+    #[error("{name} is built in and drawn from a seed: there is nothing to download")]
+    BuiltIn {
+        /// The data set.
+        name: &'static str,
+    },
+    /// A file or folder cannot be created, written or renamed.
+    #[error("cannot {action} {}: {source}; choose a folder that can be written to and has {} free",
+        .path.display(), megabytes(*.needed))]
+    NotWritable {
+        /// What was tried, such as `create the folder`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Bytes that are to be written there.
+        needed: u64,
+        /// The reason.
+        source: io::Error,
+    },
+    /// Another process downloads the same file into the same folder.
+    #[error("another process is writing {}: wait until it is done, then try again", .path.display())]
+    Busy {
+        /// The unfinished file.
+        path: PathBuf,
+    },
+    /// No server delivered a file.
+    #[error("cannot download {file}:{}\n{advice}", attempts(.failures))]
+    Download {
+        /// The name of the file.
+        file: &'static str,
+        /// Each address that was tried, in order, and what was wrong with it.
+        failures: Vec<(String, FetchProblem)>,
+        /// What to do.
+        advice: String,
+    },
+}
+
+/// A file that cannot be used, and where it goes wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {at}: {problem}; {advice}", .path.display())]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub at: Position,
+    /// What is wrong there.
+    pub problem: FileProblem,
+    /// What to do.
+    pub advice: String,
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Number of bytes before it.
+    pub byte: u64,
+    /// Whether they are counted after decompression.
+    pub unpacked: bool,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unpacked = if self.unpacked { " of the unpacked data" } else { "" };
+        write!(f, "at byte {}{unpacked}", self.byte)
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileProblem {
+    /// Nothing in it.
+    #[error("the file is empty")]
+    Empty,
+    /// The system cannot read it.
+    #[error("cannot read: {0}")]
+    Unreadable(io::Error),
+    /// Not an IDX file of the right kind.
+    #[error("expected the magic number 0x{expected:08x} ({}), found 0x{found:08x} ({})", kind(*.expected), kind(*.found))]
+    Magic {
+        /// The magic number such a file begins with.
+        expected: u32,
+        /// The first four bytes.
+        found: u32,
+    },
+    /// A size in the header is impossible or not that of the data set.
+    #[error("expected {expected} {what}, found {found}")]
+    Dimension {
+        /// What is counted: `images`, `rows`, ...
+        what: &'static str,
+        /// What would be right.
+        expected: String,
+        /// The number in the header.
+        found: u32,
+    },
+    /// The data end before the header's promise is kept.
+    #[error("the data end here; expected {expected} bytes in all")]
+    Truncated {
+        /// The length that the header announces, header included.
+        expected: u64,
+    },
+    /// A gzip stream breaks off.
+    #[error("the gzip stream breaks off after {unpacked} unpacked bytes; expected {expected}")]
+    GzipTruncated {
+        /// Bytes that could be unpacked.
+        unpacked: u64,
+        /// Bytes that the unpacked header announces, header included.
+        expected: u64,
+    },
+    /// A gzip stream is damaged.
+    #[error("the gzip stream is damaged after {unpacked} unpacked bytes: {detail}")]
+    Gzip {
+        /// Bytes that could be unpacked.
+        unpacked: u64,
+        /// What the decompressor says.
+        detail: String,
+    },
+    /// Something follows where the file should end.
+    #[error("expected the end of the file, found more bytes")]
+    Trailing,
+    /// A label is not a class.
+    #[error("expected a label below {classes}, found {found}")]
+    Label {
+        /// Number of classes.
+        classes: usize,
+        /// The label.
+        found: u8,
+    },
+    /// A file of another data set, under the same name.
+    #[error("expected a file of {expected}, found the one of {found}")]
+    OtherSet {
+        /// The data set asked for.
+        expected: &'static str,
+        /// The data set the file belongs to.
+        found: &'static str,
+    },
+}
+
+/// Why a server's answer is of no use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchProblem {
+    /// The server refuses.
+    #[error("the server answers with status {code}{}", if *.code == 404 { " (no such file)" } else { "" })]
+    Status {
+        /// The HTTP status.
+        code: u16,
+    },
+    /// The connection ends too early, again and again.
+    #[error("got {got} of {expected} bytes ({reason}); they are kept, and the next attempt continues there")]
+    Truncated {
+        /// Bytes received so far.
+        got: u64,
+        /// Bytes of the whole file.
+        expected: u64,
+        /// How the connection ended.
+        reason: String,
+    },
+    /// The answer announces another length than that of the file: a changed file, or a page in its place.
+    #[error("expected {expected} bytes, the server announces {announced}: this is not the file")]
+    Length {
+        /// Bytes that are missing.
+        expected: u64,
+        /// Bytes that the server would send.
+        announced: u64,
+    },
+    /// More bytes than the file has.
+    #[error("the server sends more than the expected {expected} bytes; the file is deleted")]
+    TooLong {
+        /// Bytes of the whole file.
+        expected: u64,
+    },
+    /// All bytes, but not the right ones.
+    #[error("corrupt content: expected md5 {expected}, got {got}; the file is deleted")]
+    Checksum {
+        /// The published checksum.
+        expected: String,
+        /// The checksum of what was received.
+        got: String,
+    },
+    /// No connection, no answer, a timeout.
+    #[error("{0}")]
+    Network(String),
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn attempts(failures: &[(String, FetchProblem)]) -> String {
+    failures.iter().map(|(address, problem)| format!("\n  {address}: {problem}")).collect()
+}
+
+fn kind(magic: u32) -> &'static str {
+    match magic {
+        crate::idx::IMAGES => "IDX images",
+        crate::idx::LABELS => "IDX labels",
+        _ => "not IDX bytes of images or labels",
+    }
+}

@@ -1,0 +1,183 @@
+//! Loading and checking whole data sets, from outside the crate.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use data::check::Status;
+use data::error::FileProblem;
+use data::{Error, Images, LoadOptions, Name, check, idx, list, load};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::TempDir;
+
+const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+fn images(count: usize) -> Images {
+    Images {
+        name: String::new(),
+        height: 28,
+        width: 28,
+        channels: 1,
+        classes: 10,
+        pixels: (0..count * 784).map(|i| (i % 256) as u8).collect(),
+        labels: (0..count as u32).map(|i| i % 10).collect(),
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A set of 25 training and 7 test images in `folder`: image files packed, label files not.
+fn write_set(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for (half, count) in [("train", 25), ("t10k", 7)] {
+        let images = images(count);
+        let packed = gzip(&idx::image_file(&images));
+        fs::write(folder.join(format!("{half}-images-idx3-ubyte.gz")), packed).unwrap();
+        fs::write(folder.join(format!("{half}-labels-idx1-ubyte")), idx::label_file(&images)).unwrap();
+    }
+}
+
+fn load_from(name: &str, dir: &Path) -> Result<data::DataSet, Error> {
+    load(name, dir, &LoadOptions::default())
+}
+
+#[test]
+fn files_are_found_in_either_folder() {
+    for folder in ["", "mnist"] {
+        let dir = TempDir::new().unwrap();
+        write_set(&dir.path().join(folder));
+        let set = load_from("mnist", dir.path()).unwrap();
+        assert_eq!((set.train.name.as_str(), set.test.name.as_str()), ("mnist train", "mnist test"));
+        assert_eq!((set.train.len(), set.test.len()), (25, 7));
+        assert_eq!((set.train.pixels, set.train.labels), (images(25).pixels, images(25).labels));
+        assert_eq!((set.test.pixels, set.test.labels), (images(7).pixels, images(7).labels));
+        assert_eq!((set.mean, set.std), (vec![0.1307], vec![0.3081]));
+    }
+    let dir = TempDir::new().unwrap();
+    write_set(&dir.path().join("fashion-mnist"));
+    let set = load_from("fashion-mnist", dir.path()).unwrap();
+    assert_eq!((set.mean, set.std), (vec![0.2860], vec![0.3530]));
+    assert!(matches!(load_from("mnist", dir.path()), Err(Error::Missing { .. })));
+}
+
+#[test]
+fn missing_files_are_listed_with_the_folders_and_the_remedy() {
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
+    fs::remove_file(dir.path().join("train-images-idx3-ubyte.gz")).unwrap();
+    let error = load_from("mnist", dir.path()).unwrap_err();
+    let Error::Missing { missing, looked_in, .. } = &error else { panic!("{error}") };
+    assert_eq!(missing, &["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]);
+    assert_eq!(looked_in, &[dir.path().join("mnist"), dir.path().to_path_buf()]);
+    assert!(error.to_string().ends_with("get it with `ht data fetch mnist`"), "{error}");
+    let error = load_from("fashion-mnist", &dir.path().join("nowhere")).unwrap_err();
+    assert!(matches!(&error, Error::Missing { missing, .. } if missing == &FILES), "{error}");
+}
+
+#[test]
+fn damage_names_the_file_the_byte_and_the_remedy() {
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    let path = dir.path().join("train-labels-idx1-ubyte");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[11] = 77;
+    fs::write(&path, bytes).unwrap();
+    let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+    let expected = "train-labels-idx1-ubyte: at byte 11: expected a label below 10, found 77; \
+                    get it with `ht data fetch mnist`";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn images_and_labels_must_belong_together() {
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    fs::write(dir.path().join("t10k-labels-idx1-ubyte"), idx::label_file(&images(8))).unwrap();
+    let error = load_from("mnist", dir.path()).unwrap_err();
+    assert!(matches!(error, Error::CountMismatch { images: 7, labels: 8, .. }), "{error}");
+}
+
+#[test]
+fn images_of_another_size_are_refused() {
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    let square = Images { height: 14, width: 56, ..images(25) };
+    fs::write(dir.path().join("train-images-idx3-ubyte.gz"), idx::image_file(&square)).unwrap();
+    let error = load_from("mnist", dir.path()).unwrap_err();
+    let Error::File(file) = &error else { panic!("{error}") };
+    assert!(matches!(file.problem, FileProblem::Dimension { what: "rows", found: 14, .. }), "{error}");
+}
+
+#[test]
+fn an_unknown_name_gets_a_suggestion() {
+    let nearest = |name: &str| match name.parse::<Name>() {
+        Err(Error::UnknownName { nearest, known, .. }) => {
+            assert_eq!(known, ["mnist", "fashion-mnist", "strokes"]);
+            nearest
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(nearest("MNIST"), Some("mnist"));
+    assert_eq!(nearest("fashionmnist"), Some("fashion-mnist"));
+    assert_eq!(nearest("stroke"), Some("strokes"));
+    assert_eq!(nearest("imagenet-22k"), None);
+    let text = "minst".parse::<Name>().unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "unknown data set `minst` (did you mean `mnist`?); known are: mnist, fashion-mnist, strokes"
+    );
+    for name in Name::ALL {
+        assert_eq!(name.to_string().parse::<Name>().unwrap(), name);
+    }
+}
+
+#[test]
+fn a_check_tells_the_state_of_each_file() {
+    let dir = TempDir::new().unwrap();
+    let images_60k = images(60_000);
+    fs::write(dir.path().join("train-images-idx3-ubyte.gz"), gzip(&idx::image_file(&images(3)))).unwrap();
+    fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images_60k)).unwrap();
+    fs::write(dir.path().join("t10k-images-idx3-ubyte.gz"), b"\x1f\x8b").unwrap();
+    let report = check("mnist", dir.path()).unwrap();
+    assert!(!report.is_ok());
+    let states: Vec<String> = report.files.iter().map(|file| file.status.to_string()).collect();
+    assert!(states[0].starts_with("wrong checksum: expected md5 f68b3c2dcbeaaa9fbdd348bbdeb94873, found "));
+    assert!(states[1].starts_with("ok (unpacked"), "{}", states[1]);
+    assert!(states[2].starts_with("damaged at byte 2: the gzip stream breaks off"), "{}", states[2]);
+    assert_eq!(states[3], "missing");
+    assert_eq!(report.files[3].path, None);
+
+    fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images(59_999))).unwrap();
+    let report = check("mnist", dir.path()).unwrap();
+    let Status::Damaged(error) = &report.files[1].status else { panic!("{}", report.files[1].status) };
+    assert!(error.to_string().contains("at byte 4: expected 60000 labels, found 59999"), "{error}");
+    assert!(check("strokes", dir.path()).unwrap().is_ok());
+    assert!(matches!(check("nothing", dir.path()), Err(Error::UnknownName { .. })));
+}
+
+#[test]
+fn the_list_describes_every_set() {
+    let all = list();
+    assert_eq!(all.iter().map(|set| set.name).collect::<Vec<_>>(), Name::ALL);
+    for set in &all {
+        assert_eq!((set.shape, set.classes), ([28, 28, 1], 10));
+        assert_eq!(set.files, set.name.files().len());
+        assert_eq!(set.bytes > 0, set.files > 0);
+    }
+    assert_eq!((all[0].train, all[0].test, all[0].bytes), (60_000, 10_000, 11_594_722));
+    let options = LoadOptions { train: 30, test: 20, ..LoadOptions::default() };
+    let set = load("strokes", Path::new("/nowhere"), &options).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (30, 20));
+    assert_eq!(set.train.pixels.len(), 30 * set.train.image_len());
+}

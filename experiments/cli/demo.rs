@@ -1,0 +1,103 @@
+//! `ht demo`: the main job in miniature, on built-in data.
+
+use super::{DeviceArgs, Stopped, print, progress::Bars, run, stop_on_signal};
+use crate::protocols::phases::Outcome;
+use crate::run_folder::RunFolder;
+use crate::{Config, report};
+use clap::Args;
+use engine::Device;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Arguments of `ht demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:  ht demo --out runs/demo\n\n\
+    Fresh training, a plain warm start, Shrink & Perturb and Hare & Tortoise on the built-in stroke digits, 3 seeds\n\
+    each. Started again, it resumes, or shows the finished table.")]
+pub(super) struct DemoArgs {
+    /// Folder of the runs, the table and the plots
+    #[arg(long, default_value = "runs/demo", value_name = "DIR")]
+    out: PathBuf,
+    /// Number of seeds
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    seeds: u32,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// What all runs of the demo share: a small network and few images, so that 12 runs take about two minutes.
+const SHARED: [&str; 3] = ["data.train=10000", "model.hidden=[256,128]", "protocol.base_epochs=20"];
+
+/// The four rows of the table.
+const RUNS: [(&str, &[&str]); 4] = [
+    ("fresh-strokes", &[]),
+    ("warm-start-strokes", &[]),
+    ("warm-start-strokes", &["intervention.method=shrink-perturb"]),
+    ("warm-start-strokes", &["intervention.method=hare-tortoise", "intervention.momentum=0.99"]),
+];
+
+pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let mut configs = Vec::new();
+    for seed in 1..=args.seeds {
+        for (preset, sets) in RUNS {
+            let sets: Vec<String> = SHARED.iter().chain(sets).map(ToString::to_string).collect();
+            configs.push(run::resolve(preset, &sets, Some(seed))?);
+        }
+    }
+    let data = run::load(&configs[0], std::path::Path::new(""))?;
+    // On the CPU one run per processor beats one run on all of them, and gives the same numbers.
+    let first = args.device.open()?;
+    let devices: Vec<Device> = match first {
+        Device::Cpu(_) => {
+            let threads = match args.device.threads {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                n => n,
+            };
+            (0..threads.min(configs.len())).map(|_| Device::cpu(1)).collect()
+        }
+        Device::Gpu(_) => vec![first],
+    };
+    let (bars, next) = (Bars::default(), AtomicUsize::new(0));
+    let failed: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for device in &devices {
+            scope.spawn(|| {
+                while let Some(config) = configs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = one(config, device, &data, args, &stop, &bars);
+                    if let Err(error) = outcome {
+                        stop.store(true, Ordering::Relaxed);
+                        if let Ok(mut failed) = failed.lock() {
+                            failed.get_or_insert(error);
+                        }
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error);
+    }
+    let report = report::report(std::slice::from_ref(&args.out), Some(&args.out))?;
+    let files: Vec<String> = report.files.iter().map(|file| format!("  {}", file.display())).collect();
+    print(&format!("{}\nwritten:\n{}", report.text, files.join("\n")))
+}
+
+fn one(
+    config: &Config,
+    device: &Device,
+    data: &data::DataSet,
+    args: &DemoArgs,
+    stop: &std::sync::atomic::AtomicBool,
+    bars: &Bars,
+) -> anyhow::Result<()> {
+    if RunFolder::result(&RunFolder::path_of(config, &args.out))?.is_some() {
+        return Ok(());
+    }
+    match run::execute(config, device, data, &args.out, stop, bars)? {
+        Outcome::Finished(_) => Ok(()),
+        Outcome::Interrupted => Err(Stopped.into()),
+    }
+}

@@ -1,0 +1,31 @@
+//! `ht presets`: what ships inside the binary.
+
+use super::print;
+use crate::presets::{PRESETS, find};
+use clap::Args;
+
+/// Arguments of `ht presets`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ht presets\n  ht presets warm-start-mnist > my.toml")]
+pub(super) struct PresetsArgs {
+    /// Print this preset's TOML
+    name: Option<String>,
+    /// With a name: print the resolved config, every key
+    #[arg(long, requires = "name")]
+    resolved: bool,
+}
+
+pub(super) fn run(args: &PresetsArgs) -> anyhow::Result<()> {
+    let Some(name) = &args.name else {
+        let lines: Vec<_> = PRESETS.iter().map(|preset| format!("{:22} {}", preset.name, preset.summary())).collect();
+        return print(&lines.join("\n"));
+    };
+    let layer = find(name)?;
+    if args.resolved {
+        return print(&crate::Config::resolve(&[layer])?.to_toml());
+    }
+    match PRESETS.iter().find(|preset| preset.name == name) {
+        Some(preset) => print(preset.text),
+        None => print(&layer.1.to_string()),
+    }
+}

@@ -1,0 +1,195 @@
+//! One training step of a model as launches: forward, loss, backward, metrics, clip, AdamW.
+//!
+//! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
+
+use engine::optim::{AdamW, AdamWMemory, METRICS};
+use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Result, Slice, Workspace};
+use kernels::loss::RecordLoss;
+use models::Model;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Rows of the metrics ring: the host reads it at least this often, in steps.
+pub const RING_ROWS: usize = 256;
+
+/// Trained values and running statistics of one network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Arena of trained tensors.
+    pub parameters: Buffer,
+    /// Arena of running statistics.
+    pub statistics: Buffer,
+}
+
+impl Network {
+    /// Zeroed arenas.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(device: &Device, name: &str, parameters: &Parameters) -> Result<Self> {
+        Ok(Self {
+            parameters: device.buffer(&format!("{name} parameters"), parameters.words())?,
+            statistics: device.buffer(&format!("{name} statistics"), parameters.statistics_words())?,
+        })
+    }
+
+    /// Fills both arenas.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn write(&self, device: &Device, parameters: &[f32], statistics: &[f32]) -> Result<()> {
+        device.write(&self.parameters, 0, bytemuck::cast_slice(parameters))?;
+        device.write(&self.statistics, 0, bytemuck::cast_slice(statistics))
+    }
+}
+
+/// The memory of training steps, shared by programs for several batch sizes.
+#[derive(Debug)]
+pub struct StepMemory {
+    /// The network that is trained.
+    pub network: Network,
+    /// Gradient arena.
+    pub gradients: Buffer,
+    /// First moments.
+    pub exp_avg: Buffer,
+    /// Second moments.
+    pub exp_avg_sq: Buffer,
+    /// Gradient norm and clip factor.
+    pub clip: Buffer,
+    /// Metrics ring, [`RING_ROWS`] rows of [`METRICS`] words.
+    pub ring: Buffer,
+    /// Input batch, `[N, H, W, C]`.
+    pub x: Buffer,
+    /// Label batch, `[N]`.
+    pub y: Buffer,
+    /// Activations.
+    pub workspace: Workspace,
+}
+
+/// A step for one batch size.
+#[derive(Debug)]
+pub struct Step {
+    /// The launches in order.
+    pub launches: Vec<Launch>,
+    /// Memory of `logits`, and of what the metrics are made from.
+    pub outputs: HashMap<String, Slice>,
+    /// Bytes of activations as planned, and without sharing.
+    pub activation_bytes: (u64, u64),
+}
+
+impl StepMemory {
+    /// Memory for batches of at most `rows` examples, with first weights by seed.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(device: &Device, model: &dyn Model, rows: usize, seed: u32) -> Result<Self> {
+        let (parameters, input) = (model.parameters(), model.input());
+        let words = parameters.words();
+        let network = Network::new(device, "hare", parameters)?;
+        network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics())?;
+        Ok(Self {
+            network,
+            gradients: device.buffer("gradients", words)?,
+            exp_avg: device.buffer("first moments", words)?,
+            exp_avg_sq: device.buffer("second moments", words)?,
+            clip: device.buffer("clip factor", 2)?,
+            ring: device.buffer("metrics ring", RING_ROWS * METRICS)?,
+            x: device.buffer("input batch", rows * input.image_size * input.image_size * input.channels)?,
+            y: device.buffer("label batch", rows)?,
+            workspace: Workspace::default(),
+        })
+    }
+
+    /// The launches of a training step on the first `batch` rows of `x` and `y`.
+    ///
+    /// # Errors
+    /// A batch that the model cannot take; those of the device.
+    pub fn training(&mut self, device: &Device, model: &dyn Model, optimizer: &AdamW, batch: usize) -> Result<Step> {
+        let mut graph = Graph::training(model.parameters());
+        let loss = record_forward(&mut graph, model, batch)?;
+        graph.backward(loss)?;
+        let mut step = self.bind(device, model, &graph, batch, &self.network.clone(), &self.ring.clone(), RING_ROWS)?;
+        step.launches.extend(optimizer.launches(
+            model.parameters().words(),
+            &AdamWMemory {
+                parameters: &self.network.parameters,
+                gradients: &self.gradients,
+                exp_avg: &self.exp_avg,
+                exp_avg_sq: &self.exp_avg_sq,
+                clip: &self.clip,
+                ring: &self.ring,
+                ring_rows: RING_ROWS,
+            },
+        ));
+        Ok(step)
+    }
+
+    /// The launches of an evaluation of `network`, which may be another than the trained one.
+    ///
+    /// # Errors
+    /// A batch that the model cannot take; those of the device.
+    pub fn evaluation(
+        &mut self,
+        device: &Device,
+        model: &dyn Model,
+        network: &Network,
+        batch: usize,
+        ring: &Buffer,
+        ring_rows: usize,
+    ) -> Result<Step> {
+        let mut graph = Graph::evaluation(model.parameters());
+        record_forward(&mut graph, model, batch)?;
+        self.bind(device, model, &graph, batch, network, ring, ring_rows)
+    }
+
+    fn bind(
+        &mut self,
+        device: &Device,
+        model: &dyn Model,
+        graph: &Graph<'_>,
+        batch: usize,
+        network: &Network,
+        ring: &Buffer,
+        ring_rows: usize,
+    ) -> Result<Step> {
+        let (x, y) = self.inputs(model, batch);
+        let memory = Memory {
+            parameters: &network.parameters,
+            gradients: Some(&self.gradients),
+            statistics: &network.statistics,
+            inputs: &[("x", x), ("y", y)],
+        };
+        let plan = Plan::new(graph);
+        let bound = plan.bind(device, &memory, &mut self.workspace)?;
+        let (mut launches, outputs) = (bound.launches, bound.outputs);
+        launches.push(Launch {
+            label: "record metrics".into(),
+            kernel: Arc::new(RecordLoss { rows: batch, ring_rows, words: METRICS }),
+            slices: vec![
+                outputs["row_loss"].clone(),
+                outputs["row_rank"].clone(),
+                ring.slice(0, ring_rows * METRICS),
+            ],
+        });
+        Ok(Step { launches, outputs, activation_bytes: (plan.bytes(), plan.unshared_bytes()) })
+    }
+
+    /// The first `batch` rows of the input buffers.
+    pub fn inputs(&self, model: &dyn Model, batch: usize) -> (Slice, Slice) {
+        let input = model.input();
+        let pixels = input.image_size * input.image_size * input.channels;
+        (self.x.slice(0, batch * pixels), self.y.slice(0, batch))
+    }
+}
+
+fn record_forward(graph: &mut Graph<'_>, model: &dyn Model, batch: usize) -> Result<engine::Loss> {
+    let input = model.input();
+    let x = graph.input("x", &[batch, input.image_size, input.image_size, input.channels]);
+    let y = graph.input("y", &[batch]);
+    let logits = model.forward(graph, x)?;
+    let loss = graph.cross_entropy(logits, y)?;
+    graph.output("logits", logits);
+    graph.output("row_loss", loss.row_loss);
+    graph.output("row_rank", loss.row_rank);
+    Ok(loss)
+}
