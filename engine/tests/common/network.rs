@@ -4,7 +4,7 @@ use super::Random;
 use engine::ops::BatchNormParameters;
 use engine::params::{Init, ParameterId, Role, StatisticId};
 use engine::{
-    Buffer, Clock, Device, Graph, Launch, Memory, Parameters, Plan, Program, Result, Slice, Tensor,
+    Buffer, Clock, Device, Graph, Launch, Memory, Parameters, Plan, Program, Result, Slice, Tensor, Workspace,
 };
 use std::collections::HashMap;
 
@@ -69,8 +69,13 @@ impl Network {
         Self { parameters, forward, values, statistics, x, shape, labels, clock }
     }
 
-    /// Loads it; `backward` appends the gradients, `named` tensors stay readable.
+    /// Loads it; `backward` appends the gradients.
     pub fn load(&self, device: &Device, backward: bool) -> Result<Loaded> {
+        self.load_into(device, backward, &mut Workspace::default())
+    }
+
+    /// As [`Network::load`], with the activations in a workspace that other programs may share.
+    pub fn load_into(&self, device: &Device, backward: bool, workspace: &mut Workspace) -> Result<Loaded> {
         let words = |values: &[f32]| bytemuck::cast_slice::<f32, u32>(values).to_vec();
         let values = device.buffer_with("parameters", &words(&self.values))?;
         let statistics = device.buffer_with("statistics", &words(&self.statistics))?;
@@ -96,7 +101,7 @@ impl Network {
             statistics: &statistics,
             inputs: &inputs,
         };
-        let bound = plan.bind(device, &memory, &mut engine::Workspace::default())?;
+        let bound = plan.bind(device, &memory, workspace)?;
         Ok(Loaded {
             device: device.clone(),
             program: device.compile(bound.launches.clone())?,
