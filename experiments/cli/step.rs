@@ -19,18 +19,22 @@ use std::path::PathBuf;
 /// Arguments of `ht step`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The batch file holds x (f32 [N, C, H, W], already normalised) and y (i64, i32 or u32 [N]). Weights have PyTorch's names \
-and layouts; num_batches_tracked is ignored. All steps use the same batch in training mode, a constant learning rate, \
-betas 0.9 and 0.999, eps 1e-8, and decay every parameter.
+The batch file holds x (f32 [N, C, H, W], already normalised) and y (i64, i32 or u32 [N]).
+Weights have PyTorch's names and layouts; num_batches_tracked is ignored. All steps take
+the same batch in training mode, at a constant learning rate, with betas 0.9 and 0.999
+and eps 1e-8, and decay every parameter.
 
 The file that is written holds
-  logits       of step 1                      loss         [K], of each step
-  grad.NAME    of step 1, before clipping     param.NAME   parameters and batch-norm statistics after step K
+  logits       of step 1
+  loss         [K], of each step
+  grad.NAME    of step 1, before clipping
+  param.NAME   parameters and batch-norm statistics after step K
   eval_logits  of the weights after step K, in evaluation mode
 
 Example:
-  ht step --model mlp --set model.hidden=[100,100] --weights first.safetensors --batch batch.safetensors \\
-          --steps 3 --lr 1e-3 --weight-decay 1e-4 --clip 0.5 --device cpu --out after.safetensors")]
+  ht step --model mlp --set model.hidden=[100,100] --batch batch.safetensors \\
+      --weights first.safetensors --steps 3 --lr 1e-3 --weight-decay 1e-4 \\
+      --clip 0.5 --device cpu --out after.safetensors")]
 pub struct StepArgs {
     /// The model
     #[arg(long, value_name = "NAME")]
@@ -48,13 +52,13 @@ pub struct StepArgs {
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
     /// Learning rate
-    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = not_negative)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = not_negative, allow_negative_numbers = true)]
     lr: f64,
     /// Decoupled weight decay
-    #[arg(long, value_name = "DECAY", default_value_t = 1e-2, value_parser = not_negative)]
+    #[arg(long, value_name = "DECAY", default_value_t = 1e-2, value_parser = not_negative, allow_negative_numbers = true)]
     weight_decay: f64,
     /// Largest global norm of the gradient; 0 clips nothing
-    #[arg(long, value_name = "NORM", default_value_t = 0.0, value_parser = not_negative)]
+    #[arg(long, value_name = "NORM", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
     clip: f64,
     /// Seed of the first weights, where no file gives them, and of dropout
     #[arg(long, value_name = "N", default_value_t = 0)]
