@@ -10,6 +10,7 @@ mod presets;
 mod progress;
 mod report;
 pub mod run;
+pub mod step;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -47,6 +48,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Time the full training step of a model
     Bench(bench::BenchArgs),
+    /// Train a few steps on one batch and write what happened, to compare with another implementation
+    Step(step::StepArgs),
     /// Print shell completions
     #[command(after_help = "Example:  ht completions bash > ~/.local/share/bash-completion/completions/ht")]
     Completions {
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Devices => devices::run(),
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Step(args) => step::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "ht", &mut std::io::stdout());
             Ok(())
