@@ -285,6 +285,19 @@ impl Device {
             Device::Gpu(device) => Some(device.traits()),
         }
     }
+
+    /// The same device, but kernels choose their tiles as for a GPU with these traits: for tests, which so reach on any
+    /// adapter the shaders meant for another, and for tuning. The CPU stays as it is.
+    ///
+    /// Memory, pipelines and the order of launches are shared with the original. A `workgroup_memory` beyond the
+    /// adapter's own makes [`Device::compile`] fail.
+    #[must_use]
+    pub fn with_gpu_traits(self, traits: kernels::GpuTraits) -> Self {
+        match self {
+            Device::Cpu(_) => self,
+            Device::Gpu(device) => Device::Gpu(Arc::new(device.with_traits(traits))),
+        }
+    }
 }
 
 impl Program {
