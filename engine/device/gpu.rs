@@ -599,6 +599,18 @@ fn prepare(
             hint: "take a smaller batch",
         });
     }
+    // The runtime tracks whole buffers: what a dispatch writes it may not also bind as read, even elsewhere.
+    for &(written, access) in &dispatch.bindings {
+        let Some(slice) = launch.slices.get(written).filter(|_| access != Access::Read) else { continue };
+        let read = |&(index, access): &(usize, Access)| {
+            access == Access::Read
+                && launch.slices.get(index).is_some_and(|other| other.buffer.same(&slice.buffer))
+        };
+        if dispatch.bindings.iter().any(read) {
+            let buffer = launch.kernel.bindings()[written].name.to_string();
+            return Err(Error::Aliasing { launch: launch.label.clone(), buffer });
+        }
+    }
     let pipeline = device.pipeline(&kernel, dispatch)?;
     let entries: Vec<_> = dispatch
         .bindings

@@ -405,12 +405,10 @@ fn check(launch: &Launch) -> Result<()> {
             continue;
         }
         for (j, other) in launch.slices.iter().enumerate() {
-            // A GPU tracks whole buffers: one that is written may not be bound a second time as read.
             let overlaps = i != j
                 && slice.buffer.same(&other.buffer)
-                && (bindings[j].access == Access::Read && launch.slices[i].buffer.is_gpu()
-                    || slice.offset < other.offset + other.words
-                        && other.offset < slice.offset + slice.words);
+                && slice.offset < other.offset + other.words
+                && other.offset < slice.offset + slice.words;
             if overlaps {
                 return Err(Error::Aliasing {
                     launch: launch.label.clone(),
@@ -420,10 +418,4 @@ fn check(launch: &Launch) -> Result<()> {
         }
     }
     Ok(())
-}
-
-impl Buffer {
-    fn is_gpu(&self) -> bool {
-        matches!(self.memory, Memory::Gpu(_))
-    }
 }

@@ -86,6 +86,9 @@ pub(crate) struct Stopped;
 
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
+    // A layer of Mesa otherwise prints "error: XDG_RUNTIME_DIR ..." where there is no desktop.
+    // SAFETY: no other thread runs yet.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Command::Demo(args) => demo::run(args),
@@ -124,14 +127,19 @@ fn status(error: &anyhow::Error) -> u8 {
             return 130;
         }
         let misuse = cause.is::<crate::config::Error>()
-            || matches!(cause.downcast_ref(), Some(engine::Error::NoSuchDevice { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. })
+            )
             || matches!(cause.downcast_ref(), Some(::data::Error::UnknownName { .. }))
             || matches!(
                 cause.downcast_ref(),
                 Some(
                     crate::Error::Config(_)
                         | crate::Error::Mismatch(_)
-                        | crate::Error::Engine(engine::Error::NoSuchDevice { .. })
+                        | crate::Error::Engine(
+                            engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. }
+                        )
                         | crate::Error::Data(::data::Error::UnknownName { .. })
                 )
             );

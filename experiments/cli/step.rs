@@ -171,16 +171,17 @@ pub fn step(
         if index == 0 {
             file.insert("logits", &logits_shape, device.read_f32(&training.outputs["logits"])?);
             let gradients = device.read_f32(&memory.gradients.slice(0, words))?;
-            for segment in parameters.trained() {
-                let gradient = gradients[segment.range()].to_vec();
-                file.insert(format!("grad.{}", segment.name), &segment.shape, gradient);
+            for (name, shape, gradient) in parameters.export(&gradients) {
+                file.insert(format!("grad.{name}"), &shape, gradient);
             }
         }
     }
     file.insert("loss", &[losses.len()], losses);
     let values = device.read_f32(&network.parameters.slice(0, words))?;
     let statistics = device.read_f32(&network.statistics.slice(0, parameters.statistics_words()))?;
-    for (name, shape, tensor) in parameters.export(&values, &statistics) {
+    for (name, shape, tensor) in
+        parameters.export(&values).into_iter().chain(parameters.export_statistics(&statistics))
+    {
         file.insert(format!("param.{name}"), &shape, tensor);
     }
     evaluate.run(&clock)?;
@@ -258,5 +259,6 @@ fn check_weights(parameters: &Parameters, file: &File) -> Result<(Vec<f32>, Vec<
             return Err(mismatch(format!("'{name}' holds integers, f32 expected")));
         }
     }
-    Ok(parameters.import("weights", |name| file.floats(name))?)
+    let find = |name: &str| file.floats(name);
+    Ok((parameters.import("weights", find)?, parameters.import_statistics("weights", find)?))
 }
