@@ -1,5 +1,8 @@
 //! A persistent thread pool for kernels: spins shortly between launches, sleeps when training pauses, allocates
-//! nothing per launch. Tasks are claimed dynamically but own disjoint outputs, so results never depend on timing.
+//! nothing per launch. Tasks own disjoint outputs, so results never depend on who ran them.
+//!
+//! Every thread begins with its own contiguous share of the tasks and then helps the others. Kernels number their tasks
+//! along the columns first, so a thread finds in its cache what it wrote in the launch before.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -29,12 +32,18 @@ pub struct Threads {
     running: Mutex<()>,
 }
 
+/// A counter on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Claimed(AtomicUsize);
+
 type Job = *const (dyn Fn(usize) + Sync);
 
 struct Shared {
     job: UnsafeCell<Option<Job>>,
     tasks: AtomicUsize,
-    next: AtomicUsize,
+    /// Per thread, how many tasks of its share were claimed.
+    claimed: Box<[Claimed]>,
     /// Number of the job, whether workers may still join it, and how many are inside. A worker that comes too late
     /// stays out, so that nobody waits for a thread that the system has not scheduled.
     state: AtomicU64,
@@ -63,7 +72,7 @@ impl Threads {
         let shared = Arc::new(Shared {
             job: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
+            claimed: (0..count.max(1)).map(|_| Claimed::default()).collect(),
             state: AtomicU64::new(CLOSED),
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
@@ -76,7 +85,7 @@ impl Threads {
                 let shared = Arc::clone(&shared);
                 std::thread::Builder::new()
                     .name(format!("kernel-{index}"))
-                    .spawn(move || shared.work())
+                    .spawn(move || shared.work(index))
                     .expect("the system refuses to start a thread")
             })
             .collect();
@@ -104,13 +113,15 @@ impl Threads {
         // SAFETY: `running` is held and no worker is inside: nobody else touches the cell.
         unsafe { *shared.job.get() = Some(job) };
         shared.tasks.store(tasks, Ordering::Relaxed);
-        shared.next.store(0, Ordering::Relaxed);
+        for claimed in &shared.claimed {
+            claimed.0.store(0, Ordering::Relaxed);
+        }
         shared.open();
         if shared.sleepers.load(Ordering::SeqCst) > 0 {
             drop(shared.sleep.lock());
             shared.wake.notify_all();
         }
-        shared.claim(task);
+        shared.claim(0, task);
         let mut spins = 0;
         shared.state.fetch_or(CLOSED, Ordering::AcqRel);
         while shared.state.load(Ordering::Acquire) & INSIDE > 0 {
@@ -138,15 +149,19 @@ impl Threads {
 }
 
 impl Shared {
-    fn claim(&self, task: &(dyn Fn(usize) + Sync)) {
-        let tasks = self.tasks.load(Ordering::Relaxed);
+    /// Runs tasks until none is left: those of the thread's own share, then those of the next threads.
+    fn claim(&self, thread: usize, task: &(dyn Fn(usize) + Sync)) {
+        let (tasks, threads) = (self.tasks.load(Ordering::Relaxed), self.claimed.len());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            loop {
-                let index = self.next.fetch_add(1, Ordering::Relaxed);
-                if index >= tasks {
-                    break;
+            for share in (thread..threads).chain(0..thread) {
+                let (start, end) = (share * tasks / threads, (share + 1) * tasks / threads);
+                loop {
+                    let index = start + self.claimed[share].0.fetch_add(1, Ordering::Relaxed);
+                    if index >= end {
+                        break;
+                    }
+                    task(index);
                 }
-                task(index);
             }
         }));
         if outcome.is_err() {
@@ -160,7 +175,7 @@ impl Shared {
         self.state.store((number + 1) * NUMBER, Ordering::SeqCst);
     }
 
-    fn work(&self) {
+    fn work(&self, thread: usize) {
         let mut done = 0;
         loop {
             let mut spins = 0;
@@ -189,7 +204,7 @@ impl Shared {
             // SAFETY: `run` wrote the job before it opened `state`, and waits until nobody is inside.
             let job = unsafe { (*self.job.get()).expect("a job was published") };
             // SAFETY: as above, the closure outlives the job.
-            self.claim(unsafe { &*job });
+            self.claim(thread, unsafe { &*job });
             done = state / NUMBER;
             self.state.fetch_sub(1, Ordering::Release);
         }

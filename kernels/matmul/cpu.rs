@@ -245,7 +245,8 @@ impl Product<'_> {
         let (a_copy, b_copy) = (Parts::new(a_copy), Parts::new(b_copy));
         cpu.threads.run(tasks, &|task| {
             for copy in part(blocks * groups, tasks, task) {
-                let (group, block) = (copy % groups, copy / groups);
+                // Blocks of a group one after the other: a thread packs the columns that it multiplies with.
+                let (group, block) = (copy / blocks, copy % blocks);
                 let (element, block) = (block / plan.k_blocks, self.k_block(block % plan.k_blocks));
                 if group < a_groups {
                     let tiles = part(plan.tiles, a_groups, group);
