@@ -331,9 +331,19 @@ impl Config {
         }
         overlay(&mut table, &merged);
         coerce(&mut table);
-        let config: Self = table.try_into().map_err(|error: toml::de::Error| Error::Syntax {
-            origin: layers.last().map_or_else(|| "config".into(), |(origin, _)| origin.clone()),
-            message: error.message().to_string(),
+        let config: Self = table.clone().try_into().map_err(|error: toml::de::Error| {
+            // The parser tells the key in its long text only: "...\nin `section.key`".
+            let text = error.to_string();
+            let key = text.rsplit_once("in `").and_then(|(_, key)| key.split('`').next()).unwrap_or("a key");
+            let value = key
+                .split('.')
+                .try_fold(&Value::Table(table), |value, word| value.get(word))
+                .map(Value::to_string);
+            Error::Value {
+                key: key.into(),
+                value: value.unwrap_or_default(),
+                reason: error.message().to_string(),
+            }
         })?;
         config.check()?;
         Ok(config)
@@ -388,6 +398,13 @@ impl Config {
             if !value.is_finite() || value <= 0.0 {
                 return fail(key, value.to_string(), "it must be greater than 0");
             }
+        }
+        if self.run.checkpoint_seconds > 1e9 {
+            return fail(
+                "run.checkpoint_seconds",
+                self.run.checkpoint_seconds.to_string(),
+                "it must be at most 1e9",
+            );
         }
         let shares = [
             ("optimizer.beta1", optimizer.beta1, 1.0 - f64::EPSILON),
@@ -447,8 +464,11 @@ impl Config {
                 "one share in [0, 1] per phase is needed",
             );
         }
+        if self.data.mean.iter().any(|mean| !mean.is_finite()) {
+            return fail("data.mean", listed(&self.data.mean), "numbers are needed");
+        }
         if self.data.mean.len() != self.data.std.len()
-            || self.data.std.iter().any(|&std| std.is_nan() || std <= 0.0)
+            || self.data.std.iter().any(|&std| !std.is_finite() || std <= 0.0)
         {
             return fail("data.std", listed(&self.data.std), "as many as data.mean, each greater than 0");
         }
@@ -659,7 +679,11 @@ mod tests {
             (vec!["model.hidden=[0]"], vec!["model.hidden"]),
             (vec!["model.hidden=[1.5]"], vec!["model.hidden", "whole numbers"]),
             (vec!["name=a/b"], vec!["name", "folder"]),
-            (vec!["protocol.noise_labels=some"], vec!["some"]),
+            (vec!["protocol.noise_labels=some"], vec!["protocol.noise_labels = \"some\"", "other-classes"]),
+            (vec!["seed=5000000000"], vec!["seed = 5000000000", "u32"]),
+            (vec!["run.checkpoint_seconds=1e300"], vec!["run.checkpoint_seconds", "at most"]),
+            (vec!["data.mean=[nan]", "data.std=[1]"], vec!["data.mean", "numbers"]),
+            (vec!["model.hidden=[1000000000000]"], vec!["model.hidden", "32-bit"]),
         ] {
             let message = resolve(&sets).expect_err(&format!("{sets:?}")).to_string();
             for word in words {

@@ -44,8 +44,7 @@ pub enum Error {
     /// A loss that is no number.
     #[error(
         "the loss is not finite at step {step} (phase {phase}, epoch {epoch}); first not finite: {first}; \
-         the last good checkpoint is kept in {folder}; a smaller optimizer.lr may help",
-        folder = folder.display()
+         {kept}; a smaller optimizer.lr may help"
     )]
     NonFinite {
         /// Steps taken before the bad one.
@@ -56,8 +55,8 @@ pub enum Error {
         epoch: usize,
         /// The tensor that was not finite first.
         first: String,
-        /// The run folder.
-        folder: PathBuf,
+        /// Which checkpoint there is.
+        kept: String,
     },
 }
 

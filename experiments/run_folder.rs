@@ -83,13 +83,18 @@ impl RunFolder {
         &self.path
     }
 
+    /// Whether there is a checkpoint.
+    pub fn has_checkpoint(&self) -> bool {
+        self.path.join("checkpoint.safetensors").exists()
+    }
+
     /// The checkpoint, if there is one.
     ///
     /// # Errors
     /// It cannot be read, is cut short or corrupt.
     pub fn checkpoint(&self) -> Result<Option<Tensors>> {
         let path = self.path.join("checkpoint.safetensors");
-        if !path.exists() {
+        if !self.has_checkpoint() {
             return Ok(None);
         }
         match Tensors::load(&path) {
@@ -114,6 +119,15 @@ impl RunFolder {
             source,
         })?;
         Ok(tensors.save(&self.path.join("checkpoint.safetensors"))?)
+    }
+
+    /// Removes the checkpoint: of a finished run that does not keep it.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn remove_checkpoint(&self) -> Result<()> {
+        let path = self.path.join("checkpoint.safetensors");
+        std::fs::remove_file(&path).map_err(|source| Error::Io { action: "remove", path, source })
     }
 
     /// Bytes of metrics written so far: what a checkpoint remembers.

@@ -6,11 +6,11 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::protocols::phases::Phase;
-use crate::training_step::{Network, RING_ROWS, StepMemory};
+use crate::training_step::{Network, RING_ROWS, StepMemory, record_forward};
 use data::{DataSet, Images};
 use engine::checkpoint::File;
 use engine::optim::{AdamW, METRICS};
-use engine::{Buffer, Device, Launch, Program, Slice};
+use engine::{Buffer, Device, Graph, Launch, Program, Slice};
 use kernels::Clock;
 use kernels::gather::Gather;
 use models::Model;
@@ -90,7 +90,7 @@ impl Trainer {
                 config.data.set, has.0, has.1, has.2, train.classes, takes.0, takes.1, takes.2, input.classes
             )));
         }
-        let rows = config.optimizer.batch.max(EVALUATION_BATCH.min(test.len()));
+        let rows = config.optimizer.batch.min(train.len()).max(EVALUATION_BATCH.min(test.len()));
         let order: Vec<u32> = (0..test.len() as u32).collect();
         let weight_decay = crate::interventions::weight_decay(config);
         let optimizer = &config.optimizer;
@@ -126,6 +126,18 @@ impl Trainer {
     /// The network that is trained.
     pub fn hare(&self) -> &Network {
         &self.memory.network
+    }
+
+    /// Whether the model takes the batches of a phase: known before training starts, not hours later.
+    ///
+    /// # Errors
+    /// A last batch of one example, which batch norm cannot take.
+    pub fn check_batches(&self, phase: &Phase) -> Result<()> {
+        let (n, batch) = (phase.examples.len(), self.batch);
+        for rows in [batch.min(n), n % batch].into_iter().filter(|&rows| rows > 0) {
+            record_forward(&mut Graph::training(self.model.parameters()), self.model.as_ref(), rows)?;
+        }
+        Ok(())
     }
 
     /// Makes the programs of a phase: its examples and labels, and its two batch sizes.

@@ -189,7 +189,7 @@ impl StepMemory {
     }
 }
 
-fn record_forward(graph: &mut Graph<'_>, model: &dyn Model, batch: usize) -> Result<engine::Loss> {
+pub(crate) fn record_forward(graph: &mut Graph<'_>, model: &dyn Model, batch: usize) -> Result<engine::Loss> {
     let input = model.input();
     let x = graph.input("x", &[batch, input.image_size, input.image_size, input.channels]);
     let y = graph.input("y", &[batch]);

@@ -141,7 +141,7 @@ pub trait Kernel: Debug + Send + Sync {
         0
     }
 
-    /// Words of scratch memory that [`Kernel::run`] finds in [`Args::scratch`].
+    /// Words of scratch memory that [`Kernel::run`] finds in the scratch of [`Args::split`].
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         0
     }

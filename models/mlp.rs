@@ -37,6 +37,15 @@ impl Default for MlpConfig {
 }
 
 impl MlpConfig {
+    /// Number of weights; `None` if kernels cannot index them.
+    fn parameters(&self) -> Option<usize> {
+        let input = self.image_size.checked_mul(self.image_size)?.checked_mul(self.channels)?;
+        let widths: Vec<usize> = [input].iter().chain(&self.hidden).chain([&self.classes]).copied().collect();
+        let products = widths.windows(2).map(|pair| pair[0].checked_mul(pair[1]));
+        let count = products.fold(Some(0usize), |sum, product| sum?.checked_add(product?))?;
+        (count <= i32::MAX as usize).then_some(count)
+    }
+
     /// What must hold of the sizes; says which key is wrong.
     pub(crate) fn check(&self) -> Result<(), String> {
         let sizes = [("classes", self.classes), ("image_size", self.image_size), ("channels", self.channels)];
@@ -44,6 +53,9 @@ impl MlpConfig {
             if size == 0 {
                 return Err(format!("model.{key} must be at least 1"));
             }
+        }
+        if self.parameters().is_none() {
+            return Err("model.hidden, image_size, channels and classes make more parameters than 32-bit indices count".into());
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("model.dropout is {}, it must be in [0, 1)", self.dropout));

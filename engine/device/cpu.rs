@@ -1,6 +1,7 @@
 //! The CPU device: the kernels in Rust over pooled, aligned memory.
 
 use super::{Counters, Launch, LaunchReport, Memory, NonFinite, first_non_finite};
+use crate::error::{Error, Result};
 use kernels::kernel::MAX_BINDINGS;
 use kernels::{Access, Arg, Args, Clock, Cpu};
 use std::cell::UnsafeCell;
@@ -79,11 +80,19 @@ impl CpuDevice {
         self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn allocate(&self, words: usize) -> Arc<CpuMemory> {
-        let lines: Box<[_]> = (0..words.div_ceil(16)).map(|_| UnsafeCell::new(Line([0; 16]))).collect();
+    pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<CpuMemory>> {
+        let (count, mut lines) = (words.div_ceil(16), Vec::new());
+        lines.try_reserve_exact(count).map_err(|_| Error::OutOfMemory {
+            device: self.name(),
+            what: what.to_string(),
+            requested: words as u64 * 4,
+            in_use: self.allocated_bytes(),
+        })?;
+        lines.extend((0..count).map(|_| UnsafeCell::new(Line([0; 16]))));
+        let lines = lines.into_boxed_slice();
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.allocated.fetch_add(lines.len() as u64 * 64, Ordering::Relaxed);
-        Arc::new(CpuMemory { lines, allocated: Arc::clone(&self.allocated) })
+        Ok(Arc::new(CpuMemory { lines, allocated: Arc::clone(&self.allocated) }))
     }
 
     pub(super) fn write(&self, memory: &CpuMemory, offset: usize, data: &[u32]) {
@@ -143,7 +152,7 @@ unsafe impl Send for CpuProgram {}
 unsafe impl Sync for CpuProgram {}
 
 impl CpuProgram {
-    pub(super) fn new(device: Arc<CpuDevice>, launches: Vec<Launch>) -> Self {
+    pub(super) fn new(device: Arc<CpuDevice>, launches: Vec<Launch>) -> Result<Self> {
         let mut most = 0;
         let steps = launches
             .into_iter()
@@ -167,8 +176,8 @@ impl CpuProgram {
                 Step { launch, places, scratch }
             })
             .collect();
-        let scratch = device.allocate(most);
-        Self { device, steps, scratch }
+        let scratch = device.allocate("scratch", most)?;
+        Ok(Self { device, steps, scratch })
     }
 
     fn step(&self, step: &Step, clock: &Clock) {

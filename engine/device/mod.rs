@@ -166,7 +166,7 @@ impl Device {
     pub fn buffer(&self, what: &str, words: usize) -> Result<Buffer> {
         let words = padded(words.max(1));
         let memory = match self {
-            Device::Cpu(device) => Memory::Cpu(device.allocate(words)),
+            Device::Cpu(device) => Memory::Cpu(device.allocate(what, words)?),
             Device::Gpu(device) => Memory::Gpu(device.allocate(what, words)?),
         };
         Ok(Buffer { memory, words })
@@ -246,7 +246,7 @@ impl Device {
             check(launch)?;
         }
         Ok(match self {
-            Device::Cpu(device) => Program::Cpu(Arc::new(cpu::CpuProgram::new(device.clone(), launches))),
+            Device::Cpu(device) => Program::Cpu(Arc::new(cpu::CpuProgram::new(device.clone(), launches)?)),
             Device::Gpu(device) => Program::Gpu(Arc::new(gpu::GpuProgram::new(device.clone(), launches)?)),
         })
     }

@@ -79,7 +79,9 @@ fn process_age() -> Duration {
             std::fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
         Duration::try_from_secs_f64(uptime - ticks / 100.0).ok()
     };
-    since_start().unwrap_or_else(|| FIRST_CALL.get_or_init(Instant::now).elapsed())
+    // The kernel counts in hundredths of a second only.
+    let since_first_call = FIRST_CALL.get_or_init(Instant::now).elapsed();
+    since_start().unwrap_or_default().max(since_first_call)
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {

@@ -43,6 +43,7 @@ enum Command {
     /// List, fetch and check data sets
     Data(data::DataArgs),
     /// List the devices and say which one `auto` takes
+    #[command(after_help = "Example:  ht devices")]
     Devices,
     /// Show every launch of a training step
     Inspect(inspect::InspectArgs),
@@ -101,8 +102,9 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Step(args) => step::run(args),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "ht", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "ht", &mut script);
+            print(&String::from_utf8_lossy(&script))
         }
     };
     match outcome {
@@ -110,10 +112,19 @@ pub fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Not println!: a closed stderr is no reason to panic.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {}", message(&error));
             ExitCode::from(status(&error))
         }
     }
+}
+
+/// The error and its causes, without those that the text before already names.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| match cause.to_string() {
+        cause if text.is_empty() => cause,
+        cause if text.contains(&cause) => text,
+        cause => format!("{text}: {cause}"),
+    })
 }
 
 /// Nobody reads on, as in `ht presets | head -1`: no failure.
@@ -196,8 +207,7 @@ mod tests {
         Cli::command().debug_assert();
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let plain = ["devices"];
-            assert!(plain.contains(&command.get_name()) || help.contains("ht "), "{}", command.get_name());
+            assert!(help.contains(&format!("ht {}", command.get_name())), "{}", command.get_name());
         }
     }
 }

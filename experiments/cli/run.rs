@@ -84,7 +84,7 @@ pub(super) fn execute(
     let mut folder = RunFolder::open(config, out)?;
     let bar = bars.run(&format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
     let mut progress = |status: &phases::Status| bar.show(status);
-    let mut context = Context { device, config, data, stop, progress: &mut progress };
+    let mut context = Context { device, config, data, stop, stop_at: None, progress: &mut progress };
     let outcome = phases::run(&mut context, &mut folder);
     bar.done();
     outcome

@@ -67,6 +67,7 @@ pub fn phases(config: &Config, labels: &[u32], classes: usize) -> Result<Vec<Pha
     };
     let count = protocol.ratios.len();
     let mut phases = Vec::with_capacity(count);
+    let mut steps = 0u64;
     for (index, (&ratio, &noise)) in protocol.ratios.iter().zip(&protocol.noise).enumerate() {
         let examples = data::accumulate(&chunks, index);
         if examples.is_empty() {
@@ -82,6 +83,14 @@ pub fn phases(config: &Config, labels: &[u32], classes: usize) -> Result<Vec<Pha
             _ => int_quotient(protocol.base_epochs, ratio),
         };
         let batches = examples.len().div_ceil(config.optimizer.batch);
+        steps = steps.saturating_add((epochs as u64).saturating_mul(batches as u64));
+        if steps > u64::from(u32::MAX) {
+            return Err(Error::Mismatch(format!(
+                "the run would have {steps} steps by the end of phase {index}, at most {} can be counted: choose a \
+                 smaller protocol.base_epochs",
+                u32::MAX
+            )));
+        }
         phases.push(Phase {
             labels: data::noisy_labels(&clean, classes, noise, kind, seed, index),
             epochs: epochs.max(1),
@@ -177,6 +186,8 @@ pub struct Context<'a> {
     pub data: &'a DataSet,
     /// Set by a signal: save and stop.
     pub stop: &'a AtomicBool,
+    /// Save and stop before this step of the run, as a signal would: exact where a signal is not.
+    pub stop_at: Option<u64>,
     /// Called about ten times a second at most.
     pub progress: &'a mut dyn FnMut(&Status),
 }
@@ -215,7 +226,7 @@ pub fn run(context: &mut Context<'_>, folder: &mut RunFolder) -> Result<Outcome>
         session.begin_phase(Some(folder))?;
         while session.progress.epoch < session.phase().epochs {
             while session.progress.batch < session.phase().batches {
-                if context.stop.load(Ordering::Relaxed) {
+                if context.stop.load(Ordering::Relaxed) || context.stop_at == Some(session.progress.step) {
                     session.save(folder)?;
                     return Ok(Outcome::Interrupted);
                 }
@@ -244,6 +255,9 @@ pub fn run(context: &mut Context<'_>, folder: &mut RunFolder) -> Result<Outcome>
     (context.progress)(&session.status(total));
     let result = session.result(started.elapsed().as_secs_f64(), resumed);
     folder.finish(&result)?;
+    if !context.config.run.keep_checkpoint {
+        folder.remove_checkpoint()?;
+    }
     Ok(Outcome::Finished(result))
 }
 
@@ -251,6 +265,12 @@ impl<'a> Session<'a> {
     fn new(config: &'a Config, device: &'a Device, data: &'a DataSet) -> Result<Self> {
         let mut trainer = Trainer::new(device, config, data)?;
         let phases = phases(config, &data.train.labels, data.train.classes)?;
+        for (index, phase) in phases.iter().enumerate() {
+            trainer.check_batches(phase).map_err(|error| {
+                let (n, batch) = (phase.examples.len(), config.optimizer.batch);
+                Error::Mismatch(format!("phase {index}, {n} examples in batches of {batch}: {error}"))
+            })?;
+        }
         let average = config.has("hare-tortoise") || config.has("ema");
         let tortoise = average.then(|| Tortoise::new(&trainer, config.intervention.momentum)).transpose()?;
         let needs_initial = config.has("shrink-perturb") || config.has("head-reset");
@@ -574,7 +594,10 @@ impl<'a> Session<'a> {
             phase: self.progress.phase,
             epoch: epochs_before + in_phase / self.phase().batches + 1,
             first,
-            folder: folder.path().to_path_buf(),
+            kept: match folder.has_checkpoint() {
+                true => format!("the last good checkpoint is kept in {}", folder.path().display()),
+                false => "no checkpoint had been written yet".into(),
+            },
         }
     }
 

@@ -40,6 +40,10 @@ const FLOPS_PER_UNIT: usize = 100_000;
 /// Units per thread, so that a thread that comes late or is interrupted does not hold up the others.
 const UNITS_PER_THREAD: usize = 8;
 
+/// With so many panels per thread, threads share the columns of C, not its rows: each then packs what it multiplies
+/// with, and finds in its cache the columns that other kernels computed on the same thread.
+const SPLIT_PANELS: usize = 4;
+
 /// Panels that are packed together, and the fewest elements of a packing task.
 const PACK_PANELS: usize = 8;
 const PACK_ELEMENTS: usize = 16_384;
@@ -102,7 +106,10 @@ impl Plan {
             1 => 1,
             _ => (threads * UNITS_PER_THREAD).min(flops / FLOPS_PER_UNIT).max(threads).div_ceil(batch),
         };
-        let slabs = panels.div_ceil((SLAB_WORDS / (k.div_ceil(k_blocks) * shape.columns)).max(1));
+        let mut slabs = panels.div_ceil((SLAB_WORDS / (k.div_ceil(k_blocks) * shape.columns)).max(1));
+        if panels >= SPLIT_PANELS * threads {
+            slabs = slabs.next_multiple_of(threads);
+        }
         let row_blocks = wanted.div_ceil(slabs).min(tiles);
         let slabs = slabs.max(wanted.div_ceil(row_blocks)).min(panels);
         Self { shape, tiles, panels, last_width, first_packed, k_blocks, slabs, row_blocks, threads, pack_a }

@@ -14,8 +14,8 @@ const WHOLE_ROWS: usize = 1024;
 const CHUNK_ROWS: usize = 256;
 /// Most chunks: bounds the scratch memory and the work of merging.
 const MOST_CHUNKS: usize = 1024;
-/// Columns of a CPU task: four vectors, so that four sums are in flight.
-const TILE_COLUMNS: usize = 4 * LANES;
+/// Columns of a CPU task: two vectors, so that 256 rows of it stay in L1 from pass to pass.
+const TILE_COLUMNS: usize = 2 * LANES;
 /// Arrays smaller than this are not worth waking other threads for.
 const ALONE: usize = 32_768;
 /// Threads of a workgroup.
@@ -128,7 +128,7 @@ impl<W: ColumnWork> Vectorised for Blocks<'_, W> {
         let Tile { chunk, rows, columns } = self.tile;
         let mut at = columns.start;
         while at + TILE_COLUMNS <= columns.end {
-            self.work.block::<S, 4>(s, chunk, rows.clone(), at..at + TILE_COLUMNS);
+            self.work.block::<S, 2>(s, chunk, rows.clone(), at..at + TILE_COLUMNS);
             at += TILE_COLUMNS;
         }
         while at + LANES <= columns.end {
