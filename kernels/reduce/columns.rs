@@ -14,8 +14,9 @@ const WHOLE_ROWS: usize = 1024;
 const CHUNK_ROWS: usize = 256;
 /// Most chunks: bounds the scratch memory and the work of merging.
 const MOST_CHUNKS: usize = 1024;
-/// Columns of a CPU task: two vectors, so that 256 rows of it stay in L1 from pass to pass.
-const TILE_COLUMNS: usize = 2 * LANES;
+/// Columns of a CPU task: eight vectors, so that a visit to a row reads half a kilobyte in one go. Rows whose length is a
+/// power of two fall into few sets of L1, and narrow tiles of them wait for L2 at every row.
+const TILE_COLUMNS: usize = 8 * LANES;
 /// Arrays smaller than this are not worth waking other threads for.
 const ALONE: usize = 32_768;
 /// Threads of a workgroup.
@@ -82,7 +83,7 @@ impl Columns {
     }
 }
 
-/// What one CPU task works on: rows of one chunk, up to four vectors of columns.
+/// What one CPU task works on: rows of one chunk, up to eight vectors of columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile {
     pub(crate) chunk: usize,
@@ -127,14 +128,16 @@ impl<W: ColumnWork> Vectorised for Blocks<'_, W> {
     fn run<S: Simd>(self, s: S) {
         let Tile { chunk, rows, columns } = self.tile;
         let mut at = columns.start;
-        while at + TILE_COLUMNS <= columns.end {
-            self.work.block::<S, 2>(s, chunk, rows.clone(), at..at + TILE_COLUMNS);
-            at += TILE_COLUMNS;
+        macro_rules! blocks {
+            ($($vectors:literal)*) => {$(
+                while at + $vectors * LANES <= columns.end {
+                    let block = at..at + $vectors * LANES;
+                    self.work.block::<S, $vectors>(s, chunk, rows.clone(), block);
+                    at += $vectors * LANES;
+                }
+            )*};
         }
-        while at + LANES <= columns.end {
-            self.work.block::<S, 1>(s, chunk, rows.clone(), at..at + LANES);
-            at += LANES;
-        }
+        blocks!(8 4 2 1);
         if at < columns.end {
             self.work.block::<S, 1>(s, chunk, rows, at..columns.end);
         }
