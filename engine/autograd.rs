@@ -5,14 +5,14 @@ use crate::graph::{Graph, Storage, Tensor};
 use crate::params::ParameterId;
 use kernels::Access;
 use kernels::elementwise::Add;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The gradients found so far, by tensor.
 #[derive(Debug, Default)]
 pub(crate) struct Gradients {
     /// Gradient of each activation, keyed by the tensor that owns the memory.
     of: HashMap<Tensor, Tensor>,
-    /// Uses of each parameter that have not yet sent their gradient, and the sum so far.
+    /// Uses of each parameter on the way to the loss that have not yet sent their gradient, and the sum so far.
     parameters: HashMap<ParameterId, (usize, Option<Tensor>)>,
 }
 
@@ -20,17 +20,24 @@ impl Graph<'_> {
     /// Appends the operations that compute the gradient of `loss` with respect to every parameter into the gradient
     /// arena. `loss` is what [`Graph::cross_entropy`] returned.
     ///
-    /// Every parameter that the graph uses gets its gradient written once, so the arena needs no zeroing.
+    /// Every parameter on which the loss depends gets its gradient written once, so the arena needs no zeroing between
+    /// runs; that of any other parameter is not written and stays as it is: zero.
     ///
     /// # Errors
     /// A shape that does not fit: a bug in a gradient rule.
     pub fn backward(&mut self, loss: crate::ops::Loss) -> Result<()> {
         let mut gradients = Gradients::default();
-        for node in &self.nodes {
-            for (binding, tensor) in node.kernel.bindings().iter().zip(&node.tensors) {
-                if let (Access::Read, Storage::Parameter(id)) =
-                    (binding.access, &self.tensors[tensor.0].storage)
-                {
+        // Only uses that reach the loss will send a gradient.
+        let mut reaches = HashSet::from([self.root(loss.logits)]);
+        for node in self.nodes.iter().rev().filter(|node| node.gradient.is_some()) {
+            let bindings = node.kernel.bindings();
+            let uses = || bindings.iter().zip(&node.tensors);
+            if !uses().any(|(b, t)| b.access == Access::Write && reaches.contains(&self.root(*t))) {
+                continue;
+            }
+            for (_, tensor) in uses().filter(|(binding, _)| binding.access == Access::Read) {
+                reaches.insert(self.root(*tensor));
+                if let Storage::Parameter(id) = &self.tensors[tensor.0].storage {
                     gradients.parameters.entry(*id).or_default().0 += 1;
                 }
             }

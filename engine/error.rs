@@ -101,7 +101,7 @@ pub enum Error {
         buffer: String,
     },
     /// A file that cannot be read or written.
-    #[error("cannot {action} {path}: {source}", path = path.display())]
+    #[error("cannot {action} {path}", path = path.display())]
     Io {
         /// `read`, `write`, ...
         action: &'static str,
@@ -109,6 +109,14 @@ pub enum Error {
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// Weights that do not fit the model.
+    #[error("{what}: {message}")]
+    Weights {
+        /// Where they come from.
+        what: String,
+        /// The tensor, both shapes.
+        message: String,
     },
     /// A weight or checkpoint file with wrong contents.
     #[error("{path}: {message}", path = path.display())]

@@ -23,6 +23,12 @@ impl Linear {
         }
     }
 
+    /// Says that the layer reads a flattened image `[N, H, W, C]`; weight files hold it in PyTorch's order C, H, W.
+    pub fn reads_flattened_image(self, parameters: &mut Parameters, channels: usize) -> Self {
+        parameters.set_flattened_image(self.weight, channels);
+        self
+    }
+
     /// `activation(x W^T + b)` of `[N, in]`.
     ///
     /// # Errors

@@ -41,6 +41,19 @@ pub enum Init {
     FanIn(usize),
 }
 
+/// How the numbers of a tensor lie in the arena, compared with a weight file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// As in the file.
+    #[default]
+    Plain,
+    /// The last axis is a flattened image: C, H, W in the file, H, W, C in the arena, as activations lie.
+    FlattenedImage {
+        /// C
+        channels: usize,
+    },
+}
+
 /// One tensor in an arena.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
@@ -48,6 +61,8 @@ pub struct Segment {
     pub name: String,
     /// Shape in PyTorch's order.
     pub shape: Vec<usize>,
+    /// Order of the numbers in the arena, where it is not PyTorch's.
+    pub layout: Layout,
     /// First word in the arena.
     pub offset: usize,
     /// Number of words.
@@ -64,6 +79,44 @@ impl Segment {
     /// The words of the arena that hold this tensor.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len
+    }
+    /// From the order of a weight file to that of the arena.
+    fn to_arena(&self, values: &[f32]) -> Vec<f32> {
+        self.reorder(values, |row, position, channel, (positions, channels)| {
+            (
+                row * channels * positions + position * channels + channel,
+                row * channels * positions + channel * positions + position,
+            )
+        })
+    }
+    /// From the order of the arena to that of a weight file.
+    fn to_file(&self, values: &[f32]) -> Vec<f32> {
+        self.reorder(values, |row, position, channel, (positions, channels)| {
+            (
+                row * channels * positions + channel * positions + position,
+                row * channels * positions + position * channels + channel,
+            )
+        })
+    }
+    /// `to_from` gives target and source index of an element, given (positions, channels) of an image.
+    fn reorder(
+        &self,
+        values: &[f32],
+        to_from: impl Fn(usize, usize, usize, (usize, usize)) -> (usize, usize),
+    ) -> Vec<f32> {
+        let Layout::FlattenedImage { channels } = self.layout else { return values.to_vec() };
+        let width = self.shape.last().copied().unwrap_or(1);
+        let (rows, positions) = (self.len / width, width / channels);
+        let mut reordered = vec![0.0; values.len()];
+        for row in 0..rows {
+            for position in 0..positions {
+                for channel in 0..channels {
+                    let (to, from) = to_from(row, position, channel, (positions, channels));
+                    reordered[to] = values[from];
+                }
+            }
+        }
+        reordered
     }
     /// The name of the layer: the tensor's name without its last word.
     pub fn layer(&self) -> &str {
@@ -113,6 +166,13 @@ impl Parameters {
         StatisticId(self.statistics.len() - 1)
     }
 
+    /// Says that the last axis of a tensor is a flattened image of so many channels.
+    pub fn set_flattened_image(&mut self, id: ParameterId, channels: usize) {
+        if channels > 1 {
+            self.trained[id.0].layout = Layout::FlattenedImage { channels };
+        }
+    }
+
     /// The trained tensors in order.
     pub fn trained(&self) -> &[Segment] {
         &self.trained
@@ -152,49 +212,73 @@ impl Parameters {
         fill(&self.statistics, self.statistics_words(), 0)
     }
 
-    /// Cuts both arenas into named tensors, for weight files.
-    pub fn export(&self, values: &[f32], statistics: &[f32]) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        let cut = |segments: &[Segment], arena: &[f32]| -> Vec<_> {
-            segments.iter().map(|s| (s.name.clone(), s.shape.clone(), arena[s.range()].to_vec())).collect()
-        };
-        let mut tensors = cut(&self.trained, values);
-        tensors.extend(cut(&self.statistics, statistics));
-        tensors
+    /// Cuts an arena with the layout of the trained tensors (values, gradients, moments) into named tensors, for weight
+    /// files.
+    pub fn export(&self, arena: &[f32]) -> Vec<Exported> {
+        export(&self.trained, arena)
+    }
+    /// Cuts the statistics arena into named tensors.
+    pub fn export_statistics(&self, arena: &[f32]) -> Vec<Exported> {
+        export(&self.statistics, arena)
     }
 
-    /// Puts named tensors back into arenas (trained, statistics). `find` gives shape and values of a name.
+    /// An arena of trained tensors from named ones. `find` gives shape and values of a name.
     ///
     /// # Errors
     /// A missing tensor or one of another shape: the weights of another model.
     pub fn import(
         &self,
         what: &str,
-        mut find: impl FnMut(&str) -> Option<(Vec<usize>, Vec<f32>)>,
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let mut gather = |segments: &[Segment], words: usize| -> Result<Vec<f32>> {
-            let mut arena = vec![0.0; words];
-            for segment in segments {
-                let Some((shape, values)) = find(&segment.name) else {
-                    return Err(Error::shape(
-                        what,
-                        format!("no tensor '{}': the weights of another model?", segment.name),
-                    ));
-                };
-                if shape != segment.shape {
-                    return Err(Error::shape(
-                        what,
-                        format!(
-                            "'{}' has shape {shape:?}, this model needs {:?}",
-                            segment.name, segment.shape
-                        ),
-                    ));
-                }
-                arena[segment.range()].copy_from_slice(&values);
-            }
-            Ok(arena)
-        };
-        Ok((gather(&self.trained, self.words())?, gather(&self.statistics, self.statistics_words())?))
+        find: impl FnMut(&str) -> Option<(Vec<usize>, Vec<f32>)>,
+    ) -> Result<Vec<f32>> {
+        import(&self.trained, self.words(), what, find)
     }
+    /// The statistics arena from named tensors.
+    ///
+    /// # Errors
+    /// As [`Parameters::import`].
+    pub fn import_statistics(
+        &self,
+        what: &str,
+        find: impl FnMut(&str) -> Option<(Vec<usize>, Vec<f32>)>,
+    ) -> Result<Vec<f32>> {
+        import(&self.statistics, self.statistics_words(), what, find)
+    }
+}
+
+/// Name, shape and values of a tensor, as a weight file holds it.
+pub type Exported = (String, Vec<usize>, Vec<f32>);
+
+fn export(segments: &[Segment], arena: &[f32]) -> Vec<Exported> {
+    segments.iter().map(|s| (s.name.clone(), s.shape.clone(), s.to_file(&arena[s.range()]))).collect()
+}
+
+fn import(
+    segments: &[Segment],
+    words: usize,
+    what: &str,
+    mut find: impl FnMut(&str) -> Option<(Vec<usize>, Vec<f32>)>,
+) -> Result<Vec<f32>> {
+    let mut arena = vec![0.0; words];
+    for segment in segments {
+        let Some((shape, values)) = find(&segment.name) else {
+            return Err(Error::Weights {
+                what: what.to_string(),
+                message: format!("no tensor '{}': the weights of another model?", segment.name),
+            });
+        };
+        if shape != segment.shape {
+            return Err(Error::Weights {
+                what: what.to_string(),
+                message: format!(
+                    "'{}' has shape {shape:?}, this model needs {:?}",
+                    segment.name, segment.shape
+                ),
+            });
+        }
+        arena[segment.range()].copy_from_slice(&segment.to_arena(&values));
+    }
+    Ok(arena)
 }
 
 fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], role: Role, init: Init) {
@@ -213,6 +297,7 @@ fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], role: Role, 
         role,
         part,
         init,
+        layout: Layout::Plain,
     });
 }
 
@@ -273,12 +358,26 @@ mod tests {
     fn export_and_import_are_inverse_and_name_what_does_not_fit() {
         let table = table();
         let (values, statistics) = (table.initial_values(1), table.initial_statistics());
-        let tensors = table.export(&values, &statistics);
+        let mut tensors = table.export(&values);
+        tensors.extend(table.export_statistics(&statistics));
         let find = |name: &str| tensors.iter().find(|t| t.0 == name).map(|t| (t.1.clone(), t.2.clone()));
-        assert_eq!(table.import("w", find).unwrap(), (values, statistics));
+        assert_eq!(table.import("w", find).unwrap(), values);
+        assert_eq!(table.import_statistics("w", find).unwrap(), statistics);
         let missing = table.import("w", |name| find(name).filter(|_| name != "head.fc.weight")).unwrap_err();
         assert!(missing.to_string().contains("head.fc.weight"), "{missing}");
         let other = table.import("w", |name| find(name).map(|(_, v)| (vec![1], v))).unwrap_err();
         assert!(other.to_string().contains("[5, 30]"), "{other}");
+    }
+
+    #[test]
+    fn a_flattened_image_is_channels_first_in_files_and_channels_last_in_the_arena() {
+        let mut table = Parameters::new();
+        let id = table.add("backbone.fc1.weight".into(), &[2, 6], Role::Weight, Init::Constant(0.0));
+        table.set_flattened_image(id, 3);
+        // Two rows of an image of 2 positions and 3 channels: c0p0 c0p1 c1p0 c1p1 c2p0 c2p1 in the file.
+        let file: Vec<f32> = (0..12u8).map(f32::from).collect();
+        let arena = table.import("w", |_| Some((vec![2, 6], file.clone()))).unwrap();
+        assert_eq!(arena[..12], [0.0, 2.0, 4.0, 1.0, 3.0, 5.0, 6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
+        assert_eq!(table.export(&arena)[0].2, file);
     }
 }

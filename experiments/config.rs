@@ -61,7 +61,7 @@ pub enum Error {
         hint: String,
     },
     /// A file that cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Unreadable {
         /// The file.
         path: String,
@@ -318,7 +318,8 @@ impl Config {
                 reason: "it must be \"recommended\", \"paper\" or \"code\"".into(),
             })?,
         };
-        let model = merged.get("model").and_then(|model| model.get("name")).and_then(Value::as_str).unwrap_or("mlp");
+        let model =
+            merged.get("model").and_then(|model| model.get("name")).and_then(Value::as_str).unwrap_or("mlp");
         let defaults = Self::defaults(fidelity, model).ok_or_else(|| Error::Value {
             key: "model.name".into(),
             value: format!("\"{model}\""),
@@ -334,8 +335,15 @@ impl Config {
             // The parser tells the key in its long text only: "...\nin `section.key`".
             let text = error.to_string();
             let key = text.rsplit_once("in `").and_then(|(_, key)| key.split('`').next()).unwrap_or("a key");
-            let value = key.split('.').try_fold(&Value::Table(table), |value, word| value.get(word)).map(Value::to_string);
-            Error::Value { key: key.into(), value: value.unwrap_or_default(), reason: error.message().to_string() }
+            let value = key
+                .split('.')
+                .try_fold(&Value::Table(table), |value, word| value.get(word))
+                .map(Value::to_string);
+            Error::Value {
+                key: key.into(),
+                value: value.unwrap_or_default(),
+                reason: error.message().to_string(),
+            }
         })?;
         config.check()?;
         Ok(config)
@@ -356,7 +364,6 @@ impl Config {
         self.methods().contains(&method)
     }
 
-
     /// Names the run: method, seed, and a hash of all that can change its result.
     pub fn run_id(&self) -> String {
         let mut table = Table::try_from(self).expect("a config is a table");
@@ -373,8 +380,13 @@ impl Config {
         let fail = |key: &str, value: String, reason: &str| {
             Err(Error::Value { key: key.into(), value, reason: reason.into() })
         };
-        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            return fail("name", format!("{:?}", self.name), "letters, digits, '-', '_' and '.' only: it names a folder");
+        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        {
+            return fail(
+                "name",
+                format!("{:?}", self.name),
+                "letters, digits, '-', '_' and '.' only: it names a folder",
+            );
         }
         let (optimizer, protocol, intervention) = (&self.optimizer, &self.protocol, &self.intervention);
         let positive = [
@@ -388,7 +400,11 @@ impl Config {
             }
         }
         if self.run.checkpoint_seconds > 1e9 {
-            return fail("run.checkpoint_seconds", self.run.checkpoint_seconds.to_string(), "it must be at most 1e9");
+            return fail(
+                "run.checkpoint_seconds",
+                self.run.checkpoint_seconds.to_string(),
+                "it must be at most 1e9",
+            );
         }
         let shares = [
             ("optimizer.beta1", optimizer.beta1, 1.0 - f64::EPSILON),
@@ -426,18 +442,34 @@ impl Config {
         }
         let listed = |values: &[f64]| format!("{values:?}");
         if protocol.ratios.is_empty() || protocol.ratios.iter().any(|ratio| !(1e-6..=1.0).contains(ratio)) {
-            return fail("protocol.ratios", listed(&protocol.ratios), "one share in (0, 1] per phase is needed");
+            return fail(
+                "protocol.ratios",
+                listed(&protocol.ratios),
+                "one share in (0, 1] per phase is needed",
+            );
         }
         if protocol.ratios.iter().sum::<f64>() > 1.0 + 1e-9 {
-            return fail("protocol.ratios", listed(&protocol.ratios), "the shares must not sum to more than 1");
+            return fail(
+                "protocol.ratios",
+                listed(&protocol.ratios),
+                "the shares must not sum to more than 1",
+            );
         }
-        if protocol.noise.len() != protocol.ratios.len() || protocol.noise.iter().any(|n| !(0.0..=1.0).contains(n)) {
-            return fail("protocol.noise", listed(&protocol.noise), "one share in [0, 1] per phase is needed");
+        if protocol.noise.len() != protocol.ratios.len()
+            || protocol.noise.iter().any(|n| !(0.0..=1.0).contains(n))
+        {
+            return fail(
+                "protocol.noise",
+                listed(&protocol.noise),
+                "one share in [0, 1] per phase is needed",
+            );
         }
         if self.data.mean.iter().any(|mean| !mean.is_finite()) {
             return fail("data.mean", listed(&self.data.mean), "numbers are needed");
         }
-        if self.data.mean.len() != self.data.std.len() || self.data.std.iter().any(|&std| !std.is_finite() || std <= 0.0) {
+        if self.data.mean.len() != self.data.std.len()
+            || self.data.std.iter().any(|&std| !std.is_finite() || std <= 0.0)
+        {
             return fail("data.std", listed(&self.data.std), "as many as data.mean, each greater than 0");
         }
         for method in self.methods() {
@@ -486,7 +518,8 @@ pub fn parse_set(text: &str) -> Result<(String, Table), Error> {
 /// As [`Config::resolve`]; also a `--set` of another section.
 pub fn resolve_model(name: &str, sets: &[String]) -> Result<ModelConfig, Error> {
     let named = Table::from_iter([("name".to_string(), Value::String(name.to_string()))]);
-    let mut layers = vec![(format!("model {name}"), Table::from_iter([("model".to_string(), Value::Table(named))]))];
+    let mut layers =
+        vec![(format!("model {name}"), Table::from_iter([("model".to_string(), Value::Table(named))]))];
     for set in sets {
         let (origin, table) = parse_set(set)?;
         if let Some(key) = table.keys().find(|&key| key != "model") {
@@ -596,7 +629,8 @@ mod tests {
 
     #[test]
     fn fidelity_changes_defaults_and_only_defaults() {
-        let [recommended, paper, code] = ["recommended", "paper", "code"].map(|f| resolve(&[&format!("fidelity={f}")]).unwrap());
+        let [recommended, paper, code] =
+            ["recommended", "paper", "code"].map(|f| resolve(&[&format!("fidelity={f}")]).unwrap());
         let ModelConfig::Mlp(mlp) = &paper.model;
         assert_eq!(mlp.hidden, [100, 100]);
         assert_eq!(paper.protocol.last_phase, LastPhase::Base);
@@ -609,7 +643,9 @@ mod tests {
 
     #[test]
     fn a_resolved_config_survives_its_file() {
-        let config = resolve(&["seed=9", "optimizer.lr=1", "protocol.ratios=[0.5, 0.5]", "protocol.noise=[0, 0]"]).unwrap();
+        let config =
+            resolve(&["seed=9", "optimizer.lr=1", "protocol.ratios=[0.5, 0.5]", "protocol.noise=[0, 0]"])
+                .unwrap();
         let again = Config::resolve(&[("file".into(), config.to_toml().parse().unwrap())]).unwrap();
         assert_eq!(again, config);
         assert_eq!(again.run_id(), config.run_id());

@@ -18,7 +18,7 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// A file of the run folder that cannot be read or written.
-    #[error("cannot {action} {path}: {source}", path = path.display())]
+    #[error("cannot {action} {path}", path = path.display())]
     Io {
         /// `read`, `write`, ...
         action: &'static str,

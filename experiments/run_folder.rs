@@ -63,7 +63,9 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path }),
-            Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path: lock_path, source }),
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::Io { action: "lock", path: lock_path, source });
+            }
         }
         write_atomically(&path.join("config.toml"), config.to_toml().as_bytes())?;
         let metrics_path = path.join("metrics.jsonl");
@@ -98,7 +100,9 @@ impl RunFolder {
         match Tensors::load(&path) {
             Ok(file) => Ok(Some(file)),
             Err(error) => Err(Error::Checkpoint {
-                message: format!("{error}; restore it from a copy, or remove it to start this run from the beginning"),
+                message: format!(
+                    "{error}; restore it from a copy, or remove it to start this run from the beginning"
+                ),
                 path,
             }),
         }
@@ -109,9 +113,11 @@ impl RunFolder {
     /// # Errors
     /// The files cannot be written; the old checkpoint is untouched.
     pub fn save_checkpoint(&mut self, tensors: &Tensors) -> Result<()> {
-        self.metrics
-            .sync_data()
-            .map_err(|source| Error::Io { action: "write", path: self.path.join("metrics.jsonl"), source })?;
+        self.metrics.sync_data().map_err(|source| Error::Io {
+            action: "write",
+            path: self.path.join("metrics.jsonl"),
+            source,
+        })?;
         Ok(tensors.save(&self.path.join("checkpoint.safetensors"))?)
     }
 
@@ -156,9 +162,11 @@ impl RunFolder {
     pub fn log(&mut self, line: &Map<String, Value>) -> Result<()> {
         let mut text = serde_json::to_string(line).expect("a map of numbers is JSON");
         text.push('\n');
-        self.metrics
-            .write_all(text.as_bytes())
-            .map_err(|source| Error::Io { action: "write", path: self.path.join("metrics.jsonl"), source })?;
+        self.metrics.write_all(text.as_bytes()).map_err(|source| Error::Io {
+            action: "write",
+            path: self.path.join("metrics.jsonl"),
+            source,
+        })?;
         self.metrics_bytes += text.len() as u64;
         Ok(())
     }

@@ -6,9 +6,9 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::protocols::phases::Phase;
+use crate::training_step::{Network, RING_ROWS, StepMemory, record_forward};
 use data::{DataSet, Images};
 use engine::checkpoint::File;
-use crate::training_step::{Network, RING_ROWS, StepMemory, record_forward};
 use engine::optim::{AdamW, METRICS};
 use engine::{Buffer, Device, Graph, Launch, Program, Slice};
 use kernels::Clock;
@@ -157,7 +157,13 @@ impl Trainer {
         Ok(())
     }
 
-    fn training_program(&mut self, subset: &Buffer, labels: &Buffer, n: usize, batch: usize) -> Result<Program> {
+    fn training_program(
+        &mut self,
+        subset: &Buffer,
+        labels: &Buffer,
+        n: usize,
+        batch: usize,
+    ) -> Result<Program> {
         let step = self.memory.training(&self.device, self.model.as_ref(), &self.optimizer, batch)?;
         let inputs = self.memory.inputs(self.model.as_ref(), batch);
         let mut launches = vec![self.train.gather(subset, labels, n, batch, true, inputs)];
@@ -194,7 +200,13 @@ impl Trainer {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn step_checked(&self, clock: &Clock, t: u64, learning_rate: f64, examples: usize) -> Result<Option<String>> {
+    pub fn step_checked(
+        &self,
+        clock: &Clock,
+        t: u64,
+        learning_rate: f64,
+        examples: usize,
+    ) -> Result<Option<String>> {
         let program = self.program(clock.cursor, examples);
         Ok(program.run_checked(&self.clock(clock, t, learning_rate))?.map(|found| found.to_string()))
     }
@@ -236,7 +248,8 @@ impl Trainer {
             let model = self.model.as_ref();
             let step = self.memory.evaluation(&self.device, model, network, batch, &ring, rows)?;
             let inputs = self.memory.inputs(model, batch);
-            let mut launches = vec![self.test.gather(&self.test_order, &self.test_labels, n, batch, false, inputs)];
+            let mut launches =
+                vec![self.test.gather(&self.test_order, &self.test_labels, n, batch, false, inputs)];
             launches.extend(step.launches);
             Ok(self.device.compile(launches)?)
         };
@@ -254,7 +267,9 @@ impl Trainer {
         let parameters = self.model.parameters();
         let values = self.device.read_f32(&network.parameters.slice(0, parameters.words()))?;
         let statistics = self.device.read_f32(&network.statistics.slice(0, parameters.statistics_words()))?;
-        for (name, shape, values) in parameters.export(&values, &statistics) {
+        for (name, shape, values) in
+            parameters.export(&values).into_iter().chain(parameters.export_statistics(&statistics))
+        {
             file.insert(format!("{prefix}{name}"), &shape, values);
         }
         Ok(())
@@ -266,7 +281,9 @@ impl Trainer {
     /// The file belongs to another model; those of the device.
     pub fn load_network(&self, network: &Network, prefix: &str, file: &File) -> Result<()> {
         let find = |name: &str| file.floats(&format!("{prefix}{name}"));
-        let (values, statistics) = self.model.parameters().import("checkpoint", find)?;
+        let parameters = self.model.parameters();
+        let values = parameters.import("checkpoint", find)?;
+        let statistics = parameters.import_statistics("checkpoint", find)?;
         Ok(network.write(&self.device, &values, &statistics)?)
     }
 
@@ -275,10 +292,12 @@ impl Trainer {
     /// # Errors
     /// Those of the device.
     pub fn save_moments(&self, file: &mut File) -> Result<()> {
-        for (prefix, moments) in [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)] {
+        for (prefix, moments) in
+            [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)]
+        {
             let values = self.device.read_f32(&moments.slice(0, self.model.parameters().words()))?;
-            for segment in self.model.parameters().trained() {
-                file.insert(format!("{prefix}{}", segment.name), &segment.shape, values[segment.range()].to_vec());
+            for (name, shape, values) in self.model.parameters().export(&values) {
+                file.insert(format!("{prefix}{name}"), &shape, values);
             }
         }
         Ok(())
@@ -290,17 +309,10 @@ impl Trainer {
     /// The file belongs to another model; those of the device.
     pub fn load_moments(&self, file: &File) -> Result<()> {
         let parameters = self.model.parameters();
-        for (prefix, moments) in [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)] {
-            let mut arena = vec![0f32; parameters.words()];
-            for segment in parameters.trained() {
-                let Some((_, values)) = file.floats(&format!("{prefix}{}", segment.name)) else {
-                    return Err(Error::Mismatch(format!("the checkpoint has no '{prefix}{}'", segment.name)));
-                };
-                if values.len() != segment.len {
-                    return Err(Error::Mismatch(format!("'{prefix}{}' has another size", segment.name)));
-                }
-                arena[segment.range()].copy_from_slice(&values);
-            }
+        for (prefix, moments) in
+            [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)]
+        {
+            let arena = parameters.import("checkpoint", |name| file.floats(&format!("{prefix}{name}")))?;
             self.device.write(moments, 0, bytemuck::cast_slice(&arena))?;
         }
         Ok(())

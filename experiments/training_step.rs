@@ -104,11 +104,18 @@ impl StepMemory {
     ///
     /// # Errors
     /// A batch that the model cannot take; those of the device.
-    pub fn training(&mut self, device: &Device, model: &dyn Model, optimizer: &AdamW, batch: usize) -> Result<Step> {
+    pub fn training(
+        &mut self,
+        device: &Device,
+        model: &dyn Model,
+        optimizer: &AdamW,
+        batch: usize,
+    ) -> Result<Step> {
         let mut graph = Graph::training(model.parameters());
         let loss = record_forward(&mut graph, model, batch)?;
         graph.backward(loss)?;
-        let mut step = self.bind(device, model, &graph, batch, &self.network.clone(), &self.ring.clone(), RING_ROWS)?;
+        let mut step =
+            self.bind(device, model, &graph, batch, &self.network.clone(), &self.ring.clone(), RING_ROWS)?;
         step.launches.extend(optimizer.launches(
             model.parameters().words(),
             &AdamWMemory {

@@ -16,6 +16,11 @@ pub enum Access {
 }
 
 /// One buffer argument of a kernel.
+///
+/// On a GPU every buffer starts at a multiple of 64 words and is padded to the next one, so that a shader may bind it as
+/// `array<vec4<f32>>`. A shader may read the padding, but its result depends on none of it (there may be a NaN), and it
+/// changes none of it: behind a gradient lies the padding of the gradient arena, which the global norm sums up.
+/// On the CPU a buffer is exactly `words` long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The name used in formulas, in the shader and in `ht inspect`.
@@ -103,7 +108,8 @@ pub struct Dispatch {
     /// Values of the shader's `override` constants.
     pub constants: Vec<(&'static str, f64)>,
     /// The kernel's buffers in the shader's order of `@binding(0)`, `@binding(1)`, ...: an index into
-    /// [`Kernel::bindings`], or [`SCRATCH`], and whether the shader declares it `read` or `read_write`.
+    /// [`Kernel::bindings`], or [`SCRATCH`], and whether the shader declares it `read` or `read_write`. Behind the words
+    /// that a [`Binding`] declares lies padding, which the shader leaves as it is.
     pub bindings: Vec<(usize, Access)>,
     /// The words of `var<immediate>`, without the clock.
     pub immediates: Vec<u32>,

@@ -83,13 +83,20 @@ impl Mlp {
         let mut width = config.image_size * config.image_size * config.channels;
         let mut hidden = Vec::new();
         for (index, &outputs) in config.hidden.iter().enumerate() {
-            let linear = Linear::new(&mut parameters, &format!("backbone.fc{}", index + 1), width, outputs);
+            let mut linear =
+                Linear::new(&mut parameters, &format!("backbone.fc{}", index + 1), width, outputs);
+            if index == 0 {
+                linear = linear.reads_flattened_image(&mut parameters, config.channels);
+            }
             let name = format!("backbone.bn{}", index + 1);
             let norm = config.batch_norm.then(|| BatchNorm::new(&mut parameters, &name, outputs));
             hidden.push((linear, norm));
             width = outputs;
         }
-        let head = Linear::new(&mut parameters, "head.fc", width, config.classes);
+        let mut head = Linear::new(&mut parameters, "head.fc", width, config.classes);
+        if config.hidden.is_empty() {
+            head = head.reads_flattened_image(&mut parameters, config.channels);
+        }
         Self { config, parameters, hidden, head }
     }
 }

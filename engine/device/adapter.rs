@@ -106,7 +106,9 @@ pub(super) fn choose(name: &str) -> Result<Option<wgpu::Adapter>> {
         _ => {
             let wanted = name.to_lowercase();
             let found = (0..adapters.len())
-                .filter(|&i| adapters[i].get_info().name.to_lowercase().contains(&wanted))
+                .filter(|&i| {
+                    !wanted.is_empty() && adapters[i].get_info().name.to_lowercase().contains(&wanted)
+                })
                 .max_by_key(|&i| score(&adapters[i]));
             match found {
                 Some(index) => Ok(Some(adapters.swap_remove(index))),

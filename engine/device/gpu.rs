@@ -17,21 +17,21 @@ const PROGRAMS_PER_SUBMIT: usize = 8;
 /// Submits that may be under way before the host waits.
 const SUBMITS_IN_FLIGHT: usize = 3;
 
-/// An open adapter.
-#[derive(Debug)]
+/// An open adapter. Clones share everything.
+#[derive(Clone, Debug)]
 pub struct GpuDevice {
     name: String,
     device: wgpu::Device,
     queue: wgpu::Queue,
     traits: GpuTraits,
     limits: wgpu::Limits,
-    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
-    recorder: Mutex<Recorder>,
+    pipelines: Arc<Mutex<HashMap<PipelineKey, Arc<Pipeline>>>>,
+    recorder: Arc<Mutex<Recorder>>,
     failure: Arc<Failure>,
     allocated: Arc<AtomicU64>,
-    objects: AtomicU64,
-    uploads: AtomicU64,
-    reads: AtomicU64,
+    objects: Arc<AtomicU64>,
+    uploads: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
 }
 
 /// What went wrong behind our back: wgpu reports loss and stray errors through callbacks only.
@@ -145,13 +145,13 @@ impl GpuDevice {
             queue,
             traits,
             limits,
-            pipelines: Mutex::default(),
-            recorder: Mutex::default(),
+            pipelines: Arc::default(),
+            recorder: Arc::default(),
             failure,
             allocated: Arc::default(),
-            objects: AtomicU64::new(0),
-            uploads: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
+            objects: Arc::default(),
+            uploads: Arc::default(),
+            reads: Arc::default(),
         })
     }
 
@@ -161,6 +161,11 @@ impl GpuDevice {
 
     pub(super) fn traits(&self) -> GpuTraits {
         self.traits
+    }
+
+    /// The same device, described differently to kernels.
+    pub(super) fn with_traits(&self, traits: GpuTraits) -> Self {
+        Self { traits, ..self.clone() }
     }
 
     pub(super) fn allocated_bytes(&self) -> u64 {
@@ -593,6 +598,18 @@ fn prepare(
             have: "65535 in one dimension".into(),
             hint: "take a smaller batch",
         });
+    }
+    // The runtime tracks whole buffers: what a dispatch writes it may not also bind as read, even elsewhere.
+    for &(written, access) in &dispatch.bindings {
+        let Some(slice) = launch.slices.get(written).filter(|_| access != Access::Read) else { continue };
+        let read = |&(index, access): &(usize, Access)| {
+            access == Access::Read
+                && launch.slices.get(index).is_some_and(|other| other.buffer.same(&slice.buffer))
+        };
+        if dispatch.bindings.iter().any(read) {
+            let buffer = launch.kernel.bindings()[written].name.to_string();
+            return Err(Error::Aliasing { launch: launch.label.clone(), buffer });
+        }
     }
     let pipeline = device.pipeline(&kernel, dispatch)?;
     let entries: Vec<_> = dispatch

@@ -61,7 +61,8 @@ impl Bench {
     }
 
     pub(super) fn clock(&self, step: u64) -> Clock {
-        let mut clock = Clock { seed: 1, step: step as u32, slot: (step % RING_ROWS as u64) as u32, ..Clock::default() };
+        let mut clock =
+            Clock { seed: 1, step: step as u32, slot: (step % RING_ROWS as u64) as u32, ..Clock::default() };
         AdamW::default().set_clock(&mut clock, step + 1, 1e-3);
         clock
     }
@@ -74,7 +75,8 @@ fn process_age() -> Duration {
     let since_start = || -> Option<Duration> {
         let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
         let ticks: f64 = stat.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
-        let uptime: f64 = std::fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
+        let uptime: f64 =
+            std::fs::read_to_string("/proc/uptime").ok()?.split_whitespace().next()?.parse().ok()?;
         Duration::try_from_secs_f64(uptime - ticks / 100.0).ok()
     };
     // The kernel counts in hundredths of a second only.

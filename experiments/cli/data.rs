@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 /// Arguments of `ht data`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ht data list\n  ht data fetch mnist\n  ht data check mnist --data /datasets")]
+#[command(
+    after_help = "Examples:\n  ht data list\n  ht data fetch mnist\n  ht data check mnist --data /datasets"
+)]
 pub(super) struct DataArgs {
     #[command(subcommand)]
     command: DataCommand,
@@ -88,7 +90,10 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                 let _ = writeln!(text, "{} is built in: there is no file to check", report.name);
             }
             for file in &report.files {
-                let path = file.path.as_ref().map_or_else(|| file.file.to_string(), |path| path.display().to_string());
+                let path = file
+                    .path
+                    .as_ref()
+                    .map_or_else(|| file.file.to_string(), |path| path.display().to_string());
                 let _ = writeln!(text, "{path}: {}", file.status);
             }
             print(&text)?;

@@ -61,7 +61,9 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
             format!("{:.2}", report.cost.bytes as f64 / 1e6),
         ];
         if device.is_gpu() {
-            row.push(report.dispatches.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>().join("\n"));
+            row.push(
+                report.dispatches.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>().join("\n"),
+            );
             let grids = report.dispatches.iter().map(|(_, [x, y, z])| format!("{x}x{y}x{z}"));
             row.push(grids.collect::<Vec<_>>().join("\n"));
         }
@@ -70,7 +72,8 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
             row.push(format!("{:.1}", seconds * 1e6));
             row.push(format!("{:.1}", 100.0 * seconds / total.max(1e-12)));
             // Whichever ceiling is nearer: arithmetic or memory.
-            let bound = (report.cost.flops as f64 / ceiling.flops).max(report.cost.bytes as f64 / ceiling.bytes);
+            let bound =
+                (report.cost.flops as f64 / ceiling.flops).max(report.cost.bytes as f64 / ceiling.bytes);
             row.push(format!("{:.0}", 100.0 * bound / seconds.max(1e-9)));
         }
         table.add_row(row);
@@ -83,7 +86,13 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     }
     let mut text = format!("{}, batch {}, on {}\n{table}\n", args.model, args.batch, device.name());
     let (flops, moved) = reports.iter().fold((0, 0), |(f, b), r| (f + r.cost.flops, b + r.cost.bytes));
-    let _ = writeln!(text, "\n{} launches, {:.1} MFLOP, {:.1} MB moved", reports.len(), flops as f64 / 1e6, moved as f64 / 1e6);
+    let _ = writeln!(
+        text,
+        "\n{} launches, {:.1} MFLOP, {:.1} MB moved",
+        reports.len(),
+        flops as f64 / 1e6,
+        moved as f64 / 1e6
+    );
     let words = model.parameters().words() as u64 * 4;
     let _ = writeln!(
         text,
@@ -113,7 +122,11 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
 /// The shaders of all launches of a kernel, each text once.
 fn shaders(bench: &Bench, kernel: &str, traits: Option<GpuTraits>) -> anyhow::Result<String> {
     // On the CPU: as a large real GPU would get them.
-    let traits = traits.unwrap_or(GpuTraits { software: false, workgroup_memory: 32 << 10, concurrent_workgroups: 256 });
+    let traits = traits.unwrap_or(GpuTraits {
+        software: false,
+        workgroup_memory: 32 << 10,
+        concurrent_workgroups: 256,
+    });
     let (mut seen, mut text) = (Vec::new(), String::new());
     for launch in bench.launches.iter().filter(|launch| launch.kernel.name().starts_with(kernel)) {
         for dispatch in launch.kernel.dispatches(&traits) {
@@ -121,7 +134,8 @@ fn shaders(bench: &Bench, kernel: &str, traits: Option<GpuTraits>) -> anyhow::Re
             if seen.contains(&key) {
                 continue;
             }
-            let _ = writeln!(text, "// {} {}: {}", launch.kernel.name(), launch.kernel.shape(), dispatch.label);
+            let _ =
+                writeln!(text, "// {} {}: {}", launch.kernel.name(), launch.kernel.shape(), dispatch.label);
             let _ = writeln!(text, "// grid {:?}, immediates {:?}", dispatch.grid, dispatch.immediates);
             for (name, value) in &dispatch.constants {
                 let _ = writeln!(text, "// override {name} = {value}");

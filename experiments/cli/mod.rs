@@ -10,6 +10,7 @@ mod presets;
 mod progress;
 mod report;
 pub mod run;
+pub mod step;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -48,6 +49,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Time the full training step of a model
     Bench(bench::BenchArgs),
+    /// Train a few steps on one batch and write what happened, to compare with another implementation
+    Step(step::StepArgs),
     /// Print shell completions
     #[command(after_help = "Example:  ht completions bash > ~/.local/share/bash-completion/completions/ht")]
     Completions {
@@ -84,6 +87,9 @@ pub(crate) struct Stopped;
 
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
+    // A layer of Mesa otherwise prints "error: XDG_RUNTIME_DIR ..." where there is no desktop.
+    // SAFETY: no other thread runs yet.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Command::Demo(args) => demo::run(args),
@@ -94,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Devices => devices::run(),
         Command::Inspect(args) => inspect::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Step(args) => step::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "ht", &mut script);
@@ -131,14 +138,19 @@ fn status(error: &anyhow::Error) -> u8 {
             return 130;
         }
         let misuse = cause.is::<crate::config::Error>()
-            || matches!(cause.downcast_ref(), Some(engine::Error::NoSuchDevice { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. })
+            )
             || matches!(cause.downcast_ref(), Some(::data::Error::UnknownName { .. }))
             || matches!(
                 cause.downcast_ref(),
                 Some(
                     crate::Error::Config(_)
                         | crate::Error::Mismatch(_)
-                        | crate::Error::Engine(engine::Error::NoSuchDevice { .. })
+                        | crate::Error::Engine(
+                            engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. }
+                        )
                         | crate::Error::Data(::data::Error::UnknownName { .. })
                 )
             );

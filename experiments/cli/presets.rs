@@ -17,7 +17,8 @@ pub(super) struct PresetsArgs {
 
 pub(super) fn run(args: &PresetsArgs) -> anyhow::Result<()> {
     let Some(name) = &args.name else {
-        let lines: Vec<_> = PRESETS.iter().map(|preset| format!("{:22} {}", preset.name, preset.summary())).collect();
+        let lines: Vec<_> =
+            PRESETS.iter().map(|preset| format!("{:22} {}", preset.name, preset.summary())).collect();
         return print(&lines.join("\n"));
     };
     let layer = find(name)?;

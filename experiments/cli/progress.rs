@@ -31,7 +31,8 @@ impl Bar {
     pub(super) fn show(&self, status: &Status) {
         self.bar.set_length(status.steps);
         self.bar.set_position(status.step);
-        let accuracy = status.test_accuracy.map_or_else(String::new, |a| format!(", test {:.1} %", 100.0 * a));
+        let accuracy =
+            status.test_accuracy.map_or_else(String::new, |a| format!(", test {:.1} %", 100.0 * a));
         self.bar.set_message(format!("phase {}/{}{accuracy}", status.phase, status.phases));
     }
 

@@ -53,7 +53,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let bars = Bars::default();
     let outcome = execute(&config, &device, &data, &args.out, &stop, &bars)?;
     match outcome {
-        Outcome::Finished(result) => print(&format!("{}\n{}", path.display(), summary(&Value::Object(result)))),
+        Outcome::Finished(result) => {
+            print(&format!("{}\n{}", path.display(), summary(&Value::Object(result))))
+        }
         Outcome::Interrupted => Err(Stopped.into()),
     }
 }
@@ -127,7 +129,10 @@ pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
 fn cut(images: &mut Images, n: usize, key: &str) -> crate::Result<()> {
     if n > images.len() {
         let has = images.len();
-        return Err(crate::Error::Mismatch(format!("data.{key} = {n}, but {} has {has} images", images.name)));
+        return Err(crate::Error::Mismatch(format!(
+            "data.{key} = {n}, but {} has {has} images",
+            images.name
+        )));
     }
     if n > 0 {
         images.pixels.truncate(n * images.image_len());
@@ -138,7 +143,8 @@ fn cut(images: &mut Images, n: usize, key: &str) -> crate::Result<()> {
 
 /// The result in one line.
 fn summary(result: &Value) -> String {
-    let percent = |key: &str| result[key].as_f64().map_or_else(|| "?".into(), |v| format!("{:.2} %", 100.0 * v));
+    let percent =
+        |key: &str| result[key].as_f64().map_or_else(|| "?".into(), |v| format!("{:.2} %", 100.0 * v));
     format!(
         "test accuracy {}, train accuracy {}, {} steps on {} in {} s",
         percent("test_accuracy"),

@@ -34,20 +34,22 @@ impl Tortoise {
         let (device, hare) = (trainer.device(), trainer.hare());
         let network = Network::new(device, "tortoise", trainer.model().parameters())?;
         let words = [trainer.model().parameters().words(), trainer.model().parameters().statistics_words()];
-        let program = |label: &str, target: &Network, source: &Network, kernel: &dyn Fn(usize) -> Arc<dyn Kernel>| {
-            let pairs = [(&target.parameters, &source.parameters), (&target.statistics, &source.statistics)];
-            let launches = pairs
-                .into_iter()
-                .zip(words)
-                .filter(|(_, len)| *len > 0)
-                .map(|((target, source), len)| Launch {
-                    label: label.to_string(),
-                    kernel: kernel(len),
-                    slices: vec![target.slice(0, len), source.slice(0, len)],
-                })
-                .collect();
-            device.compile(launches)
-        };
+        let program =
+            |label: &str, target: &Network, source: &Network, kernel: &dyn Fn(usize) -> Arc<dyn Kernel>| {
+                let pairs =
+                    [(&target.parameters, &source.parameters), (&target.statistics, &source.statistics)];
+                let launches = pairs
+                    .into_iter()
+                    .zip(words)
+                    .filter(|(_, len)| *len > 0)
+                    .map(|((target, source), len)| Launch {
+                        label: label.to_string(),
+                        kernel: kernel(len),
+                        slices: vec![target.slice(0, len), source.slice(0, len)],
+                    })
+                    .collect();
+                device.compile(launches)
+            };
         let blend = |len| Arc::new(Blend { len, keep: momentum }) as Arc<dyn Kernel>;
         let copy = |len| Arc::new(Copy { len }) as Arc<dyn Kernel>;
         let tortoise = Self {

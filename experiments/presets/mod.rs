@@ -20,7 +20,8 @@ macro_rules! presets {
 }
 
 /// All presets.
-pub const PRESETS: &[Preset] = presets!["fresh-mnist", "warm-start-mnist", "fresh-strokes", "warm-start-strokes"];
+pub const PRESETS: &[Preset] =
+    presets!["fresh-mnist", "warm-start-mnist", "fresh-strokes", "warm-start-strokes"];
 
 impl Preset {
     /// The first comment of the file: what the preset is, in a sentence or two.

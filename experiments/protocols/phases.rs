@@ -41,7 +41,11 @@ pub struct Phase {
 impl Phase {
     /// Learning rate of step `k` of the phase, from 0.
     pub fn learning_rate(&self, config: &Config, k: u64) -> f64 {
-        if self.warmup == 0 { config.optimizer.lr } else { config.optimizer.lr * (k as f64 / self.warmup as f64).min(1.0) }
+        if self.warmup == 0 {
+            config.optimizer.lr
+        } else {
+            config.optimizer.lr * (k as f64 / self.warmup as f64).min(1.0)
+        }
     }
 }
 
@@ -494,7 +498,8 @@ impl<'a> Session<'a> {
     fn save(&mut self, folder: &mut RunFolder) -> Result<()> {
         self.read_metrics(folder)?;
         self.progress.metrics_bytes = folder.metrics_bytes();
-        let mut file = File { state: serde_json::to_string(&self.progress).expect("plain data"), ..File::default() };
+        let mut file =
+            File { state: serde_json::to_string(&self.progress).expect("plain data"), ..File::default() };
         self.trainer.save_network(&self.trainer.hare().clone(), "", &mut file)?;
         if let Some(tortoise) = &self.tortoise {
             self.trainer.save_network(tortoise.network(), "tortoise.", &mut file)?;
@@ -530,8 +535,7 @@ impl<'a> Session<'a> {
             return Err(broken(format!("it belongs to the run {}", progress.run_id)));
         }
         let named = |error: Error| match error {
-            Error::Engine(error @ engine::Error::Shape { .. }) => broken(error.to_string()),
-            Error::Mismatch(message) => broken(message),
+            Error::Engine(error @ engine::Error::Weights { .. }) => broken(error.to_string()),
             other => other,
         };
         self.trainer.load_network(&self.trainer.hare().clone(), "", file).map_err(named)?;
@@ -545,7 +549,8 @@ impl<'a> Session<'a> {
     }
 
     fn result(&self, seconds: f64, resumed: bool) -> Map<String, Value> {
-        let scored = self.progress.scored.unwrap_or(Scored { loss: f64::NAN, top1: f64::NAN, top5: f64::NAN });
+        let scored =
+            self.progress.scored.unwrap_or(Scored { loss: f64::NAN, top1: f64::NAN, top5: f64::NAN });
         let config = self.config;
         let Value::Object(result) = json!({
             "experiment": config.name,
@@ -577,7 +582,9 @@ impl<'a> Session<'a> {
     fn not_finite(&self, step: u64, folder: &RunFolder) -> Error {
         let first = match self.first_not_finite(step, folder) {
             Ok(Some(first)) => first,
-            Ok(None) => "nothing when the steps since the last checkpoint were run again: a device that errs?".into(),
+            Ok(None) => {
+                "nothing when the steps since the last checkpoint were run again: a device that errs?".into()
+            }
             Err(error) => format!("unknown, for the steps could not be run again ({error})"),
         };
         let epochs_before: usize = self.phases[..self.progress.phase].iter().map(|phase| phase.epochs).sum();
@@ -648,14 +655,24 @@ mod tests {
     fn a_warm_start_on_mnist_has_the_published_counts() {
         let labels = labels(60_000);
         let phases = phases(&config(&WARM), &labels, 10).unwrap();
-        let counts: Vec<_> = phases.iter().map(|p| (p.batches, p.epochs, p.batches * p.epochs, p.warmup)).collect();
+        let counts: Vec<_> =
+            phases.iter().map(|p| (p.batches, p.epochs, p.batches * p.epochs, p.warmup)).collect();
         assert_eq!(counts, [(24, 1000, 24_000, 2_400), (235, 111, 26_085, 2_608)]);
         assert_eq!((phases[0].evaluate_every, phases[1].evaluate_every), (50, 5));
         let wrong = |phase: &Phase| {
-            phase.examples.iter().zip(&phase.labels).filter(|(row, label)| labels[**row as usize] != **label).count()
+            phase
+                .examples
+                .iter()
+                .zip(&phase.labels)
+                .filter(|(row, label)| labels[**row as usize] != **label)
+                .count()
         };
         assert_eq!((wrong(&phases[0]), wrong(&phases[1])), (3_000, 0));
-        assert_eq!(phases[1].examples[..6_000], phases[0].examples[..], "the second phase has the first one's images");
+        assert_eq!(
+            phases[1].examples[..6_000],
+            phases[0].examples[..],
+            "the second phase has the first one's images"
+        );
     }
 
     #[test]
@@ -672,7 +689,12 @@ mod tests {
         sets.push("fidelity=paper");
         let phases = phases(&config(&sets), &labels, 10).unwrap();
         assert_eq!((phases[0].epochs, phases[1].epochs), (1000, 100));
-        let wrong = phases[0].examples.iter().zip(&phases[0].labels).filter(|(r, l)| labels[**r as usize] != **l).count();
+        let wrong = phases[0]
+            .examples
+            .iter()
+            .zip(&phases[0].labels)
+            .filter(|(r, l)| labels[**r as usize] != **l)
+            .count();
         assert!((2_600..2_800).contains(&wrong), "a tenth of 3,000 noisy labels stays right: {wrong}");
     }
 

@@ -55,15 +55,14 @@ impl Kernel for Dropout {
         Cost { flops: self.len as u64, bytes: 8 * self.len as u64 }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        let (vectors, grid) = crate::elementwise::vectors(self.len);
         vec![Dispatch {
             label: "dropout/dropout".into(),
             source: [CLOCK_WGSL, random::WGSL, include_str!("dropout.wgsl")].concat().into(),
             constants: Vec::new(),
             bindings: vec![(0, Access::Read), (1, Access::ReadWrite)],
-            immediates: vec![vectors, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
+            immediates: vec![self.len as u32, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
             clock: true,
-            grid,
+            grid: crate::elementwise::grid(self.len),
         }]
     }
     fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {

@@ -4,8 +4,7 @@
 //! relu: y = max(x, 0)        its gradient: dx = dy where y > 0, else 0        add: c = a + b, da = db = dc
 //! ```
 //!
-//! A NaN stays a NaN in ReLU, as in PyTorch. The gradient at x = 0 is 0. Both devices work on vectors; a kernel may touch
-//! the padding behind `len` elements that completes the last four.
+//! A NaN stays a NaN in ReLU, as in PyTorch. The gradient at x = 0 is 0.
 
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -40,24 +39,22 @@ const WORKGROUP: usize = 256;
 /// Most workgroups in one dimension of a grid.
 const GRID: usize = 65_535;
 
-/// Vectors of four that hold `len` elements, and the grid of a shader that strides over them.
-pub(crate) fn vectors(len: usize) -> (u32, [u32; 3]) {
-    let vectors = len.div_ceil(4);
-    (vectors as u32, [vectors.div_ceil(WORKGROUP).min(GRID) as u32, 1, 1])
+/// The grid of a shader that strides over `len` elements in vectors of four.
+pub(crate) fn grid(len: usize) -> [u32; 3] {
+    [len.div_ceil(4 * WORKGROUP).min(GRID) as u32, 1, 1]
 }
 
 /// The launch of a shader whose bindings are all read but the last.
 fn launch(label: &'static str, source: &'static str, len: usize, buffers: usize) -> Vec<Dispatch> {
-    let (vectors, grid) = vectors(len);
     let access = |i| if i + 1 == buffers { Access::ReadWrite } else { Access::Read };
     vec![Dispatch {
         label: label.into(),
         source: source.into(),
         constants: Vec::new(),
         bindings: (0..buffers).map(|i| (i, access(i))).collect(),
-        immediates: vec![vectors],
+        immediates: vec![len as u32],
         clock: false,
-        grid,
+        grid: grid(len),
     }]
 }
 

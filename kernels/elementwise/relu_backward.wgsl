@@ -1,9 +1,9 @@
 // dx = dy where y > 0, else 0.
 //
-// Every array holds `vectors` vec4 (the last one completed by padding). A thread takes one vec4 at a time and strides over
-// the grid. No workgroup memory.
+// Every array holds `len` floats and is read as vec4. A thread takes one vec4 at a time and strides over the grid. No
+// workgroup memory.
 struct Immediates {
-    vectors: u32,
+    len: u32,
 }
 var<immediate> imm: Immediates;
 
@@ -11,9 +11,16 @@ var<immediate> imm: Immediates;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4<f32>>;
 
+
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    for (var i = id.x; i < imm.vectors; i += groups.x * 256u) {
+    let whole = imm.len / 4u;
+    for (var i = id.x; i < whole; i += groups.x * 256u) {
         dx[i] = select(vec4<f32>(0.0), dy[i], y[i] > vec4<f32>(0.0));
+    }
+    // The last, partial vector; the padding behind it keeps what it holds.
+    if (id.x == 0u && imm.len % 4u != 0u) {
+        let inside = vec4<u32>(4u * whole) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(imm.len);
+        dx[whole] = select(dx[whole], select(vec4<f32>(0.0), dy[whole], y[whole] > vec4<f32>(0.0)), inside);
     }
 }

@@ -40,6 +40,15 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }
+    // Enough tiles for the largest design on a software driver, with and without vectors, and more than one tile of the
+    // largest design on a GPU.
+    for (m, n, k) in [(128, 124, 36), (127, 126, 20)] {
+        for layout in 0..4 {
+            let (a_transposed, b_transposed) = (layout & 1 == 1, layout & 2 == 2);
+            let bias = layout == 2;
+            cases.push(case(Matmul { a_transposed, b_transposed, bias, ..nn(m, n, k) }, Size::Tiny));
+        }
+    }
     // Copies of A and packed wide B with strides that are bad for caches, and a C of many tiles.
     for (a_transposed, b_transposed) in [(false, false), (true, false), (false, true), (true, true)] {
         let matmul = Matmul { a_transposed, b_transposed, ..nn(260, 1050, 530) };

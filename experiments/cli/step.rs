@@ -1,0 +1,264 @@
+//! `ht step`: a few AdamW steps on one batch, with everything that happened in one file.
+//!
+//! It trains from given weights on a given batch and writes logits, losses, gradients, the weights and statistics
+//! afterwards, so that any other implementation can be held against this one tensor by tensor.
+
+use super::DeviceArgs;
+use crate::config::resolve_model;
+use crate::training_step::{RING_ROWS, StepMemory};
+use crate::{Error, Result};
+use anyhow::Context;
+use bytemuck::cast_slice;
+use clap::Args;
+use engine::checkpoint::{File, Stored, StoredValues};
+use engine::optim::AdamW;
+use engine::{Clock, Device, Parameters};
+use models::{Input, Model};
+use std::path::PathBuf;
+
+/// Arguments of `ht step`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The batch file holds x (f32 [N, C, H, W], already normalised) and y (i64, i32 or u32 [N]).
+Weights have PyTorch's names and layouts; num_batches_tracked is ignored. All steps take
+the same batch in training mode, at a constant learning rate, with betas 0.9 and 0.999
+and eps 1e-8, and decay every parameter.
+
+The file that is written holds
+  logits       of step 1
+  loss         [K], of each step
+  grad.NAME    of step 1, before clipping
+  param.NAME   parameters and batch-norm statistics after step K
+  eval_logits  of the weights after step K, in evaluation mode
+
+Example:
+  ht step --model mlp --set model.hidden=[100,100] --batch batch.safetensors \\
+      --weights first.safetensors --steps 3 --lr 1e-3 --weight-decay 1e-4 \\
+      --clip 0.5 --device cpu --out after.safetensors")]
+pub struct StepArgs {
+    /// The model
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    /// Override a key of the model, e.g. model.hidden=[100,100]; may be repeated
+    #[arg(long = "set", value_name = "MODEL.KEY=VALUE")]
+    sets: Vec<String>,
+    /// First weights; without them, PyTorch's default initialisation from --seed
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// The batch
+    #[arg(long, value_name = "FILE")]
+    batch: PathBuf,
+    /// Number of steps
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Learning rate
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = not_negative, allow_negative_numbers = true)]
+    lr: f64,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "DECAY", default_value_t = 1e-2, value_parser = not_negative, allow_negative_numbers = true)]
+    weight_decay: f64,
+    /// Largest global norm of the gradient; 0 clips nothing
+    #[arg(long, value_name = "NORM", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
+    clip: f64,
+    /// Seed of the first weights, where no file gives them, and of dropout
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u32,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Hyper-parameters of [`step`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// Number of steps.
+    pub steps: u32,
+    /// Learning rate of every step.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradient; `None` clips nothing.
+    pub clip: Option<f64>,
+    /// Seed of the first weights, where none are given, and of dropout.
+    pub seed: u32,
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("a number that is not negative expected".into()),
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that cannot be read or written, weights or a batch that do not fit the model, a device that is not there.
+pub fn run(args: &StepArgs) -> anyhow::Result<()> {
+    let model = resolve_model(&args.model, &args.sets)?.build().map_err(Error::Mismatch)?;
+    let batch = File::load(&args.batch)?;
+    let tensor = |name: &str| {
+        let held = || batch.tensors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let missing = || mismatch(format!("there is no tensor '{name}'; the file holds: {}", held()));
+        batch.tensors.get(name).ok_or_else(missing).with_context(|| args.batch.display().to_string())
+    };
+    let (x, y) = (tensor("x")?, tensor("y")?);
+    // Checked here too, so that a mistake is named with its file and before a device is opened.
+    check_batch(&model.input(), x, y).with_context(|| args.batch.display().to_string())?;
+    let weights = match &args.weights {
+        Some(path) => {
+            let file = File::load(path)?;
+            check_weights(model.parameters(), &file).with_context(|| path.display().to_string())?;
+            Some(file)
+        }
+        None => None,
+    };
+    let options = Options {
+        steps: args.steps,
+        learning_rate: args.lr,
+        weight_decay: args.weight_decay,
+        clip: (args.clip > 0.0).then_some(args.clip),
+        seed: args.seed,
+    };
+    let device = args.device.open()?;
+    step(model.as_ref(), &device, weights.as_ref(), x, y, &options)?.save(&args.out)?;
+    Ok(())
+}
+
+/// Trains `model` on one batch and returns logits, losses, gradients, parameters, statistics and evaluation logits
+/// under the names that `ht step` writes.
+///
+/// `x` is f32 `[N, C, H, W]`, `y` integers `[N]`. The first weights come from `weights`, else from the seed.
+///
+/// # Errors
+/// Weights or a batch that do not fit the model, or a failure of the device.
+pub fn step(
+    model: &dyn Model,
+    device: &Device,
+    weights: Option<&File>,
+    x: &Stored,
+    y: &Stored,
+    options: &Options,
+) -> Result<File> {
+    let (input, parameters) = (model.input(), model.parameters());
+    let batch = check_batch(&input, x, y)?;
+    let (rows, words) = (batch.labels.len(), parameters.words());
+    let mut memory = StepMemory::new(device, model, rows, options.seed)?;
+    let network = memory.network.clone();
+    if let Some(file) = weights {
+        let (values, statistics) = check_weights(parameters, file)?;
+        network.write(device, &values, &statistics)?;
+    }
+    device.write(&memory.x, 0, cast_slice(&batch.images))?;
+    device.write(&memory.y, 0, &batch.labels)?;
+    let optimizer = AdamW { weight_decay: options.weight_decay, clip: options.clip, ..AdamW::default() };
+    let training = memory.training(device, model, &optimizer, rows)?;
+    let ring = memory.ring.clone();
+    let evaluation = memory.evaluation(device, model, &network, rows, &ring, RING_ROWS)?;
+    let (train, evaluate) = (device.compile(training.launches)?, device.compile(evaluation.launches)?);
+
+    let logits_shape = [rows, input.classes];
+    let (mut file, mut losses) = (File::default(), Vec::new());
+    let mut clock = Clock { seed: options.seed, ..Clock::default() };
+    for index in 0..options.steps {
+        clock.step = index;
+        optimizer.set_clock(&mut clock, u64::from(index) + 1, options.learning_rate);
+        train.run(&clock)?;
+        let row_loss = device.read_f32(&training.outputs["row_loss"])?;
+        losses.push((row_loss.iter().map(|&loss| f64::from(loss)).sum::<f64>() / rows as f64) as f32);
+        if index == 0 {
+            file.insert("logits", &logits_shape, device.read_f32(&training.outputs["logits"])?);
+            let gradients = device.read_f32(&memory.gradients.slice(0, words))?;
+            for (name, shape, gradient) in parameters.export(&gradients) {
+                file.insert(format!("grad.{name}"), &shape, gradient);
+            }
+        }
+    }
+    file.insert("loss", &[losses.len()], losses);
+    let values = device.read_f32(&network.parameters.slice(0, words))?;
+    let statistics = device.read_f32(&network.statistics.slice(0, parameters.statistics_words()))?;
+    for (name, shape, tensor) in
+        parameters.export(&values).into_iter().chain(parameters.export_statistics(&statistics))
+    {
+        file.insert(format!("param.{name}"), &shape, tensor);
+    }
+    evaluate.run(&clock)?;
+    file.insert("eval_logits", &logits_shape, device.read_f32(&evaluation.outputs["logits"])?);
+    Ok(file)
+}
+
+fn mismatch(message: impl Into<String>) -> Error {
+    Error::Mismatch(message.into())
+}
+
+/// A batch as the engine takes it.
+struct Batch {
+    /// `[N, H, W, C]`.
+    images: Vec<f32>,
+    /// `[N]`.
+    labels: Vec<u32>,
+}
+
+/// Checks a batch against the model and puts the channels last.
+fn check_batch(input: &Input, x: &Stored, y: &Stored) -> Result<Batch> {
+    let (size, channels) = (input.image_size, input.channels);
+    let StoredValues::F32(pixels) = &x.values else {
+        return Err(mismatch("x holds integers, f32 [N, C, H, W] expected"));
+    };
+    let StoredValues::Integers(classes) = &y.values else {
+        return Err(mismatch("y holds floats, integers [N] expected"));
+    };
+    let rows = match x.shape[..] {
+        [rows, c, h, w] if rows > 0 && [c, h, w] == [channels, size, size] => rows,
+        _ => {
+            let needed = format!("[N, {channels}, {size}, {size}] with N at least 1");
+            return Err(mismatch(format!("x has shape {:?}, this model needs {needed}", x.shape)));
+        }
+    };
+    if y.shape != [rows] {
+        return Err(mismatch(format!(
+            "y has shape {:?}, x {:?}: one label per image is needed",
+            y.shape, x.shape
+        )));
+    }
+    let mut labels = Vec::with_capacity(rows);
+    for (index, &class) in classes.iter().enumerate() {
+        match u32::try_from(class) {
+            Ok(label) if (label as usize) < input.classes => labels.push(label),
+            _ => {
+                let last = input.classes - 1;
+                return Err(mismatch(format!(
+                    "y[{index}] is {class}, this model has the classes 0 to {last}"
+                )));
+            }
+        }
+    }
+    let area = size * size;
+    let mut images = Vec::with_capacity(pixels.len());
+    for image in pixels.chunks_exact(channels * area) {
+        for pixel in 0..area {
+            images.extend((0..channels).map(|channel| image[channel * area + pixel]));
+        }
+    }
+    Ok(Batch { images, labels })
+}
+
+/// Puts named weights into the two arenas; every name and shape must be the model's.
+fn check_weights(parameters: &Parameters, file: &File) -> Result<(Vec<f32>, Vec<f32>)> {
+    for (name, tensor) in &file.tensors {
+        let known = parameters.trained().iter().chain(parameters.statistics()).any(|s| s.name == *name);
+        if !known && !name.ends_with(".num_batches_tracked") {
+            let shape = &tensor.shape;
+            return Err(mismatch(format!(
+                "'{name}' {shape:?} is not a tensor of this model: the weights of another one?"
+            )));
+        }
+        if known && matches!(tensor.values, StoredValues::Integers(_)) {
+            return Err(mismatch(format!("'{name}' holds integers, f32 expected")));
+        }
+    }
+    let find = |name: &str| file.floats(name);
+    Ok((parameters.import("weights", find)?, parameters.import_statistics("weights", find)?))
+}
