@@ -213,7 +213,9 @@ impl Part {
             return Ok(());
         }
         let mut response = request(agent, address, got)?;
-        if got > 0 && !continues(&response, got) {
+        // A server that is merely busy (503) costs nothing that was received.
+        let answers = matches!(response.status().as_u16(), 200 | 206 | 416);
+        if got > 0 && answers && !continues(&response, got) {
             self.clear()?;
             got = 0;
             // Anything but the whole file: a refused range, or another than the one asked for.

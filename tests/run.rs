@@ -167,7 +167,7 @@ fn every_command_has_help_with_an_example() {
         assert!(text.contains("Example") && text.contains(&format!("ht {name}")), "{name}: {text}");
     }
     place.ht("").code.map_or_else(|| panic!("a signal"), |code| assert_eq!(code, 2));
-    place.ht("rnu").fails(2, &["rnu", "run"]);
+    place.ht("reprot").fails(2, &["reprot", "'report'"]);
 }
 
 #[test]

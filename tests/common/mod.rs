@@ -65,8 +65,8 @@ impl Place {
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ht"));
         command.args(words.split_whitespace()).current_dir(self.path());
-        // Without it, libraries of the graphics drivers print complaints of their own.
-        command.env("XDG_RUNTIME_DIR", self.path()).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+        // Without a desktop, drivers print complaints of their own unless the program prevents it.
+        command.env_remove("XDG_RUNTIME_DIR").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         command
     }
 
