@@ -9,7 +9,7 @@ use common::{or_exit, throughput};
 use engine::optim::{AdamW, METRICS};
 use engine::{Clock, Cost, Device, Program};
 use experiments::training_step::{RING_ROWS, StepMemory};
-use models::{Mlp, MlpConfig, Model};
+use models::{Mlp, MlpConfig};
 use std::time::{Duration, Instant};
 
 const BATCH: usize = 256;
