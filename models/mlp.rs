@@ -41,8 +41,8 @@ impl MlpConfig {
     fn parameters(&self) -> Option<usize> {
         let input = self.image_size.checked_mul(self.image_size)?.checked_mul(self.channels)?;
         let widths: Vec<usize> = [input].iter().chain(&self.hidden).chain([&self.classes]).copied().collect();
-        let products = widths.windows(2).map(|pair| pair[0].checked_mul(pair[1]));
-        let count = products.fold(Some(0usize), |sum, product| sum?.checked_add(product?))?;
+        let count =
+            widths.windows(2).try_fold(0usize, |sum, pair| sum.checked_add(pair[0].checked_mul(pair[1])?))?;
         (count <= i32::MAX as usize).then_some(count)
     }
 

@@ -53,7 +53,7 @@ fn what_must_agree_matters_to_the_losses() {
     let last = |out: &str, words: &str| -> f64 {
         let metrics = place.finish(out, &format!("{ONE_STEP} {words}")).metrics;
         let lines = metrics.lines().map(|line| line.parse::<Value>().unwrap());
-        lines.filter_map(|line| line["train_loss"].as_f64()).last().unwrap()
+        lines.filter_map(|line| line["train_loss"].as_f64()).next_back().unwrap()
     };
     let plain = last("plain", "");
     for (out, words) in [

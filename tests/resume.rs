@@ -108,7 +108,7 @@ fn killed_at_any_time_it_goes_on_from_the_last_checkpoint() {
     let (mut jitter, mut kills) = (Jitter(1), 0);
     for _ in 0..12 {
         let mut run = place.start(&command);
-        std::thread::sleep(jitter.milliseconds(350));
+        std::thread::sleep(jitter.milliseconds(150));
         if !run.is_running() {
             break;
         }
