@@ -8,10 +8,6 @@
 
 use crate::{DataSet, Error, Images};
 
-/// Mean that the released code normalises its one-bit MNIST with. A slip (it is the red mean of CIFAR-10), kept because
-/// reproducing that code needs it; its standard deviation is the usual 0.3081.
-pub const CODE_MEAN: f32 = 0.4914;
-
 /// Dithers one grey image in place to bytes 0 and 255. `pixels` is `[H, W]`, of any height; a width of 0 leaves it as is.
 pub fn floyd_steinberg(pixels: &mut [u8], width: usize) {
     if width == 0 {
@@ -57,7 +53,7 @@ impl Images {
 }
 
 impl DataSet {
-    /// Both halves dithered to black and white; mean and standard deviation stay as they are (see [`CODE_MEAN`]).
+    /// Both halves dithered to black and white; mean and standard deviation stay as they are.
     ///
     /// # Errors
     /// [`Error::NotGrey`] if the images have more than one channel.

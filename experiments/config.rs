@@ -265,7 +265,15 @@ impl Config {
             name: "experiment".into(),
             seed: 1,
             fidelity,
-            data: Data { set: "mnist".into(), train: 0, test: 0, dither: code, mean: vec![], std: vec![] },
+            data: Data {
+                set: "mnist".into(),
+                train: 0,
+                test: 0,
+                dither: code,
+                // The released code normalises MNIST with the mean of CIFAR's red channel.
+                mean: if code { vec![0.4914] } else { vec![] },
+                std: if code { vec![0.3081] } else { vec![] },
+            },
             model,
             optimizer: Optimizer {
                 batch: 256,

@@ -64,8 +64,7 @@ impl Experiment {
 
     /// Goes on until before step `stop_at`, or to the end.
     fn run(&self, stop_at: Option<u64>) -> Outcome {
-        let (stop, mut folder) =
-            (AtomicBool::new(false), RunFolder::open(&self.config, self.out.path()).unwrap());
+        let stop = AtomicBool::new(false);
         let mut context = Context {
             device: &self.device,
             config: &self.config,
@@ -74,7 +73,7 @@ impl Experiment {
             stop_at,
             progress: &mut |_| {},
         };
-        phases::run(&mut context, &mut folder).unwrap()
+        phases::run(&mut context, self.out.path()).unwrap()
     }
 
     fn file(&self) -> File {

@@ -72,7 +72,7 @@ pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<
     Config::resolve(&layers)
 }
 
-/// Opens the folder and runs the phases with a progress bar.
+/// Runs the phases in their folder under `out`, with a progress bar.
 pub(super) fn execute(
     config: &Config,
     device: &Device,
@@ -81,11 +81,10 @@ pub(super) fn execute(
     stop: &AtomicBool,
     bars: &Bars,
 ) -> crate::Result<Outcome> {
-    let mut folder = RunFolder::open(config, out)?;
     let bar = bars.run(&format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
     let mut progress = |status: &phases::Status| bar.show(status);
     let mut context = Context { device, config, data, stop, stop_at: None, progress: &mut progress };
-    let outcome = phases::run(&mut context, &mut folder);
+    let outcome = phases::run(&mut context, out);
     bar.done();
     outcome
 }
@@ -106,10 +105,6 @@ pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
     cut(&mut data.test, config.data.test, "test")?;
     if config.data.dither {
         data = data.dithered()?;
-    }
-    // The released code normalises MNIST with the mean of CIFAR's red channel and its own deviation.
-    if config.data.dither && config.data.mean.is_empty() {
-        (data.mean, data.std) = (vec![0.4914], vec![0.3081]);
     }
     if !config.data.mean.is_empty() {
         if config.data.mean.len() != data.train.channels {

@@ -18,6 +18,7 @@ use engine::checkpoint::File;
 use kernels::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -210,13 +211,14 @@ struct Session<'a> {
     read: u64,
 }
 
-/// Runs, or resumes, the phases of a config in its folder.
+/// Runs, or resumes, the phases of a config in its folder under `out`. A config that is refused leaves no folder.
 ///
 /// # Errors
 /// Those of the device, of the folder, and a loss that is not finite.
-pub fn run(context: &mut Context<'_>, folder: &mut RunFolder) -> Result<Outcome> {
+pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
     let started = Instant::now();
     let mut session = Session::new(context.config, context.device, context.data)?;
+    let folder = &mut RunFolder::open(context.config, out)?;
     let resumed = session.resume(folder)?;
     let checkpoint_every = Duration::from_secs_f64(context.config.run.checkpoint_seconds);
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
@@ -385,11 +387,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// What acts between two phases. After the last one it would only change a checkpoint that nobody has evaluated.
     fn end_phase(&mut self) -> Result<()> {
-        if let Some(shrink_perturb) = &self.shrink_perturb {
+        let another = self.progress.phase + 1 < self.phases.len();
+        if let (true, Some(shrink_perturb)) = (another, &self.shrink_perturb) {
             shrink_perturb.apply()?;
         }
-        if let Some(head_reset) = &self.head_reset {
+        if let (true, Some(head_reset)) = (another, &self.head_reset) {
             head_reset.apply()?;
         }
         self.progress.phase += 1;

@@ -5,8 +5,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// Keys of the config that do not tell configurations apart.
-const NOT_COMPARED: [&str; 1] = ["seed"];
+/// Keys of the config that do not tell configurations apart: the seed, and how a run is carried out.
+fn is_compared(key: &str) -> bool {
+    key != "seed" && !key.starts_with("run.")
+}
 
 /// One configuration with its seeds.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ fn flatten(config: &toml::Table) -> BTreeMap<String, toml::Value> {
     }
     let mut flat = BTreeMap::new();
     walk("", config, &mut flat);
-    flat.retain(|key, _| !NOT_COMPARED.contains(&key.as_str()));
+    flat.retain(|key, _| is_compared(key));
     flat
 }
 
