@@ -1,4 +1,4 @@
-//! Head reset: `head <- initial head` at the end of each phase; the backbone stays.
+//! Head reset: `head <- initial head` between two phases; the backbone stays.
 //!
 //! The paper says "reinitialised"; the released code copies the run's first weights back (`src/trainers/base.py`), and so do
 //! we.

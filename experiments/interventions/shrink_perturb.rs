@@ -1,4 +1,4 @@
-//! Shrink & Perturb, as Hare & Tortoise (2024) uses it: `w <- keep * w + (1 - keep) * w_initial` at the end of each phase.
+//! Shrink & Perturb, as Hare & Tortoise (2024) uses it: `w <- keep * w + (1 - keep) * w_initial` between two phases.
 //!
 //! `keep` is 0.2. `w_initial` are the run's first weights, without noise or a fresh draw; batch-norm scale and shift
 //! take part, running statistics do not (`src/trainers/base.py`). Ash & Adams (2020) draw fresh weights instead.
