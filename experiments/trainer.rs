@@ -5,7 +5,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::protocols::phases::Phase;
+use crate::protocols::schedule::Phase;
 use crate::training_step::{Network, RING_ROWS, StepMemory, record_forward};
 use data::{DataSet, Images};
 use engine::checkpoint::File;

@@ -8,7 +8,7 @@ use engine::Device;
 use experiments::Config;
 use experiments::config::parse_set;
 use experiments::interventions::Tortoise;
-use experiments::protocols::phases::{Phase, phases};
+use experiments::protocols::schedule::{Phase, phases};
 use experiments::trainer::Trainer;
 use experiments::training_step::RING_ROWS;
 use kernels::Clock;

@@ -1,3 +1,5 @@
 //! Protocols: one readable loop each.
 
+mod diagnosis;
 pub mod phases;
+pub mod schedule;

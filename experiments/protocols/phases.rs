@@ -6,13 +6,14 @@
 //! k from 0, and stays. (Hare & Tortoise 2024, `src/trainers/base.py`; the defaults that differ by `fidelity` are listed
 //! in `docs/fidelity.md`.)
 
-use crate::config::{Config, FinalAccuracy, LastPhase, NoiseLabels};
+use super::schedule::{Phase, phases};
+use crate::config::{Config, FinalAccuracy};
 use crate::error::{Error, Result};
 use crate::interventions::{HareReset, HeadReset, ShrinkPerturb, Tortoise};
 use crate::run_folder::RunFolder;
 use crate::trainer::{Evaluation, Evaluator, StepMetrics, Trainer};
 use crate::training_step::RING_ROWS;
-use data::{DataSet, NoiseKind};
+use data::DataSet;
 use engine::Device;
 use engine::checkpoint::File;
 use kernels::Clock;
@@ -21,118 +22,35 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// What a phase trains on, and for how long.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Phase {
-    /// Rows of the training images.
-    pub examples: Vec<u32>,
-    /// Their labels, noise included.
-    pub labels: Vec<u32>,
-    /// Epochs.
-    pub epochs: usize,
-    /// Steps of an epoch; the last batch may be smaller.
-    pub batches: usize,
-    /// Steps over which the learning rate rises.
-    pub warmup: usize,
-    /// Epochs of the run between evaluations.
-    pub evaluate_every: usize,
-}
-
-impl Phase {
-    /// Learning rate of step `k` of the phase, from 0.
-    pub fn learning_rate(&self, config: &Config, k: u64) -> f64 {
-        if self.warmup == 0 {
-            config.optimizer.lr
-        } else {
-            config.optimizer.lr * (k as f64 / self.warmup as f64).min(1.0)
-        }
-    }
-}
-
-/// `int(a / b)`, robust against a quotient that is an integer but for rounding.
-fn int_quotient(a: usize, b: f64) -> usize {
-    (a as f64 / b + 1e-9) as usize
-}
-
-/// All phases of a run, drawn before training starts.
-///
-/// # Errors
-/// A phase without examples.
-pub fn phases(config: &Config, labels: &[u32], classes: usize) -> Result<Vec<Phase>> {
-    let (protocol, seed) = (&config.protocol, u64::from(config.seed));
-    let chunks = data::phase_chunks(labels.len(), &protocol.ratios, seed);
-    let kind = match protocol.noise_labels {
-        NoiseLabels::OtherClasses => NoiseKind::ExcludeTrue,
-        NoiseLabels::AllClasses => NoiseKind::Uniform,
-    };
-    let count = protocol.ratios.len();
-    let mut phases = Vec::with_capacity(count);
-    let mut steps = 0u64;
-    for (index, (&ratio, &noise)) in protocol.ratios.iter().zip(&protocol.noise).enumerate() {
-        let examples = data::accumulate(&chunks, index);
-        if examples.is_empty() {
-            return Err(Error::Mismatch(format!(
-                "phase {index} has no example: protocol.ratios takes {ratio} of {} images",
-                labels.len()
-            )));
-        }
-        let clean: Vec<u32> = examples.iter().map(|&row| labels[row as usize]).collect();
-        let last = index + 1 == count && count > 1;
-        let epochs = match protocol.last_phase {
-            LastPhase::Base if last => protocol.base_epochs,
-            _ => int_quotient(protocol.base_epochs, ratio),
-        };
-        let batches = examples.len().div_ceil(config.optimizer.batch);
-        steps = steps.saturating_add((epochs as u64).saturating_mul(batches as u64));
-        if steps > u64::from(u32::MAX) {
-            return Err(Error::Mismatch(format!(
-                "the run would have {steps} steps by the end of phase {index}, at most {} can be counted: choose a \
-                 smaller protocol.base_epochs",
-                u32::MAX
-            )));
-        }
-        phases.push(Phase {
-            labels: data::noisy_labels(&clean, classes, noise, kind, seed, index),
-            epochs: epochs.max(1),
-            batches,
-            warmup: data::subset::whole_part(epochs.max(1) * batches, config.optimizer.warmup),
-            evaluate_every: int_quotient(protocol.evaluate_every, ratio).max(1),
-            examples,
-        });
-    }
-    Ok(phases)
-}
-
 /// How far a run is. Stored in the checkpoint; holds no time of day, so equal runs have equal checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Progress {
+pub(super) struct Progress {
     /// Of the resolved config.
-    run_id: String,
+    pub(super) run_id: String,
     /// Phases finished.
-    phase: usize,
+    pub(super) phase: usize,
     /// The current phase was begun: optimiser cleared, first evaluation logged.
-    begun: bool,
+    pub(super) begun: bool,
     /// Epochs of the phase finished.
-    epoch: usize,
+    pub(super) epoch: usize,
     /// Batches of the epoch finished.
-    batch: usize,
+    pub(super) batch: usize,
     /// Epochs of the run finished.
-    epochs: usize,
+    pub(super) epochs: usize,
     /// Steps of the run taken.
-    step: u64,
+    pub(super) step: u64,
     /// Steps of the phase taken: the optimiser's t.
-    phase_step: u64,
+    pub(super) phase_step: u64,
     /// The last step was followed by a reset of the hare.
-    after_reset: bool,
+    pub(super) after_reset: bool,
     /// Sums over the current epoch's steps that were read back.
     tally: Tally,
     /// Train accuracy of the last whole epoch.
-    train_accuracy: f64,
+    pub(super) train_accuracy: f64,
     /// The evaluation that is the run's result so far.
     scored: Option<Scored>,
     /// Bytes of metrics.jsonl.
-    metrics_bytes: u64,
+    pub(super) metrics_bytes: u64,
 }
 
 /// Sums over the steps of an epoch.
@@ -194,19 +112,19 @@ pub struct Context<'a> {
 }
 
 /// A network and all that accompanies it through the phases.
-struct Session<'a> {
-    config: &'a Config,
-    device: &'a Device,
-    data: &'a DataSet,
-    trainer: Trainer,
-    phases: Vec<Phase>,
+pub(super) struct Session<'a> {
+    pub(super) config: &'a Config,
+    pub(super) device: &'a Device,
+    pub(super) data: &'a DataSet,
+    pub(super) trainer: Trainer,
+    pub(super) phases: Vec<Phase>,
     tortoise: Option<Tortoise>,
     hare_reset: Option<HareReset>,
     shrink_perturb: Option<ShrinkPerturb>,
     head_reset: Option<HeadReset>,
     hare_evaluator: Evaluator,
     tortoise_evaluator: Option<Evaluator>,
-    progress: Progress,
+    pub(super) progress: Progress,
     /// Steps whose metrics were read back.
     read: u64,
 }
@@ -264,7 +182,7 @@ pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
 }
 
 impl<'a> Session<'a> {
-    fn new(config: &'a Config, device: &'a Device, data: &'a DataSet) -> Result<Self> {
+    pub(super) fn new(config: &'a Config, device: &'a Device, data: &'a DataSet) -> Result<Self> {
         let mut trainer = Trainer::new(device, config, data)?;
         let phases = phases(config, &data.train.labels, data.train.classes)?;
         for (index, phase) in phases.iter().enumerate() {
@@ -312,12 +230,12 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn phase(&self) -> &Phase {
+    pub(super) fn phase(&self) -> &Phase {
         &self.phases[self.progress.phase]
     }
 
     /// Prepares the current phase; at its very start the optimiser is new, and the networks are evaluated.
-    fn begin_phase(&mut self, folder: Option<&mut RunFolder>) -> Result<()> {
+    pub(super) fn begin_phase(&mut self, folder: Option<&mut RunFolder>) -> Result<()> {
         let phase = self.phases[self.progress.phase].clone();
         self.trainer.begin_phase(&phase)?;
         if !self.progress.begun {
@@ -331,7 +249,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn clock(&self) -> (Clock, u64, f64) {
+    pub(super) fn clock(&self) -> (Clock, u64, f64) {
         let progress = &self.progress;
         let clock = Clock {
             seed: self.config.seed,
@@ -345,13 +263,13 @@ impl<'a> Session<'a> {
     }
 
     /// One step of the hare; the tortoise follows.
-    fn step(&mut self) -> Result<()> {
+    pub(super) fn step(&mut self) -> Result<()> {
         let (clock, t, learning_rate) = self.clock();
         self.trainer.step(&clock, t, learning_rate, self.phase().examples.len())?;
         self.after_step()
     }
 
-    fn after_step(&mut self) -> Result<()> {
+    pub(super) fn after_step(&mut self) -> Result<()> {
         if let Some(tortoise) = &self.tortoise {
             let shared = self.progress.after_reset && self.config.intervention.reset_shares_memory;
             if shared { tortoise.become_hare()? } else { tortoise.follow()? }
@@ -366,7 +284,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn end_epoch(&mut self) -> Result<()> {
+    pub(super) fn end_epoch(&mut self) -> Result<()> {
         self.progress.batch = 0;
         self.progress.epoch += 1;
         self.progress.epochs += 1;
@@ -388,7 +306,7 @@ impl<'a> Session<'a> {
     }
 
     /// What acts between two phases. After the last one it would only change a checkpoint that nobody has evaluated.
-    fn end_phase(&mut self) -> Result<()> {
+    pub(super) fn end_phase(&mut self) -> Result<()> {
         let another = self.progress.phase + 1 < self.phases.len();
         if let (true, Some(shrink_perturb)) = (another, &self.shrink_perturb) {
             shrink_perturb.apply()?;
@@ -528,7 +446,7 @@ impl<'a> Session<'a> {
     }
 
     /// Takes weights, moments and progress from a checkpoint.
-    fn load(&mut self, file: &File, folder: &RunFolder) -> Result<()> {
+    pub(super) fn load(&mut self, file: &File, folder: &RunFolder) -> Result<()> {
         let broken = |message: String| Error::Checkpoint {
             path: folder.path().join("checkpoint.safetensors"),
             message: format!("{message}; remove it to start this run from the beginning"),
@@ -579,160 +497,5 @@ impl<'a> Session<'a> {
             unreachable!("an object was written")
         };
         result
-    }
-
-    /// The error for a value that is no number at `step`: finds the first one by running the steps since the last
-    /// checkpoint again, which is exact, and looking at every value of the last two.
-    fn not_finite(&self, step: u64, folder: &RunFolder) -> Error {
-        let first = match self.first_not_finite(step, folder) {
-            Ok(Some(first)) => first,
-            Ok(None) => {
-                "nothing when the steps since the last checkpoint were run again: a device that errs?".into()
-            }
-            Err(error) => format!("unknown, for the steps could not be run again ({error})"),
-        };
-        let epochs_before: usize = self.phases[..self.progress.phase].iter().map(|phase| phase.epochs).sum();
-        let in_phase = self.progress.phase_step.saturating_sub(self.progress.step - step) as usize;
-        Error::NonFinite {
-            step,
-            phase: self.progress.phase,
-            epoch: epochs_before + in_phase / self.phase().batches + 1,
-            first,
-            kept: match folder.has_checkpoint() {
-                true => format!("the last good checkpoint is kept in {}", folder.path().display()),
-                false => "no checkpoint had been written yet".into(),
-            },
-        }
-    }
-
-    fn first_not_finite(&self, step: u64, folder: &RunFolder) -> Result<Option<String>> {
-        let mut replay = Session::new(self.config, self.device, self.data)?;
-        if let Some(file) = folder.checkpoint()? {
-            replay.load(&file, folder)?;
-        }
-        while replay.progress.phase < replay.phases.len() {
-            replay.begin_phase(None)?;
-            while replay.progress.epoch < replay.phase().epochs {
-                while replay.progress.batch < replay.phase().batches {
-                    let now = replay.progress.step;
-                    if now > step {
-                        return Ok(None);
-                    }
-                    if now + 1 < step {
-                        replay.step()?;
-                    } else if let Some(found) = replay.step_checked()? {
-                        return Ok(Some(format!("{found} in step {now}")));
-                    }
-                }
-                replay.end_epoch()?;
-            }
-            replay.end_phase()?;
-        }
-        Ok(None)
-    }
-
-    /// As [`Session::step`], looking at every value that the hare's step writes.
-    fn step_checked(&mut self) -> Result<Option<String>> {
-        let (clock, t, learning_rate) = self.clock();
-        let found = self.trainer.step_checked(&clock, t, learning_rate, self.phase().examples.len())?;
-        self.after_step()?;
-        Ok(found)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::parse_set;
-
-    fn config(sets: &[&str]) -> Config {
-        Config::resolve(&sets.iter().map(|set| parse_set(set).unwrap()).collect::<Vec<_>>()).unwrap()
-    }
-
-    fn labels(n: u32) -> Vec<u32> {
-        (0..n).map(|i| i % 10).collect()
-    }
-
-    const WARM: [&str; 2] = ["protocol.ratios=[0.1, 0.9]", "protocol.noise=[0.5, 0]"];
-
-    #[test]
-    fn a_warm_start_on_mnist_has_the_published_counts() {
-        let labels = labels(60_000);
-        let phases = phases(&config(&WARM), &labels, 10).unwrap();
-        let counts: Vec<_> =
-            phases.iter().map(|p| (p.batches, p.epochs, p.batches * p.epochs, p.warmup)).collect();
-        assert_eq!(counts, [(24, 1000, 24_000, 2_400), (235, 111, 26_085, 2_608)]);
-        assert_eq!((phases[0].evaluate_every, phases[1].evaluate_every), (50, 5));
-        let wrong = |phase: &Phase| {
-            phase
-                .examples
-                .iter()
-                .zip(&phase.labels)
-                .filter(|(row, label)| labels[**row as usize] != **label)
-                .count()
-        };
-        assert_eq!((wrong(&phases[0]), wrong(&phases[1])), (3_000, 0));
-        assert_eq!(
-            phases[1].examples[..6_000],
-            phases[0].examples[..],
-            "the second phase has the first one's images"
-        );
-    }
-
-    #[test]
-    fn fresh_training_has_the_published_counts() {
-        let phases = phases(&config(&[]), &labels(60_000), 10).unwrap();
-        let phase = &phases[0];
-        assert_eq!((phase.batches * phase.epochs, phase.warmup, phase.evaluate_every), (23_500, 2_350, 5));
-    }
-
-    #[test]
-    fn the_paper_has_100_epochs_in_phase_2_and_noise_over_all_classes() {
-        let labels = labels(60_000);
-        let mut sets = WARM.to_vec();
-        sets.push("fidelity=paper");
-        let phases = phases(&config(&sets), &labels, 10).unwrap();
-        assert_eq!((phases[0].epochs, phases[1].epochs), (1000, 100));
-        let wrong = phases[0]
-            .examples
-            .iter()
-            .zip(&phases[0].labels)
-            .filter(|(r, l)| labels[**r as usize] != **l)
-            .count();
-        assert!((2_600..2_800).contains(&wrong), "a tenth of 3,000 noisy labels stays right: {wrong}");
-    }
-
-    #[test]
-    fn continual_learning_in_ten_phases_has_the_published_counts() {
-        let sets = [
-            "protocol.ratios=[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]",
-            "protocol.noise=[0.5, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0]",
-            "protocol.base_epochs=10",
-        ];
-        let labels = labels(50_000);
-        let phases = phases(&config(&sets), &labels, 10).unwrap();
-        let steps: Vec<_> = phases.iter().map(|p| p.batches * p.epochs).collect();
-        assert_eq!(steps, [2000, 4000, 5900, 7900, 9800, 11_800, 13_700, 15_700, 17_600, 19_600]);
-        let wrong: Vec<_> = phases
-            .iter()
-            .map(|p| p.examples.iter().zip(&p.labels).filter(|(r, l)| labels[**r as usize] != **l).count())
-            .collect();
-        assert_eq!(wrong, [2500, 4000, 6000, 6000, 7500, 6000, 7000, 4000, 4500, 0]);
-    }
-
-    #[test]
-    fn the_learning_rate_rises_from_zero_and_stays() {
-        let config = config(&WARM);
-        let phase = &phases(&config, &labels(60_000), 10).unwrap()[0];
-        let rate = |k| phase.learning_rate(&config, k);
-        assert_eq!((rate(0), rate(1_200), rate(2_400), rate(23_999)), (0.0, 0.0005, 0.001, 0.001));
-        let none = Phase { warmup: 0, ..phase.clone() };
-        assert_eq!(none.learning_rate(&config, 0), 0.001);
-    }
-
-    #[test]
-    fn an_empty_phase_is_refused() {
-        let sets = ["protocol.ratios=[0.01]", "protocol.noise=[0]"];
-        assert!(phases(&config(&sets), &labels(20), 10).unwrap_err().to_string().contains("phase 0"));
     }
 }

@@ -1,0 +1,62 @@
+//! What can be wrong with a config.
+
+/// What is wrong with a config: the key, the value, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A key that does not exist.
+    #[error("{origin}: there is no key '{key}'{hint}")]
+    UnknownKey {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The dotted key.
+        key: String,
+        /// The nearest key that exists.
+        hint: String,
+    },
+    /// A value of another type.
+    #[error("{origin}: '{key}' is {got}, {expected} expected")]
+    WrongType {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The dotted key.
+        key: String,
+        /// What was given.
+        got: String,
+        /// What the key takes.
+        expected: String,
+    },
+    /// A value that cannot be.
+    #[error("{key} = {value}: {reason}")]
+    Value {
+        /// The dotted key.
+        key: String,
+        /// What was given.
+        value: String,
+        /// What it must be.
+        reason: String,
+    },
+    /// Text that is not TOML.
+    #[error("{origin} is not TOML: {message}")]
+    Syntax {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The parser's message.
+        message: String,
+    },
+    /// A preset that does not exist.
+    #[error("there is no preset or file '{name}'{hint}; `ht presets` lists them all")]
+    UnknownPreset {
+        /// The name given.
+        name: String,
+        /// The nearest preset.
+        hint: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
