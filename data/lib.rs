@@ -42,7 +42,7 @@ pub use check::check;
 pub use error::Error;
 pub use fetch::fetch;
 pub use noise::{NoiseKind, noisy_labels};
-pub use subset::{Keep, accumulate, accumulate_limited, phase_chunks};
+pub use subset::{accumulate, phase_chunks};
 
 /// Images of one size with a label each.
 #[derive(Clone, Debug, PartialEq, Eq)]

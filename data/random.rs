@@ -22,8 +22,6 @@ pub enum Purpose {
     Subset = 1,
     /// Which labels are noisy and what they become.
     Noise = 2,
-    /// Which earlier examples a limited buffer keeps.
-    Buffer = 3,
     /// Training images of the built-in set.
     StrokesTrain = 4,
     /// Test images of the built-in set.
@@ -114,7 +112,7 @@ mod tests {
     fn neighbouring_streams_share_nothing() {
         let mut seen = std::collections::HashSet::new();
         for seed in 0..20 {
-            for purpose in [Purpose::Subset, Purpose::Noise, Purpose::Buffer, Purpose::StrokesTrain] {
+            for purpose in [Purpose::Subset, Purpose::Noise, Purpose::StrokesTrain] {
                 for index in 0..20 {
                     assert!(seen.insert(Random::new(seed, purpose, index).word()));
                 }

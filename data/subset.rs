@@ -43,37 +43,6 @@ pub fn accumulate(chunks: &[Vec<u32>], phase: usize) -> Vec<u32> {
     chunks.iter().take(phase.saturating_add(1)).flatten().copied().collect()
 }
 
-/// Which earlier examples a limited buffer keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// A uniform sample of all earlier examples, redrawn in every phase.
-    Random,
-    /// Those of the lowest index. Where examples are sorted by class, as in the released code, this keeps the first few
-    /// classes only: a quirk of that code, not a choice of the paper.
-    LowestIndex,
-}
-
-/// The training set of phase `phase` (from 0) with a buffer of at most `capacity` earlier examples: the buffer, then
-/// the phase's own chunk. Equal to [`accumulate`] up to the order when everything fits.
-pub fn accumulate_limited(
-    chunks: &[Vec<u32>],
-    phase: usize,
-    capacity: usize,
-    keep: Keep,
-    seed: u64,
-) -> Vec<u32> {
-    let mut earlier: Vec<u32> = chunks.iter().take(phase).flatten().copied().collect();
-    match keep {
-        Keep::Random => {
-            Random::new(seed, Purpose::Buffer, phase as u64).draw(&mut earlier, capacity);
-        }
-        Keep::LowestIndex => earlier.sort_unstable(),
-    }
-    earlier.truncate(capacity);
-    earlier.extend(chunks.get(phase).into_iter().flatten());
-    earlier
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,29 +127,5 @@ mod tests {
         assert_eq!(accumulate(&chunks, 3), [4, 1, 3, 0, 2]);
         assert_eq!(accumulate(&chunks, usize::MAX), [4, 1, 3, 0, 2]);
         assert_eq!(accumulate(&[], 0), [0u32; 0]);
-    }
-
-    #[test]
-    fn a_limited_buffer_keeps_what_it_says() {
-        let chunks = phase_chunks(50_000, &[0.1; 10], 1);
-        for (phase, chunk) in chunks.iter().enumerate() {
-            let earlier: BTreeSet<u32> = chunks[..phase].iter().flatten().copied().collect();
-            let kept = earlier.len().min(5000);
-            for keep in [Keep::Random, Keep::LowestIndex] {
-                let set = accumulate_limited(&chunks, phase, 5000, keep, 1);
-                assert_eq!(set.len(), kept + 5000);
-                let buffer: BTreeSet<u32> = set[..kept].iter().copied().collect();
-                assert_eq!(buffer.len(), kept);
-                assert!(buffer.is_subset(&earlier));
-                assert_eq!(set[kept..], chunk[..]);
-                if keep == Keep::LowestIndex {
-                    assert!(buffer.iter().eq(earlier.iter().take(5000)));
-                }
-            }
-        }
-        let phase_4 = accumulate_limited(&chunks, 4, 5000, Keep::Random, 1);
-        let mean = phase_4[..5000].iter().map(|&index| f64::from(index)).sum::<f64>() / 5000.0;
-        assert!((mean - 25_000.0).abs() < 1000.0, "{mean}");
-        assert_ne!(phase_4, accumulate_limited(&chunks, 4, 5000, Keep::Random, 2));
     }
 }

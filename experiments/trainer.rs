@@ -12,6 +12,7 @@ use engine::checkpoint::File;
 use engine::optim::{AdamW, METRICS};
 use engine::{Buffer, Device, Graph, Launch, Program, Slice};
 use kernels::Clock;
+use kernels::arena::Fill;
 use kernels::gather::Gather;
 use models::Model;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct Trainer {
     optimizer: AdamW,
     batch: usize,
     memory: StepMemory,
+    /// Sets both moments to zero.
+    clear: Program,
     ring_words: Vec<u32>,
     train: DeviceImages,
     test: DeviceImages,
@@ -92,6 +95,11 @@ impl Trainer {
         }
         let rows = config.optimizer.batch.min(train.len()).max(EVALUATION_BATCH.min(test.len()));
         let order: Vec<u32> = (0..test.len() as u32).collect();
+        let memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
+        let clear = [&memory.exp_avg, &memory.exp_avg_sq].map(|moments| {
+            let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
+            Launch { label: "clear moments".into(), kernel, slices: vec![moments.all()] }
+        });
         let weight_decay = crate::interventions::weight_decay(config);
         let optimizer = &config.optimizer;
         Ok(Self {
@@ -103,7 +111,8 @@ impl Trainer {
                 clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
             },
             batch: optimizer.batch,
-            memory: StepMemory::new(device, model.as_ref(), rows, config.seed)?,
+            clear: device.compile(clear.to_vec())?,
+            memory,
             ring_words: vec![0; RING_ROWS * METRICS],
             train: DeviceImages::new(device, "training images", train, data)?,
             test: DeviceImages::new(device, "test images", test, data)?,
@@ -183,9 +192,7 @@ impl Trainer {
     /// # Errors
     /// Those of the device.
     pub fn clear_moments(&self) -> Result<()> {
-        let zeros = vec![0u32; self.model.parameters().words()];
-        self.device.write(&self.memory.exp_avg, 0, &zeros)?;
-        Ok(self.device.write(&self.memory.exp_avg_sq, 0, &zeros)?)
+        Ok(self.clear.run(&Clock::default())?)
     }
 
     /// One training step. `t` counts the optimiser's steps from 1; the clock says which batch and which random numbers.

@@ -1,6 +1,6 @@
 //! The cases of the arena kernels.
 
-use super::{AdamW, Blend, Copy, Fill, GradientNorm, SquaredDistance};
+use super::{AdamW, Blend, Copy, Fill, GradientNorm};
 use crate::case::{Case, Definition, Size, Values, test_values};
 use crate::kernel::{Clock, Kernel};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub fn cases() -> Vec<Case> {
         for keep in [0.0, 0.4, 0.999, 1.0] {
             cases.push(blend(len, keep, Size::Tiny));
         }
-        cases.extend([copy(len, Size::Tiny), fill(len, 0.25, Size::Tiny), distance(len, Size::Tiny)]);
+        cases.extend([copy(len, Size::Tiny), fill(len, 0.25, Size::Tiny)]);
     }
     for len in REAL {
         cases.push(adamw(len, 0.01, clock(1000, 1e-3), 0.37, Size::Real));
@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
     }
     // Not the largest: all cases live in memory at once.
     for len in [REAL[0], REAL[1]] {
-        cases.extend([copy(len, Size::Real), fill(len, 0.25, Size::Real), distance(len, Size::Real)]);
+        cases.extend([copy(len, Size::Real), fill(len, 0.25, Size::Real)]);
     }
     cases
 }
@@ -125,15 +125,6 @@ fn fill(len: usize, value: f32, size: Size) -> Case {
     let inputs = vec![Values::F32(vec![0.0; len])];
     let expected: Definition = Box::new(move |_| vec![Some(vec![f64::from(value); len])]);
     Case { tolerance: 0.0, ..case(Fill { len, value }, clock(1, 1e-3), inputs, expected, size) }
-}
-
-fn distance(len: usize, size: Size) -> Case {
-    let inputs = vec![floats(len, 1, 0.1), floats(len, 2, 0.3), Values::F32(vec![0.0])];
-    let expected: Definition = Box::new(|inputs| {
-        let (a, b) = (inputs[0].f64(), inputs[1].f64());
-        vec![None, None, Some(vec![a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()])]
-    });
-    case(SquaredDistance { len }, clock(1, 1e-3), inputs, expected, size)
 }
 
 #[cfg(test)]

@@ -131,53 +131,36 @@ pub(super) fn blend(cpu: &Cpu, keep: f32, one_minus_keep: f32, target: &mut [f32
     });
 }
 
-/// Sum of squares of `a - b`, or of `a` alone.
-struct Squares<'a, const DISTANCE: bool> {
-    a: &'a [f32],
-    b: &'a [f32],
-}
+/// Sum of squares.
+struct Squares<'a>(&'a [f32]);
 
-impl<const DISTANCE: bool> Vectorised for Squares<'_, DISTANCE> {
+impl Vectorised for Squares<'_> {
     type Output = f32;
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f32 {
         // Four independent sums hide the latency of the additions.
         let mut sums = [s.splat(0.0); 4];
-        let (a, a_tail) = self.a.as_chunks::<64>();
-        let (b, b_tail) = self.b.as_chunks::<64>();
-        for (a, b) in a.iter().zip(b) {
-            let (a, b) = (a.as_chunks::<16>().0, b.as_chunks::<16>().0);
-            for lane in 0..4 {
-                let v = if DISTANCE { s.sub(s.load(&a[lane]), s.load(&b[lane])) } else { s.load(&a[lane]) };
-                sums[lane] = s.fma(v, v, sums[lane]);
+        let (blocks, tail) = self.0.as_chunks::<64>();
+        for block in blocks {
+            for (sum, v) in sums.iter_mut().zip(block.as_chunks::<16>().0) {
+                let v = s.load(v);
+                *sum = s.fma(v, v, *sum);
             }
         }
-        for (a, b) in a_tail.chunks(16).zip(b_tail.chunks(16)) {
-            let (a, b) = (s.load_partial(a), s.load_partial(b));
-            let v = if DISTANCE { s.sub(a, b) } else { a };
+        for v in tail.chunks(16) {
+            let v = s.load_partial(v);
             sums[0] = s.fma(v, v, sums[0]);
         }
         s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
     }
 }
 
-/// One partial sum per chunk, then all of them in f64, in order.
-fn squares<const DISTANCE: bool>(cpu: &Cpu, a: &[f32], b: &[f32], partials: &mut [f32]) -> f64 {
+/// `sum a^2`: a partial sum per chunk into `partials`, then all of them in f64, in order.
+pub(super) fn sum_of_squares(cpu: &Cpu, a: &[f32], partials: &mut [f32]) -> f64 {
     let partials = &mut partials[..a.len().div_ceil(CHUNK)];
     cpu.threads.chunks_mut(partials, 1, &|index, partial| {
-        let range = index * CHUNK..((index + 1) * CHUNK).min(a.len());
-        partial[0] = cpu.isa.run(Squares::<DISTANCE> { a: &a[range.clone()], b: &b[range] });
+        partial[0] = cpu.isa.run(Squares(&a[index * CHUNK..((index + 1) * CHUNK).min(a.len())]));
     });
     partials.iter().map(|&partial| f64::from(partial)).sum()
-}
-
-/// `sum a^2`; `partials` holds a float per chunk.
-pub(super) fn sum_of_squares(cpu: &Cpu, a: &[f32], partials: &mut [f32]) -> f64 {
-    squares::<false>(cpu, a, a, partials)
-}
-
-/// `sum (a - b)^2`; `partials` holds a float per chunk.
-pub(super) fn squared_distance(cpu: &Cpu, a: &[f32], b: &[f32], partials: &mut [f32]) -> f64 {
-    squares::<true>(cpu, a, b, partials)
 }

@@ -8,7 +8,6 @@
 //! | [`Blend`] | `target = keep target + (1 - keep) source` | EMA, shrink & perturb, pulls between networks |
 //! | [`struct@Copy`] | `target = source` | hare reset |
 //! | [`Fill`] | `target = value` | cleared moments |
-//! | [`SquaredDistance`] | `out = sum (a - b)^2` | distance between two sets of weights |
 //!
 //! On the GPU a thread handles four floats at a time and strides over the range by the whole grid. The words that
 //! pad a range to a multiple of four are never changed and never enter a sum, so zeros between the segments of an
@@ -23,7 +22,7 @@ mod norm;
 pub use adamw::AdamW;
 pub use blend::{Blend, Copy, Fill};
 pub use cases::cases;
-pub use norm::{GradientNorm, NORM_WORD, SquaredDistance};
+pub use norm::{GradientNorm, NORM_WORD};
 
 use crate::kernel::{Access, Dispatch};
 

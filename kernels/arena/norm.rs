@@ -1,7 +1,6 @@
-//! Reductions over arenas: the global gradient norm with its clipping factor, and the distance between two arenas.
+//! The reduction over an arena: the global gradient norm with its clipping factor.
 //!
-//! Both are sums of squares in two stages of fixed shape, so equal inputs give equal bits. On the GPU, the first
-//! stage leaves one partial sum per workgroup in scratch memory and the second, one workgroup, adds them. On the CPU
+//! A sum of squares in two stages of fixed shape, so equal inputs give equal bits. On the GPU, the first stage leaves one partial sum per workgroup in scratch memory and the second, one workgroup, adds them. On the CPU
 //! a partial sum covers [`super::CHUNK`] floats, and the partial sums are added in f64.
 
 use super::{CHUNK, THREADS, cpu};
@@ -129,68 +128,5 @@ impl Kernel for GradientNorm {
         if slot < self.ring_rows && NORM_WORD < self.words {
             ring.f32_mut()[slot * self.words + NORM_WORD] = norm;
         }
-    }
-}
-
-/// Squared L2 distance of two arenas or ranges of them: `out[0] = sum (a - b)^2`, a and b `[len]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SquaredDistance {
-    /// Number of floats.
-    pub len: usize,
-}
-
-impl Kernel for SquaredDistance {
-    fn name(&self) -> &'static str {
-        "arena/squared_distance"
-    }
-
-    fn shape(&self) -> String {
-        self.len.to_string()
-    }
-
-    fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("a", self.len), Binding::read("b", self.len), Binding::write("out", 1)]
-    }
-
-    fn cost(&self) -> Cost {
-        Cost { flops: 3 * self.len as u64, bytes: 8 * self.len as u64 }
-    }
-
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        let partials = partials(self.len) as u32;
-        vec![
-            Dispatch {
-                label: "arena/squared_distance partial sums".into(),
-                source: concat!(include_str!("tree.wgsl"), include_str!("squared_distance.wgsl")).into(),
-                constants: Vec::new(),
-                bindings: vec![(0, Access::Read), (1, Access::Read), (SCRATCH, Access::ReadWrite)],
-                immediates: vec![self.len as u32],
-                clock: false,
-                grid: [partials, 1, 1],
-            },
-            Dispatch {
-                label: "arena/squared_distance sum".into(),
-                source: concat!(include_str!("tree.wgsl"), include_str!("sum.wgsl")).into(),
-                constants: Vec::new(),
-                bindings: vec![(SCRATCH, Access::Read), (2, Access::ReadWrite)],
-                immediates: vec![partials],
-                clock: false,
-                grid: [1, 1, 1],
-            },
-        ]
-    }
-
-    fn gpu_scratch(&self, _gpu: &GpuTraits) -> usize {
-        partials(self.len)
-    }
-
-    fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        self.len.div_ceil(CHUNK)
-    }
-
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        let ([a, b, out], scratch) = args.split();
-        let sum = cpu::squared_distance(cpu, a.f32(), b.f32(), bytemuck::cast_slice_mut(scratch));
-        out.f32_mut()[0] = sum as f32;
     }
 }
