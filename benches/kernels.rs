@@ -86,7 +86,7 @@ fn load(device: &Device, case: &Case) -> engine::Result<Launch> {
     for (binding, input) in case.kernel.bindings().iter().zip(&case.inputs) {
         let buffer = match binding.access {
             Access::Write => device.buffer_with(binding.name, &vec![POISON; binding.words])?,
-            _ => device.buffer_with(binding.name, input.words())?,
+            _ => device.buffer_with(binding.name, &input.words())?,
         };
         slices.push(buffer.slice(0, binding.words));
     }

@@ -3,6 +3,7 @@
 use crate::cpu::Cpu;
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::ops::Range;
 
 /// How a kernel uses one of its buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,9 @@ pub struct GpuTraits {
     pub workgroup_memory: u32,
     /// About how many workgroups of 256 threads run at once; decides tile sizes and split-K.
     pub concurrent_workgroups: u32,
+    /// Words of the longest range of a buffer that a launch may bind; a longer buffer is bound in
+    /// [windows](crate::windows).
+    pub largest_binding: usize,
 }
 
 /// The index that stands for the kernel's scratch buffer in [`Dispatch::bindings`].
@@ -111,6 +115,9 @@ pub struct Dispatch {
     /// [`Kernel::bindings`], or [`SCRATCH`], and whether the shader declares it `read` or `read_write`. Behind the words
     /// that a [`Binding`] declares lies padding, which the shader leaves as it is.
     pub bindings: Vec<(usize, Access)>,
+    /// The words that are bound of a buffer (an index into [`Kernel::bindings`], or [`SCRATCH`]) that is not bound whole.
+    /// The first is a multiple of 64, and so is the number of words, or the window ends with the buffer.
+    pub windows: Vec<(usize, Range<usize>)>,
     /// The words of `var<immediate>`, without the clock.
     pub immediates: Vec<u32>,
     /// Append the [`Clock`] to the immediates.

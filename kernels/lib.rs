@@ -12,6 +12,7 @@
 pub mod arena;
 pub mod batch_norm;
 pub mod case;
+pub mod conv2d;
 pub mod cpu;
 pub mod dropout;
 pub mod elementwise;
@@ -24,6 +25,7 @@ pub mod reduce;
 pub mod simd;
 pub mod template;
 pub mod threads;
+pub mod windows;
 
 pub use case::{Case, Size, Values};
 pub use cpu::Cpu;
@@ -33,6 +35,7 @@ pub use kernel::{Access, Arg, Args, Binding, Clock, Cost, Dispatch, GpuTraits, K
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(matmul::cases());
+    cases.extend(conv2d::cases());
     cases.extend(batch_norm::cases());
     cases.extend(elementwise::cases());
     cases.extend(dropout::cases());

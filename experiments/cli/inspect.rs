@@ -126,6 +126,7 @@ fn shaders(bench: &Bench, kernel: &str, traits: Option<GpuTraits>) -> anyhow::Re
         software: false,
         workgroup_memory: 32 << 10,
         concurrent_workgroups: 256,
+        largest_binding: (1 << 29) - 1,
     });
     let (mut seen, mut text) = (Vec::new(), String::new());
     for launch in bench.launches.iter().filter(|launch| launch.kernel.name().starts_with(kernel)) {

@@ -56,5 +56,6 @@ fn over_vectors(
         immediates: std::iter::once(len as u32).chain(parameters.iter().map(|p| p.to_bits())).collect(),
         clock,
         grid: [len.div_ceil(4 * THREADS).min(MAX_GRID) as u32, 1, 1],
+        windows: Vec::new(),
     }]
 }

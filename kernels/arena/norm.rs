@@ -91,6 +91,7 @@ impl Kernel for GradientNorm {
                 immediates: vec![self.len as u32],
                 clock: false,
                 grid: [partials, 1, 1],
+                windows: Vec::new(),
             },
             Dispatch {
                 label: "arena/gradient_norm clip".into(),
@@ -105,6 +106,7 @@ impl Kernel for GradientNorm {
                 immediates: vec![partials, self.limit().to_bits(), self.ring_rows as u32, self.words as u32],
                 clock: true,
                 grid: [1, 1, 1],
+                windows: Vec::new(),
             },
         ]
     }

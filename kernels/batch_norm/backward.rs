@@ -67,6 +67,7 @@ impl Kernel for BatchNormBackward {
                 immediates: vec![rows, units],
                 clock: false,
                 grid: cut.grid(),
+                windows: Vec::new(),
             }];
         }
         let [x, y, z] = cut.grid();
@@ -79,6 +80,7 @@ impl Kernel for BatchNormBackward {
                 immediates: vec![rows, units, cut.chunk_rows as u32],
                 clock: false,
                 grid: [x, y, z],
+                windows: Vec::new(),
             },
             Dispatch {
                 label: "batch_norm/backward merge".into(),
@@ -88,6 +90,7 @@ impl Kernel for BatchNormBackward {
                 immediates: vec![units, cut.chunks as u32],
                 clock: false,
                 grid: [x, 1, z],
+                windows: Vec::new(),
             },
             Dispatch {
                 label: "batch_norm/backward apply".into(),
@@ -106,6 +109,7 @@ impl Kernel for BatchNormBackward {
                 immediates: vec![rows, units],
                 clock: false,
                 grid: cut.pointwise_grid(),
+                windows: Vec::new(),
             },
         ]
     }

@@ -129,6 +129,7 @@ impl Kernel for BatchNormForward {
                 immediates: vec![rows, units, eps, momentum],
                 clock: false,
                 grid: cut.grid(),
+                windows: Vec::new(),
             }];
         }
         let chunk_rows = cut.chunk_rows as u32;
@@ -142,6 +143,7 @@ impl Kernel for BatchNormForward {
                 immediates: vec![rows, units, chunk_rows],
                 clock: false,
                 grid: [x, y, z],
+                windows: Vec::new(),
             },
             Dispatch {
                 label: "batch_norm/forward merge".into(),
@@ -151,6 +153,7 @@ impl Kernel for BatchNormForward {
                 immediates: vec![rows, units, chunk_rows, cut.chunks as u32, eps, momentum],
                 clock: false,
                 grid: [x, 1, z],
+                windows: Vec::new(),
             },
             Dispatch {
                 label: "batch_norm/forward apply".into(),
@@ -160,6 +163,7 @@ impl Kernel for BatchNormForward {
                 immediates: vec![rows, units],
                 clock: false,
                 grid: cut.pointwise_grid(),
+                windows: Vec::new(),
             },
         ]
     }
@@ -207,6 +211,7 @@ impl Kernel for BatchNormInference {
             immediates: vec![self.rows as u32, cut.units(), self.eps.to_bits()],
             clock: false,
             grid: cut.pointwise_grid(),
+            windows: Vec::new(),
         }]
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {

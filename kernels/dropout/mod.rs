@@ -63,6 +63,7 @@ impl Kernel for Dropout {
             immediates: vec![self.len as u32, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
             clock: true,
             grid: crate::elementwise::grid(self.len),
+            windows: Vec::new(),
         }]
     }
     fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {

@@ -55,6 +55,7 @@ fn launch(label: &'static str, source: &'static str, len: usize, buffers: usize)
         immediates: vec![len as u32],
         clock: false,
         grid: grid(len),
+        windows: Vec::new(),
     }]
 }
 

@@ -139,6 +139,7 @@ impl Kernel for Gather {
             immediates,
             clock: true,
             grid: [self.batch.min(65_535) as u32, 1, 1],
+            windows: Vec::new(),
         }]
     }
 

@@ -91,6 +91,7 @@ impl Kernel for CrossEntropy {
             immediates: vec![rows, self.classes as u32, f32::NAN.to_bits()],
             clock: false,
             grid: [groups.min(GRID), 1, 1],
+            windows: Vec::new(),
         }]
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
@@ -124,6 +125,7 @@ impl Kernel for RecordLoss {
             immediates: vec![self.rows as u32, self.ring_rows as u32, self.words as u32],
             clock: true,
             grid: [1, 1, 1],
+            windows: Vec::new(),
         }]
     }
     fn run(&self, _cpu: &Cpu, clock: &Clock, args: &mut Args) {

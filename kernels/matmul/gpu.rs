@@ -119,6 +119,7 @@ fn tiled(matmul: &Matmul, plan: &Plan) -> Dispatch {
         immediates: immediates(matmul, plan.split_k, (tiles_m, tiles_n), tiles, grid),
         clock: false,
         grid,
+        windows: Vec::new(),
     }
 }
 
@@ -137,6 +138,7 @@ fn direct(matmul: &Matmul) -> Dispatch {
         immediates: immediates(matmul, matmul.k, tiles(edge), count(edge), grid),
         clock: false,
         grid,
+        windows: Vec::new(),
     }
 }
 
@@ -162,6 +164,7 @@ fn combine(matmul: &Matmul, splits: usize) -> Dispatch {
         immediates: [elements, matmul.n / width, splits, grid[0] as usize].map(|word| word as u32).to_vec(),
         clock: false,
         grid,
+        windows: Vec::new(),
     }
 }
 
@@ -236,7 +239,12 @@ mod tests {
     }
 
     fn gpu(concurrent_workgroups: u32) -> GpuTraits {
-        GpuTraits { software: false, workgroup_memory: 32 * 1024, concurrent_workgroups }
+        GpuTraits {
+            software: false,
+            workgroup_memory: 32 * 1024,
+            concurrent_workgroups,
+            largest_binding: 1 << 29,
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Kernel for ColumnSum {
             immediates: vec![rows as u32, cut.units(), chunk_rows as u32],
             clock: false,
             grid,
+            windows: Vec::new(),
         };
         let [x, y, z] = cut.grid();
         if cut.whole() {

@@ -17,12 +17,17 @@ const MOST_WORKGROUPS: u32 = 65_535;
 const MOST_IMMEDIATES: u32 = 128;
 
 fn gpus() -> [(&'static str, GpuTraits); 3] {
-    let gpu = |software, kib: u32, concurrent_workgroups| GpuTraits {
+    let gpu = |software, kib: u32, concurrent_workgroups, largest_binding| GpuTraits {
         software,
         workgroup_memory: kib * 1024,
         concurrent_workgroups,
+        largest_binding,
     };
-    [("software", gpu(true, 32, 4)), ("small GPU", gpu(false, 32, 32)), ("big GPU", gpu(false, 48, 2000))]
+    [
+        ("software", gpu(true, 32, 4, 1 << 25)),
+        ("small GPU that binds little", gpu(false, 32, 32, 1 << 10)),
+        ("big GPU", gpu(false, 48, 2000, 1 << 29)),
+    ]
 }
 
 /// What a shader declares, as found by naga.

@@ -126,6 +126,7 @@ impl GpuDevice {
                 wgpu::DeviceType::Cpu => 4,
                 _ => 32,
             },
+            largest_binding: (limits.max_storage_buffer_binding_size / 4) as usize,
         };
         Ok(Self {
             name: info.name,
@@ -189,13 +190,13 @@ impl GpuDevice {
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
         let bytes = words as u64 * 4;
-        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
+        let most = self.limits.max_buffer_size;
         if bytes > most {
             return Err(Error::Limit {
                 what: format!("the buffer '{what}'"),
                 need: format!("{bytes} bytes"),
                 device: self.name.clone(),
-                have: format!("{most} bytes in one binding"),
+                have: format!("{most} bytes in one buffer"),
                 hint: "take a smaller batch, model or data set, or --device cpu",
             });
         }

@@ -224,24 +224,42 @@ fn prepare(
         .iter()
         .enumerate()
         .map(|(binding, &(index, _))| {
-            let resource = match launch.slices.get(index) {
-                _ if index == SCRATCH => scratch.buffer.as_entire_binding(),
+            let (buffer, name, whole) = match launch.slices.get(index) {
+                _ if index == SCRATCH => {
+                    (&scratch.buffer, "scratch", 0..(scratch.buffer.size() / 4) as usize)
+                }
                 Some(slice) => {
                     let Memory::Gpu(memory) = &slice.buffer.memory else {
                         panic!("a buffer of another device")
                     };
-                    let buffer = &memory.buffer;
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                        buffer,
-                        offset: (slice.offset * 4) as u64,
-                        size: std::num::NonZeroU64::new((padded(slice.words) * 4) as u64),
-                    })
+                    let name = launch.kernel.bindings()[index].name;
+                    (&memory.buffer, name, slice.offset..slice.offset + slice.words)
                 }
                 None => panic!("{kernel} binds buffer {index}, which it did not declare"),
             };
-            wgpu::BindGroupEntry { binding: binding as u32, resource }
+            let window = dispatch.windows.iter().find(|(windowed, _)| *windowed == index);
+            let words = match window {
+                Some((_, window)) => whole.start + window.start..(whole.start + window.end).min(whole.end),
+                None => whole,
+            };
+            if words.len() > device.traits.largest_binding {
+                return Err(Error::Limit {
+                    what: format!("the buffer '{name}' of '{}'", launch.label),
+                    need: format!("{} bytes", 4 * words.len()),
+                    device: device.name.clone(),
+                    have: format!("{} bytes in one binding", 4 * device.traits.largest_binding),
+                    hint: "take a smaller batch, model or data set, or --device cpu",
+                });
+            }
+            let binding = binding as u32;
+            let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: (words.start * 4) as u64,
+                size: std::num::NonZeroU64::new((padded(words.len()) * 4) as u64),
+            });
+            Ok(wgpu::BindGroupEntry { binding, resource })
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let scope = device.device.push_error_scope(wgpu::ErrorFilter::Validation);
     let bind_group = device.device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: None,
