@@ -202,6 +202,6 @@ mod tests {
         let mut case = gradient_norm(10, None, Size::Tiny);
         case.clock.slot = 5;
         let ring = case.run_on_cpu(&crate::Cpu::new(1)).swap_remove(2);
-        assert_eq!(ring, case.inputs[2].words());
+        assert_eq!(ring, *case.inputs[2].words());
     }
 }
