@@ -7,6 +7,7 @@ use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
 use crate::params::{ParameterId, StatisticId};
+use kernels::arena::Copy;
 use kernels::batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
 
 /// The tensors of one batch-norm layer, and PyTorch's two constants.
@@ -59,7 +60,7 @@ impl Graph<'_> {
         let (mean, var) = (self.statistic(layer.running_mean), self.statistic(layer.running_var));
         let y = self.activation(&shape);
         if !self.is_training() {
-            let kernel = BatchNormInference { rows, channels, eps: layer.eps, relu };
+            let kernel = BatchNormInference { rows, channels, eps: layer.eps, relu, residual: false };
             self.push(label, kernel, &[x, weight, bias, mean, var, y], None);
             return Ok(y);
         }
@@ -72,7 +73,14 @@ impl Graph<'_> {
             ));
         }
         let saved = self.activation(&[2, channels]);
-        let kernel = BatchNormForward { rows, channels, eps: layer.eps, momentum: layer.momentum, relu };
+        let kernel = BatchNormForward {
+            rows,
+            channels,
+            eps: layer.eps,
+            momentum: layer.momentum,
+            relu,
+            residual: false,
+        };
         let rule = BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu };
         self.push(label, kernel, &[x, weight, bias, mean, var, y, saved], Some(Box::new(rule)));
         Ok(y)
@@ -89,8 +97,12 @@ impl Gradient for BatchNorm {
         let dweight = gradients.target(graph, self.weight.0);
         let dbias = gradients.target(graph, self.bias);
         let label = format!("batch_norm backward {}", graph.layer_name(self.weight.0));
-        let kernel = BatchNormBackward { rows, channels, relu: self.relu };
-        let tensors = [self.x, self.y, self.weight.1, self.saved, dy, dx, dweight, dbias];
+        let kernel = BatchNormBackward { rows, channels, relu: self.relu, residual: false };
+        // dy may be needed elsewhere: its copy becomes dx.
+        graph.push("gradient to overwrite", Copy { len: rows * channels }, &[dx, dy], None);
+        let mut tensors = vec![self.x];
+        tensors.extend(self.relu.then_some(self.y));
+        tensors.extend([self.weight.1, self.saved, dx, dweight, dbias]);
         graph.push(label, kernel, &tensors, None);
         gradients.written(graph, self.weight.0, dweight);
         gradients.written(graph, self.bias, dbias);
