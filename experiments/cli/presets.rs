@@ -18,15 +18,14 @@ pub(super) struct PresetsArgs {
 pub(super) fn run(args: &PresetsArgs) -> anyhow::Result<()> {
     let Some(name) = &args.name else {
         let lines: Vec<_> =
-            PRESETS.iter().map(|preset| format!("{:22} {}", preset.name, preset.summary())).collect();
+            PRESETS.iter().map(|preset| format!("{:36} {}", preset.name, preset.summary())).collect();
         return print(&lines.join("\n"));
     };
     let layer = find(name)?;
     if args.resolved {
         return print(&crate::Config::resolve(&[layer])?.to_toml());
     }
-    match PRESETS.iter().find(|preset| preset.name == name) {
-        Some(preset) => print(preset.text),
-        None => print(&layer.1.to_string()),
-    }
+    let preset = PRESETS.iter().find(|preset| preset.name == name);
+    let summary = preset.map_or_else(String::new, |preset| format!("# {}\n", preset.summary()));
+    print(&format!("{summary}{}", layer.1))
 }

@@ -42,7 +42,8 @@ pub fn resolve_model(name: &str, sets: &[String]) -> Result<ModelConfig, Error> 
     Ok(Config::resolve(&layers)?.model)
 }
 
-pub(super) fn overlay(base: &mut Table, layer: &Table) {
+/// Lays a table over another: sections are merged, other values replaced.
+pub(crate) fn overlay(base: &mut Table, layer: &Table) {
     for (key, value) in layer {
         match (base.get_mut(key), value) {
             (Some(Value::Table(base)), Value::Table(layer)) => overlay(base, layer),

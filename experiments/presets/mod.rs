@@ -1,33 +1,68 @@
-//! The presets that ship inside the binary.
+//! The presets that ship inside the binary: each a protocol, a pair of data set and model, and what changes them.
 
-use crate::config::{Error, nearest};
+use crate::config::{Error, nearest, overlay};
 use std::path::Path;
-use toml::Table;
+use toml::{Table, Value};
 
-/// A preset: a config file that is part of the program.
+/// A preset: config files that are part of the program, later ones laid over earlier ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// Its name on the command line.
+    /// Its name on the command line, and the name of its experiment.
     pub name: &'static str,
-    /// Its TOML text; the first comment says what it is.
-    pub text: &'static str,
+    /// TOML texts; the first comment of each says what it is.
+    parts: &'static [&'static str],
 }
 
 macro_rules! presets {
-    ($($name:literal),* $(,)?) => {
-        &[$(Preset { name: $name, text: include_str!(concat!($name, ".toml")) }),*]
+    ($($name:literal: $($part:literal)+;)*) => {
+        &[$(Preset { name: $name, parts: &[$(include_str!(concat!($part, ".toml"))),+] }),*]
     };
 }
 
 /// All presets.
-pub const PRESETS: &[Preset] =
-    presets!["fresh-mnist", "warm-start-mnist", "fresh-strokes", "warm-start-strokes"];
+pub const PRESETS: &[Preset] = presets! {
+    "fresh-mnist": "fresh" "mnist";
+    "warm-start-mnist": "warm-start" "mnist";
+    "fresh-cifar10-resnet18": "fresh" "cifar10-resnet18";
+    "fresh-cifar10-resnet18-aug": "fresh" "cifar10-resnet18" "augmented";
+    "warm-start-cifar10-resnet18": "warm-start" "cifar10-resnet18";
+    "warm-start-cifar10-resnet18-aug": "warm-start" "cifar10-resnet18" "augmented";
+    "fresh-cifar100-resnet18": "fresh" "cifar100-resnet18";
+    "fresh-cifar100-resnet18-aug": "fresh" "cifar100-resnet18" "augmented";
+    "warm-start-cifar100-resnet18": "warm-start" "cifar100-resnet18";
+    "warm-start-cifar100-resnet18-aug": "warm-start" "cifar100-resnet18" "augmented";
+    "fresh-tiny-imagenet-vgg16": "fresh" "tiny-imagenet-vgg16";
+    "fresh-tiny-imagenet-vgg16-aug": "fresh" "tiny-imagenet-vgg16" "augmented";
+    "warm-start-tiny-imagenet-vgg16": "warm-start" "tiny-imagenet-vgg16";
+    "warm-start-tiny-imagenet-vgg16-aug": "warm-start" "tiny-imagenet-vgg16" "augmented";
+    "fresh-tiny-imagenet-resnet18": "fresh" "tiny-imagenet-resnet18";
+    "fresh-tiny-imagenet-resnet18-aug": "fresh" "tiny-imagenet-resnet18" "augmented";
+    "warm-start-tiny-imagenet-resnet18": "warm-start" "tiny-imagenet-resnet18";
+    "warm-start-tiny-imagenet-resnet18-aug": "warm-start" "tiny-imagenet-resnet18" "augmented";
+    "fresh-cifar10-vgg16": "fresh" "cifar10-vgg16";
+    "fresh-cifar10-vgg16-aug": "fresh" "cifar10-vgg16" "augmented";
+    "warm-start-cifar10-vgg16": "warm-start" "cifar10-vgg16";
+    "warm-start-cifar10-vgg16-aug": "warm-start" "cifar10-vgg16" "augmented";
+    "fresh-strokes": "short-fresh" "strokes";
+    "warm-start-strokes": "short-warm-start" "strokes";
+};
 
 impl Preset {
-    /// The first comment of the file: what the preset is, in a sentence or two.
+    /// What the preset is, in a few sentences: the first comment of each of its parts.
     pub fn summary(&self) -> String {
-        let lines = self.text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
-        lines.collect::<Vec<_>>().join(" ")
+        let comment = |part: &&'static str| {
+            part.lines().map_while(|line| line.strip_prefix('#')).map(str::trim).collect::<Vec<_>>().join(" ")
+        };
+        self.parts.iter().map(comment).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Its config.
+    pub fn table(&self) -> Table {
+        let mut table = Table::from_iter([("name".to_string(), Value::String(self.name.to_string()))]);
+        for part in self.parts {
+            overlay(&mut table, &part.parse().expect("the presets are TOML: a test reads them all"));
+        }
+        table
     }
 }
 
@@ -36,23 +71,20 @@ impl Preset {
 /// # Errors
 /// Neither exists, the file cannot be read, or it is not TOML.
 pub fn find(name: &str) -> Result<(String, Table), Error> {
-    let (origin, text) = match PRESETS.iter().find(|preset| preset.name == name) {
-        Some(preset) => (format!("preset {name}"), preset.text.to_string()),
-        None if name.ends_with(".toml") || Path::new(name).exists() => {
-            let text = std::fs::read_to_string(name)
-                .map_err(|source| Error::Unreadable { path: name.to_string(), source })?;
-            (name.to_string(), text)
-        }
-        None => {
-            let hint = nearest(name, PRESETS.iter().map(|preset| preset.name));
-            return Err(Error::UnknownPreset { name: name.to_string(), hint });
-        }
-    };
+    if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
+        return Ok((format!("preset {name}"), preset.table()));
+    }
+    if !name.ends_with(".toml") && !Path::new(name).exists() {
+        let hint = nearest(name, PRESETS.iter().map(|preset| preset.name));
+        return Err(Error::UnknownPreset { name: name.to_string(), hint });
+    }
+    let text = std::fs::read_to_string(name)
+        .map_err(|source| Error::Unreadable { path: name.to_string(), source })?;
     let table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
-        origin: origin.clone(),
+        origin: name.to_string(),
         message: error.to_string().trim_end().to_string(),
     })?;
-    Ok((origin, table))
+    Ok((name.to_string(), table))
 }
 
 #[cfg(test)]
