@@ -99,11 +99,16 @@ impl Graph<'_> {
 
 impl Gradient for BatchNorm {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
-        let Some(dy) = gradients.take_exclusive(graph, self.y) else { return Ok(()) };
+        let residual = self.residual.filter(|&residual| gradients.wanted(graph, residual));
+        // Without a residual the kernel turns dy into dx, with one into the residual's gradient, which it is already
+        // where no ReLU followed.
+        let dy = match residual.is_some() && !self.relu {
+            true => gradients.take(graph, self.y),
+            false => gradients.take_exclusive(graph, self.y),
+        };
+        let Some(dy) = dy else { return Ok(()) };
         let channels = graph.len(self.weight.1);
         let rows = graph.len(self.x) / channels;
-        let residual = self.residual.filter(|&residual| gradients.wanted(graph, residual));
-        // Without a residual the kernel turns dy into dx, with one into the residual's gradient.
         let dx = match residual {
             Some(_) => {
                 let shape = graph.shape(self.x).to_vec();
