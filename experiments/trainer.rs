@@ -97,7 +97,8 @@ impl Trainer {
         }
         let rows = config.optimizer.batch.min(train.len()).max(EVALUATION_BATCH.min(test.len()));
         let order: Vec<u32> = (0..test.len() as u32).collect();
-        let memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
+        let mut memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
+        memory.winograd = config.engine.winograd;
         let clear = [&memory.exp_avg, &memory.exp_avg_sq].map(|moments| {
             let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
             Launch { label: "clear moments".into(), kernel, slices: vec![moments.all()] }
