@@ -172,8 +172,7 @@ impl Plan {
     /// Adds the products of a band of windows, `row` apart, and a panel of dy to `sums`, tile by tile.
     fn sum_panel(&self, cpu: &Cpu, task: Sums, row: usize, sums: &mut [f32]) {
         let run = self.windows.run();
-        let most = if task.vectors == 1 { self.shape.rows * self.shape.vectors } else { self.shape.rows };
-        let tiles = run.div_ceil(most);
+        let tiles = run.div_ceil(self.shape.rows_for(task.vectors * LANES));
         let mut rest = sums;
         for u in 0..self.windows.size[0] {
             for tile in 0..tiles {

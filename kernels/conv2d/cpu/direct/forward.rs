@@ -1,28 +1,34 @@
-//! The forward pass: one product of windows and weights.
+//! The forward pass: a product of windows and weights in one phase.
 
-use super::product::{Outputs, Product};
+use super::product::{Outputs, Phase, Product, group};
 use super::windows::Windows;
 use crate::Cpu;
 use crate::conv2d::Conv2d;
 use crate::matmul::pack::Source;
 use crate::simd::LANES;
 
-fn product(conv: &Conv2d, cpu: &Cpu) -> Product {
-    let (rows, columns, channels) = (conv.out_height(), conv.out_width(), conv.out_channels);
-    let first = -(conv.padding as isize);
+fn product(conv: &Conv2d, cpu: &Cpu) -> Product<impl Fn(usize) -> Phase + Sync> {
+    let (outputs, channels) = ([conv.out_height(), conv.out_width()], conv.out_channels);
+    let (size, taps) = ([conv.kernel; 2], conv.kernel * conv.kernel);
     let windows = Windows {
         batch: conv.batch,
         source: [conv.height, conv.width],
         channels: conv.in_channels,
-        outputs: [rows, columns],
+        outputs,
         step: conv.stride,
-        size: [conv.kernel; 2],
-        first: [first; 2],
-        group: 1,
+        size,
+        first: [-(conv.padding as isize); 2],
+        group: group(cpu, channels, outputs[1]),
     };
-    let outputs =
-        Outputs { start: 0, image: rows * columns * channels, row: columns * channels, pixel: channels };
-    Product::new(windows, channels, outputs, cpu)
+    let row = outputs[1] * channels;
+    Product {
+        windows,
+        columns: channels,
+        outputs: Outputs { image: outputs[0] * row, row, pixel: channels },
+        taps,
+        phases: 1,
+        phase: move |_| Phase { outputs, start: 0, size, at: [0; 2], taps_before: 0 },
+    }
 }
 
 pub(super) fn scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
@@ -41,13 +47,12 @@ pub(super) fn run(
 ) {
     let product = product(conv, cpu);
     let (packed, copies) = scratch.split_at_mut(product.weight_words());
-    // The weight is `[window][O]` as it lies: one block per tap.
-    let taps = conv.kernel * conv.kernel;
-    let block = |tap: usize| Source {
+    // The weight is `[window][O]` as it lies.
+    let tap = |_, tap: usize| Source {
         matrix: &weight[tap * conv.in_channels * conv.out_channels..],
         stride: conv.out_channels,
         transposed: false,
     };
-    product.pack(cpu, taps, block, packed);
+    product.pack(cpu, tap, packed);
     product.run(cpu, x, packed, bias, y, &mut copies[..product.scratch(cpu)]);
 }

@@ -3,16 +3,20 @@
 //! ```text
 //! for each group of slabs of the weights            they stay in L2
 //!   for each band of outputs                        its windows are copied to L2
-//!     for each tile of windows                      they stay in L1, if the channels are not too many
-//!       for each slab of the group                  streams by
-//!         micro-kernel: whole sums in registers, written once
+//!     for each phase                                1, or stride x stride in the backward pass
+//!       for each tile of windows                    they stay in L1, if the channels are not too many
+//!         for each slab of the group                streams by
+//!           micro-kernel: whole sums in registers, written once
 //! ```
 //!
-//! A *slab* is the weights of 32 output channels (16 without AVX-512), packed as `[window][32]`. Threads claim pairs of
-//! a group and a band. Every sum is one chain over the window, so the number of threads changes no bit.
+//! A *slab* is the weights of 32 columns (16 without AVX-512), packed as `[window][32]`. Threads claim pairs of a group
+//! and a band. Every sum is one chain over the window, so the number of threads changes no bit.
+//!
+//! The *phases* share the source and the distances, not the weights: each has windows of its own inside of the common
+//! one.
 
 use super::tile::{MAX_GROUPS, Tile, TileShape};
-use super::windows::{Windows, part};
+use super::windows::{Band, View, Windows, part};
 use crate::Cpu;
 use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::LANES;
@@ -53,44 +57,71 @@ pub(super) fn claim(
     });
 }
 
-/// Where the outputs lie. Distances are in floats.
+/// Windows per pointer, see [`Tile`].
+pub(super) fn group(cpu: &Cpu, columns: usize, width: usize) -> usize {
+    let shape = TileShape::of(cpu.isa);
+    // Up to a sixteenth of the windows may be in vain.
+    let fits = |group: &usize| width.next_multiple_of(*group) * 16 <= width * 17;
+    match shape.rows_for(columns) > shape.rows {
+        true => [4, 2].into_iter().find(fits).unwrap_or(1),
+        false => 1,
+    }
+}
+
+/// Distances of the outputs of a phase, in floats.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outputs {
-    /// The first output.
-    pub(super) start: usize,
     pub(super) image: usize,
     pub(super) row: usize,
     pub(super) pixel: usize,
 }
 
-/// One product of windows and weights.
+/// What a phase computes, and from what.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Product {
+pub(super) struct Phase {
+    /// Rows and columns of its outputs in an image.
+    pub(super) outputs: [usize; 2],
+    /// Its first output.
+    pub(super) start: usize,
+    /// Rows and columns of its windows; with none of them it computes zeros.
+    pub(super) size: [usize; 2],
+    /// Where they begin in the common window.
+    pub(super) at: [usize; 2],
+    /// Pixels in the windows of the phases before: their packed weights come first.
+    pub(super) taps_before: usize,
+}
+
+impl Phase {
+    /// Pixels of a window.
+    pub(super) fn taps(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+}
+
+/// A product of windows and weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product<P> {
+    /// The common windows.
     pub(super) windows: Windows,
     /// Columns of the weights, channels of the outputs.
     pub(super) columns: usize,
     pub(super) outputs: Outputs,
+    /// Pixels in the windows of all phases.
+    pub(super) taps: usize,
+    pub(super) phases: usize,
+    pub(super) phase: P,
 }
 
-impl Product {
-    /// Sets the group of windows to what suits the machine.
-    pub(super) fn new(mut windows: Windows, columns: usize, outputs: Outputs, cpu: &Cpu) -> Self {
-        let width = windows.outputs[1];
-        // Up to a sixteenth of the windows may be in vain.
-        let fits = |group: &usize| width.next_multiple_of(*group) * 16 <= width * 17;
-        windows.group = [TileShape::of(cpu.isa).group, 2].into_iter().find(fits).unwrap_or(1);
-        Self { windows, columns, outputs }
-    }
-
+impl<P: Fn(usize) -> Phase + Sync> Product<P> {
     /// Floats of the packed weights, whole vectors in every row.
     pub(super) fn weight_words(&self) -> usize {
-        self.windows.len() * self.columns.next_multiple_of(LANES)
+        self.taps * self.windows.channels * self.columns.next_multiple_of(LANES)
     }
 
     /// Threads that it is worth.
     fn threads(&self, cpu: &Cpu) -> usize {
-        let Windows { batch, outputs: [rows, columns], .. } = self.windows;
-        threads_for(cpu, 2 * batch * rows * columns * self.columns * self.windows.len())
+        let Windows { batch, outputs: [rows, columns], channels, .. } = self.windows;
+        threads_for(cpu, 2 * batch * rows * columns * self.columns * self.taps * channels)
     }
 
     /// Floats of scratch memory besides the packed weights.
@@ -98,40 +129,40 @@ impl Product {
         self.threads(cpu) * self.windows.copy_words().next_multiple_of(LANES)
     }
 
-    /// Slabs of the weights.
-    fn slabs(&self, cpu: &Cpu) -> usize {
-        self.columns.div_ceil(TileShape::of(cpu.isa).vectors * LANES)
-    }
-
-    /// Packs the weights. `rows(range)` says where some rows of them lie and must not cut what it cannot.
+    /// Packs the weights. `tap` says where those of a pixel of a phase's window lie.
     pub(super) fn pack<'a>(
         &self,
         cpu: &Cpu,
-        blocks: usize,
-        block: impl Fn(usize) -> Source<'a> + Sync,
+        tap: impl Fn(usize, usize) -> Source<'a> + Sync,
         packed: &mut [f32],
     ) {
         let width = TileShape::of(cpu.isa).vectors * LANES;
-        let (slabs, rows) = (self.slabs(cpu), self.windows.len());
-        let tasks = slabs * blocks;
-        if rows == 0 {
-            return;
-        }
+        let rows = self.windows.channels;
+        let slabs = self.columns.div_ceil(width);
         let packed = Parts::new(packed);
-        let task = |task: usize| {
-            let (slab, index) = (task / blocks, task % blocks);
-            let columns = slab * width..((slab + 1) * width).min(self.columns);
-            let panel = Panel { width: columns.len().next_multiple_of(LANES), columns };
-            let length = rows / blocks;
-            let start = slab * width * rows + index * length * panel.width;
-            // SAFETY: every block of every slab has a range of its own.
-            let to = unsafe { packed.part(start..start + length * panel.width) };
-            pack(cpu.isa, block(index), length, std::iter::once(panel), to);
-        };
-        match threads_for(cpu, 32 * self.weight_words()) {
-            1 => (0..tasks).for_each(task),
-            _ => cpu.threads.run(tasks, &task),
+        for index in 0..self.phases {
+            let phase = (self.phase)(index);
+            let taps = phase.taps();
+            let task = |task: usize| {
+                let (slab, at) = (task / taps, task % taps);
+                let columns = slab * width..((slab + 1) * width).min(self.columns);
+                let panel = Panel { width: columns.len().next_multiple_of(LANES), columns };
+                let start = self.weights_at(&phase, slab * width) + at * rows * panel.width;
+                // SAFETY: every pixel has a range of its own in every slab.
+                let to = unsafe { packed.part(start..start + rows * panel.width) };
+                pack(cpu.isa, tap(index, at), rows, std::iter::once(panel), to);
+            };
+            match threads_for(cpu, 32 * taps * rows * self.columns) {
+                1 => (0..slabs * taps).for_each(task),
+                _ => cpu.threads.run(slabs * taps, &task),
+            }
         }
+    }
+
+    /// Where the packed weights of a phase begin, from the slab with this column on.
+    fn weights_at(&self, phase: &Phase, column: usize) -> usize {
+        let padded = self.columns.next_multiple_of(LANES);
+        (phase.taps_before * padded + phase.taps() * column) * self.windows.channels
     }
 
     /// Computes all outputs.
@@ -144,55 +175,60 @@ impl Product {
         out: &mut [f32],
         memory: &mut [f32],
     ) {
-        let slabs = self.slabs(cpu);
-        let slab_words = (self.windows.len() * TileShape::of(cpu.isa).vectors * LANES).max(1);
+        let width = TileShape::of(cpu.isa).vectors * LANES;
+        let slabs = self.columns.div_ceil(width);
+        let slab_words = self.taps * self.windows.channels * width;
         let groups = slabs.div_ceil((SLAB_WORDS / slab_words).max(1));
         let bands = self.windows.bands();
         let out = AtomicPtr::new(out.as_mut_ptr());
         claim(cpu, self.threads(cpu), groups * bands, memory, |task, copy| {
             let slabs = part(slabs, groups, task / bands);
-            // SAFETY: every pair of a group and a band is claimed once and has outputs of its own.
-            unsafe {
-                self.band(cpu, source, weights, bias, task % bands, slabs, out.load(Ordering::Relaxed), copy);
+            let band = self.windows.band_at(task % bands);
+            let view = self.windows.view(source, &band, copy);
+            for phase in 0..self.phases {
+                let phase = (self.phase)(phase);
+                // SAFETY: every pair of a group and a band is claimed once and has outputs of its own.
+                unsafe {
+                    let out = out.load(Ordering::Relaxed);
+                    self.band(cpu, &phase, (&band, view), weights, bias, slabs.clone(), out);
+                }
             }
         });
     }
 
-    /// Computes the outputs of a band and some slabs.
+    /// Computes the outputs of a phase in a band and some slabs.
     ///
     /// # Safety
-    /// `out` is all outputs, and nobody else may touch these.
+    /// `view` holds the windows of the band, `out` is all outputs, and nobody else may touch these.
     unsafe fn band(
         &self,
         cpu: &Cpu,
-        source: &[f32],
+        phase: &Phase,
+        (band, view): (&Band, View),
         weights: &[f32],
         bias: Option<&[f32]>,
-        band: usize,
         slabs: Range<usize>,
         out: *mut f32,
-        copy: &mut [f32],
     ) {
-        let Self { windows, columns, outputs } = self;
-        let shape = TileShape::of(cpu.isa);
+        let Self { windows, columns, outputs, .. } = self;
+        let (shape, channels) = (TileShape::of(cpu.isa), windows.channels);
         let width = shape.vectors * LANES;
-        let band = windows.band_at(band);
-        let view = windows.view(source, &band, copy);
-        // With one vector per slab there are registers for more windows.
-        let rows = if *columns <= LANES { shape.rows * shape.vectors } else { shape.rows };
-        let (per_row, per_image) = (windows.groups(), windows.groups() * band.rows.len());
+        let rows = band.rows.end.min(phase.outputs[0]).saturating_sub(band.rows.start);
+        let per_row = phase.outputs[1].div_ceil(windows.group);
+        let (per_image, first) = (per_row * rows, phase.at[0] * view.row + phase.at[1] * channels);
         let groups = per_image * band.images.len();
-        let tiles = groups.div_ceil(rows / windows.group);
+        let tiles = groups.div_ceil(shape.rows_for(*columns) / windows.group);
         for tile in 0..tiles {
             let range = part(groups, tiles, tile);
             let mut tile = Tile {
                 groups: range.len(),
                 group: windows.group,
                 windows: [view.start; MAX_GROUPS],
-                step: windows.step * windows.channels,
-                rows: windows.size[0],
+                step: windows.step * channels,
+                one: 1,
+                rows: phase.size[0],
                 row: view.row,
-                run: windows.run(),
+                run: phase.size[1] * channels,
                 weights: weights.as_ptr(),
                 columns: 0,
                 out: [out; MAX_GROUPS],
@@ -202,25 +238,23 @@ impl Product {
                 bias: std::ptr::null(),
             };
             for (slot, index) in range.enumerate() {
-                let (image, row, first) =
-                    (index / per_image, index % per_image / per_row, index % per_row * windows.group);
+                let (image, rest) = (index / per_image, index % per_image);
+                let (row, column) = (rest / per_row, rest % per_row * windows.group);
                 tile.windows[slot] = view.start.wrapping_add(
-                    image * view.image
-                        + row * windows.step * view.row
-                        + first * windows.step * windows.channels,
+                    first + image * view.image + windows.step * (row * view.row + column * channels),
                 );
                 tile.out[slot] = out.wrapping_add(
-                    outputs.start
+                    phase.start
                         + (band.images.start + image) * outputs.image
                         + (band.rows.start + row) * outputs.row
-                        + first * outputs.pixel,
+                        + column * outputs.pixel,
                 );
-                tile.outputs[slot] = windows.group.min(windows.outputs[1] - first);
+                tile.outputs[slot] = windows.group.min(phase.outputs[1] - column);
             }
             for slab in slabs.clone() {
                 let column = slab * width;
                 tile.columns = width.min(columns - column);
-                tile.weights = weights.as_ptr().wrapping_add(column * windows.len());
+                tile.weights = weights.as_ptr().wrapping_add(self.weights_at(phase, column));
                 tile.out_column = column;
                 tile.bias = bias.map_or(std::ptr::null(), |bias| bias[column..].as_ptr());
                 // SAFETY: the view holds all windows of the band, the packed weights whole vectors of this slab, and the

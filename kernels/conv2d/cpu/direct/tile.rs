@@ -1,8 +1,8 @@
 //! The micro-kernel of the forward pass and of the backward pass of data: some windows times a slab of the weights.
 //!
 //! At every element of the windows it loads VECTORS vectors of weights and multiplies them by one broadcast float of each
-//! window: on AVX-512 12 windows x 2 vectors, or 24 x 1 where there are at most 16 channels. A pointer serves a group of
-//! windows at equal distances, because x86 has too few registers for a pointer to each.
+//! window: on AVX-512 12 windows x 2 vectors, or 24 x 1 where there are at most 16 channels. For 24 windows x86 has too few
+//! registers: then one pointer serves a group of 2 or 4 windows at equal distances.
 
 use crate::simd::{Isa, LANES, Simd, Vectorised};
 
@@ -16,13 +16,16 @@ pub(super) struct TileShape {
     pub(super) rows: usize,
     /// Vectors of a slab, at most.
     pub(super) vectors: usize,
-    /// Windows per pointer, where a row of outputs has a multiple of it.
-    pub(super) group: usize,
 }
 
 impl TileShape {
     pub(super) fn of(isa: Isa) -> Self {
         isa.run(Ask)
+    }
+
+    /// Windows of a tile if the weights have so many columns.
+    pub(super) fn rows_for(&self, columns: usize) -> usize {
+        if columns <= LANES { self.rows * self.vectors } else { self.rows }
     }
 }
 
@@ -33,8 +36,7 @@ impl Vectorised for Ask {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) -> TileShape {
         const { assert!(S::TILE_ROWS * S::TILE_VECTORS <= MAX_GROUPS && S::TILE_VECTORS <= 2) };
-        let group = if S::TILE_ROWS.is_multiple_of(4) && S::TILE_VECTORS == 2 { 4 } else { 2 };
-        TileShape { rows: S::TILE_ROWS, vectors: S::TILE_VECTORS, group }
+        TileShape { rows: S::TILE_ROWS, vectors: S::TILE_VECTORS }
     }
 }
 
@@ -49,6 +51,9 @@ pub(super) struct Tile {
     pub(super) windows: [*const f32; MAX_GROUPS],
     /// Distance of the windows of a group.
     pub(super) step: usize,
+    /// Always 1, but unknown to the compiler: it would make a pointer to each window of a group, more than it has
+    /// registers for.
+    pub(super) one: usize,
     /// Rows of a window, their distance, and their length.
     pub(super) rows: usize,
     pub(super) row: usize,
@@ -85,12 +90,10 @@ impl Tile {
             };
         }
         match (self.group, self.columns > LANES) {
-            (4, true) => exact!(4, 2: 1 2 3),
-            (4, false) => exact!(4, 1: 1 2 3 4 5 6),
-            (2, true) => exact!(2, 2: 1 2 4 6),
-            (2, false) => exact!(2, 1: 1 2 3 6 9 12),
-            (_, true) => exact!(1, 2: 2 4 8 12),
-            (_, false) => exact!(1, 1: 2 4 6 12 18 24),
+            (4, _) => exact!(4, 1: 1 2 3 4 5 6),
+            (2, _) => exact!(2, 1: 2 4 6 8 10 12),
+            (_, false) => exact!(1, 1: 1 2 4 6 12 18 24),
+            (_, true) => exact!(1, 2: 2 4 6 8 10 12),
         }
     }
 }
@@ -125,6 +128,7 @@ unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTO
     let mut weights = tile.weights;
     for _ in 0..tile.rows {
         for k in 0..tile.run {
+            let k = if GROUP == 1 { k } else { 0 };
             // SAFETY: all windows, and whole vectors of all weights, are readable (promise of the caller).
             unsafe {
                 let row: [S::V; VECTORS] = std::array::from_fn(|v| s.load(&*weights.add(v * LANES).cast()));
@@ -137,10 +141,14 @@ unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTO
                     }
                 }
             }
+            if GROUP > 1 {
+                windows = windows.map(|window| window.wrapping_add(tile.one));
+            }
             weights = weights.wrapping_add(VECTORS * LANES);
         }
         // Wrapping: behind the last row the pointers may leave the source.
-        windows = windows.map(|window| window.wrapping_add(tile.row));
+        let passed = if GROUP > 1 { tile.run } else { 0 };
+        windows = windows.map(|window| window.wrapping_add(tile.row - passed));
     }
     // SAFETY: these outputs are ours alone, and `bias` is null or has `columns` floats.
     unsafe {
