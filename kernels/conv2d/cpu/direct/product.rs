@@ -214,10 +214,11 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
         let (shape, channels) = (TileShape::of(cpu.isa), windows.channels);
         let width = shape.vectors * LANES;
         let rows = band.rows.end.min(phase.outputs[0]).saturating_sub(band.rows.start);
-        let per_row = phase.outputs[1].div_ceil(windows.group);
-        let (per_image, first) = (per_row * rows, phase.at[0] * view.row + phase.at[1] * channels);
-        let groups = per_image * band.images.len();
+        let groups = band.images.len() * rows * phase.outputs[1].div_ceil(windows.group);
         let tiles = groups.div_ceil(shape.rows_for(*columns) / windows.group);
+        let first = phase.at[0] * view.row + phase.at[1] * channels;
+        // Image, row and column of the next group. Divisions would take as long as a short window.
+        let mut at = [0; 3];
         for tile in 0..tiles {
             let range = part(groups, tiles, tile);
             let mut tile = Tile {
@@ -225,7 +226,6 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
                 group: windows.group,
                 windows: [view.start; MAX_GROUPS],
                 step: windows.step * channels,
-                one: 1,
                 rows: phase.size[0],
                 row: view.row,
                 run: phase.size[1] * channels,
@@ -237,9 +237,8 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
                 out_column: 0,
                 bias: std::ptr::null(),
             };
-            for (slot, index) in range.enumerate() {
-                let (image, rest) = (index / per_image, index % per_image);
-                let (row, column) = (rest / per_row, rest % per_row * windows.group);
+            for slot in 0..range.len() {
+                let [image, row, column] = at;
                 tile.windows[slot] = view.start.wrapping_add(
                     first + image * view.image + windows.step * (row * view.row + column * channels),
                 );
@@ -250,6 +249,10 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
                         + column * outputs.pixel,
                 );
                 tile.outputs[slot] = windows.group.min(phase.outputs[1] - column);
+                at[2] += windows.group;
+                if at[2] >= phase.outputs[1] {
+                    at = if row + 1 == rows { [image + 1, 0, 0] } else { [image, row + 1, 0] };
+                }
             }
             for slab in slabs.clone() {
                 let column = slab * width;

@@ -5,6 +5,7 @@
 //! registers: then one pointer serves a group of 2 or 4 windows at equal distances.
 
 use crate::simd::{Isa, LANES, Simd, Vectorised};
+use std::hint::black_box;
 
 /// Most groups of windows in a tile.
 pub(super) const MAX_GROUPS: usize = 24;
@@ -51,9 +52,6 @@ pub(super) struct Tile {
     pub(super) windows: [*const f32; MAX_GROUPS],
     /// Distance of the windows of a group.
     pub(super) step: usize,
-    /// Always 1, but unknown to the compiler: it would make a pointer to each window of a group, more than it has
-    /// registers for.
-    pub(super) one: usize,
     /// Rows of a window, their distance, and their length.
     pub(super) rows: usize,
     pub(super) row: usize,
@@ -128,27 +126,27 @@ unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTO
     let mut weights = tile.weights;
     for _ in 0..tile.rows {
         for k in 0..tile.run {
-            let k = if GROUP == 1 { k } else { 0 };
+            // Were it known that the distance is always the same, the compiler would keep a pointer to every window, more
+            // than there are registers.
+            let step = if GROUP > 1 { black_box(tile.step) } else { 0 };
             // SAFETY: all windows, and whole vectors of all weights, are readable (promise of the caller).
             unsafe {
                 let row: [S::V; VECTORS] = std::array::from_fn(|v| s.load(&*weights.add(v * LANES).cast()));
                 for (sums, window) in sums.iter_mut().zip(windows) {
                     for (w, sums) in sums.iter_mut().enumerate() {
-                        let element = s.splat(*window.add(w * tile.step + k));
+                        let element = s.splat(*window.add(k).add(w * step));
                         for (sum, weight) in sums.iter_mut().zip(row) {
                             *sum = s.fma(element, weight, *sum);
                         }
                     }
                 }
             }
-            if GROUP > 1 {
-                windows = windows.map(|window| window.wrapping_add(tile.one));
-            }
             weights = weights.wrapping_add(VECTORS * LANES);
         }
         // Wrapping: behind the last row the pointers may leave the source.
-        let passed = if GROUP > 1 { tile.run } else { 0 };
-        windows = windows.map(|window| window.wrapping_add(tile.row - passed));
+        for window in &mut windows {
+            *window = window.wrapping_add(tile.row);
+        }
     }
     // SAFETY: these outputs are ours alone, and `bias` is null or has `columns` floats.
     unsafe {
