@@ -24,7 +24,7 @@
 mod cases;
 mod cpu;
 mod gpu;
-mod pack;
+pub(crate) mod pack;
 mod tile;
 
 pub use cases::cases;
