@@ -24,8 +24,8 @@
 mod cases;
 mod cpu;
 mod gpu;
-mod pack;
-mod tile;
+pub(crate) mod pack;
+pub(crate) mod tile;
 
 pub use cases::cases;
 
