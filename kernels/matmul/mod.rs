@@ -25,7 +25,7 @@ mod cases;
 mod cpu;
 mod gpu;
 pub(crate) mod pack;
-mod tile;
+pub(crate) mod tile;
 
 pub use cases::cases;
 

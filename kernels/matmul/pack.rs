@@ -123,7 +123,7 @@ mod x86 {
 
     /// Whole blocks: `columns` and `k` are multiples of [`BLOCK`].
     #[target_feature(enable = "avx")]
-    pub(super) fn transpose(
+    pub(crate) fn transpose(
         from: &[f32],
         stride: usize,
         columns: usize,
