@@ -159,7 +159,7 @@ impl Kernel for BatchNormBackward {
         partial_words(self.rows, self.channels)
     }
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        partial_words(self.rows, self.channels)
+        super::cpu_backward::scratch(self)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         super::cpu_backward::backward(self, cpu, args);

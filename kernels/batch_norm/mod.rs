@@ -37,6 +37,7 @@ mod backward;
 mod cases;
 mod cpu;
 mod cpu_backward;
+mod cpu_cut;
 
 pub use backward::BatchNormBackward;
 pub use cases::cases;
@@ -198,7 +199,7 @@ impl Kernel for BatchNormForward {
         partial_words(self.rows, self.channels)
     }
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        partial_words(self.rows, self.channels)
+        cpu::forward_scratch(self)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::forward(self, cpu, args);
@@ -247,6 +248,9 @@ impl Kernel for BatchNormInference {
             grid: cut.pointwise_grid(),
             windows: Vec::new(),
         }]
+    }
+    fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
+        cpu::inference_scratch(self)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::inference(self, cpu, args);

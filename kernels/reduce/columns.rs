@@ -38,11 +38,15 @@ pub(crate) struct Columns {
 
 impl Columns {
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
-        let chunk_rows = if rows <= WHOLE_ROWS {
-            rows.max(1)
-        } else {
-            rows.div_ceil(MOST_CHUNKS).next_multiple_of(32).max(CHUNK_ROWS)
-        };
+        if rows <= WHOLE_ROWS { Self::whole_rows(rows, columns) } else { Self::in_chunks(rows, columns) }
+    }
+    /// All rows in one chunk.
+    pub(crate) fn whole_rows(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, chunk_rows: rows.max(1), chunks: 1 }
+    }
+    /// Chunks of at least [`CHUNK_ROWS`] rows.
+    pub(crate) fn in_chunks(rows: usize, columns: usize) -> Self {
+        let chunk_rows = rows.div_ceil(MOST_CHUNKS).next_multiple_of(32).max(CHUNK_ROWS);
         Self { rows, columns, chunk_rows, chunks: rows.div_ceil(chunk_rows).max(1) }
     }
 
@@ -201,9 +205,10 @@ impl<'a> Output<'a> {
 pub(crate) fn load<S: Simd, const N: usize>(s: S, from: &[f32]) -> [S::V; N] {
     let (whole, tail) = from.as_chunks::<LANES>();
     let mut vectors = [s.splat(0.0); N];
-    if whole.len() == N {
-        for (vector, from) in vectors.iter_mut().zip(whole) {
-            *vector = s.load(from);
+    // As an array of known length: the vectors stay in registers.
+    if let Ok(whole) = <&[_; N]>::try_from(whole) {
+        for i in 0..N {
+            vectors[i] = s.load(&whole[i]);
         }
     } else {
         vectors[0] = s.load_partial(tail);
@@ -215,9 +220,9 @@ pub(crate) fn load<S: Simd, const N: usize>(s: S, from: &[f32]) -> [S::V; N] {
 #[inline(always)]
 pub(crate) fn store<S: Simd, const N: usize>(s: S, to: &mut [f32], vectors: [S::V; N]) {
     let (whole, tail) = to.as_chunks_mut::<LANES>();
-    if whole.len() == N {
-        for (vector, to) in vectors.into_iter().zip(whole) {
-            s.store(to, vector);
+    if let Ok(whole) = <&mut [_; N]>::try_from(whole) {
+        for i in 0..N {
+            s.store(&mut whole[i], vectors[i]);
         }
     } else {
         s.store_partial(tail, vectors[0]);
