@@ -3,9 +3,11 @@
 //! The cut depends on the shape only, never on the device or the number of threads, so sums are reproducible.
 
 use crate::Cpu;
+use crate::kernel::{Dispatch, GpuTraits};
 use crate::simd::{LANES, Simd, Vectorised};
 use crate::template::expand;
 use crate::threads::Parts;
+use crate::windows::windows;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;
@@ -81,11 +83,33 @@ impl Columns {
         let blocks = self.units().div_ceil(self.width());
         [blocks.min(GRID), self.chunks as u32, blocks.div_ceil(GRID)]
     }
-    /// The same for a pass without reduction: enough workgroups for four rows per thread; shaders stride over the rest.
-    pub(crate) fn pointwise_grid(&self) -> [u32; 3] {
+    /// The same for a pass over `rows` without reduction: enough workgroups for four rows per thread; shaders stride over
+    /// the rest.
+    pub(crate) fn pointwise_grid(&self, rows: usize) -> [u32; 3] {
         let [x, _, z] = self.grid();
-        let rows = 4 * WORKGROUP / self.width();
-        [x, (self.rows as u32).div_ceil(rows).min(GRID), z]
+        let height = 4 * WORKGROUP / self.width();
+        [x, (rows as u32).div_ceil(height).clamp(1, GRID), z]
+    }
+    /// The launch that `of` makes for each window of the `buffers`, all `[rows, columns]`; windows hold whole chunks. It is
+    /// given the rows and the chunks of the window.
+    pub(crate) fn in_windows(
+        &self,
+        buffers: &[usize],
+        gpu: &GpuTraits,
+        of: impl Fn(Range<usize>, Range<usize>) -> Dispatch,
+    ) -> Vec<Dispatch> {
+        let ranges = windows(self.chunks, &[(0, self.chunk_rows * self.columns)], gpu);
+        let several = ranges.len() > 1;
+        let launch = |chunks: Range<usize>| {
+            let rows = chunks.start * self.chunk_rows..self.rows.min(chunks.end * self.chunk_rows);
+            let words = rows.start * self.columns..rows.end * self.columns;
+            let mut dispatch = of(rows, chunks);
+            if several {
+                dispatch.windows.extend(buffers.iter().map(|&buffer| (buffer, words.clone())));
+            }
+            dispatch
+        };
+        ranges.into_iter().map(launch).collect()
     }
 }
 
