@@ -13,7 +13,7 @@ use engine::optim::{AdamW, METRICS};
 use engine::{Buffer, Device, Graph, Launch, Program, Slice};
 use kernels::Clock;
 use kernels::arena::Fill;
-use kernels::gather::Gather;
+use kernels::gather::{Gather, Source};
 use models::Model;
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub struct StepMetrics {
 struct DeviceImages {
     pixels: Buffer,
     rows: usize,
+    height: usize,
+    width: usize,
     scale: Vec<f32>,
     shift: Vec<f32>,
 }
@@ -340,7 +342,14 @@ impl DeviceImages {
         // (byte / 255 - mean) / std = byte * scale + shift, per channel.
         let scale = data.std.iter().map(|std| (1.0 / (255.0 * f64::from(*std))) as f32).collect();
         let shift = data.mean.iter().zip(&data.std).map(|(mean, std)| -mean / std).collect();
-        Ok(Self { pixels: device.buffer_with(name, &packed)?, rows: images.len(), scale, shift })
+        Ok(Self {
+            pixels: device.buffer_with(name, &packed)?,
+            rows: images.len(),
+            height: images.height,
+            width: images.width,
+            scale,
+            shift,
+        })
     }
 
     fn gather(
@@ -352,22 +361,25 @@ impl DeviceImages {
         shuffle: bool,
         (x, y): (Slice, Slice),
     ) -> Launch {
-        let pixels = x.words / batch;
+        let values = self.height * self.width * self.scale.len();
         let kernel = Gather {
             examples,
             batch,
-            pixels,
+            height: self.height,
+            width: self.width,
             channels: self.scale.len(),
             scale: self.scale.clone(),
             shift: self.shift.clone(),
             images_rows: self.rows,
+            source: Source::Resident,
             shuffle,
+            augment: None,
         };
         Launch {
             label: "gather batch".into(),
             kernel: Arc::new(kernel),
             slices: vec![
-                self.pixels.slice(0, self.rows * pixels.div_ceil(4)),
+                self.pixels.slice(0, self.rows * values.div_ceil(4)),
                 subset.slice(0, examples),
                 labels.slice(0, examples),
                 x,

@@ -20,6 +20,7 @@ pub mod gather;
 pub mod kernel;
 pub mod loss;
 pub mod matmul;
+pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod simd;
@@ -42,6 +43,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(loss::cases());
     cases.extend(reduce::cases());
     cases.extend(arena::cases());
+    cases.extend(pool::cases());
     cases.extend(gather::cases());
     cases
 }

@@ -4,8 +4,12 @@ use super::{partial_words, shape};
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use std::fmt::Display;
 
 /// Gradients of [`BatchNormForward`](super::BatchNormForward).
+///
+/// Buffers: x, y if there is a ReLU, weight, saved, dy, dx if there is a residual, dweight, dbias. Without a residual dy
+/// becomes dx in place. With one it becomes dz, the gradient of the residual; that is dy itself if there is no ReLU.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNormBackward {
     /// Rows of x: all axes but the last, multiplied.
@@ -14,6 +18,39 @@ pub struct BatchNormBackward {
     pub channels: usize,
     /// Whether ReLU followed: dy counts only where y > 0.
     pub relu: bool,
+    /// Whether a residual was added, before the ReLU.
+    pub residual: bool,
+}
+
+/// Where each buffer lies among the bindings.
+struct Places {
+    y: Option<usize>,
+    weight: usize,
+    saved: usize,
+    dy: usize,
+    dx: Option<usize>,
+    dweight: usize,
+    dbias: usize,
+}
+
+impl BatchNormBackward {
+    fn places(&self) -> Places {
+        let y = usize::from(self.relu);
+        let dx = usize::from(self.residual);
+        Places {
+            y: self.relu.then_some(1),
+            weight: 1 + y,
+            saved: 2 + y,
+            dy: 3 + y,
+            dx: self.residual.then_some(4 + y),
+            dweight: 4 + y + dx,
+            dbias: 5 + y + dx,
+        }
+    }
+    /// Whether dy changes: only a residual without ReLU takes it as it is.
+    pub(super) fn writes_dy(&self) -> bool {
+        self.relu || !self.residual
+    }
 }
 
 impl Kernel for BatchNormBackward {
@@ -21,72 +58,82 @@ impl Kernel for BatchNormBackward {
         "batch_norm/backward"
     }
     fn shape(&self) -> String {
-        shape(self.rows, self.channels, self.relu)
+        shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
         let (all, c) = (self.rows * self.channels, self.channels);
-        vec![
-            Binding::read("x", all),
-            Binding::read("y", all),
-            Binding::read("weight", c),
-            Binding::read("saved", 2 * c),
-            Binding::read("dy", all),
-            Binding::write("dx", all),
-            Binding::write("dweight", c),
-            Binding::write("dbias", c),
-        ]
+        let mut bindings = vec![Binding::read("x", all)];
+        if self.relu {
+            bindings.push(Binding::read("y", all));
+        }
+        bindings.extend([Binding::read("weight", c), Binding::read("saved", 2 * c)]);
+        bindings.push(if self.writes_dy() {
+            Binding::read_write("dy", all)
+        } else {
+            Binding::read("dy", all)
+        });
+        if self.residual {
+            bindings.push(Binding::write("dx", all));
+        }
+        bindings.extend([Binding::write("dweight", c), Binding::write("dbias", c)]);
+        bindings
     }
     fn cost(&self) -> Cost {
         let (all, c) = ((self.rows * self.channels) as u64, self.channels as u64);
-        // Sums: 5. dx: 6. x, dy and, behind ReLU, y are read twice.
+        // Sums: 5. dx: 6. x and dy are read twice, and dx written; behind ReLU y is read twice, or, where dz stays, read
+        // once and dz written.
         let passes = if self.relu { 7 } else { 5 };
         Cost { flops: (11 + 2 * u64::from(self.relu)) * all + 4 * c, bytes: 4 * (passes * all + 5 * c) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+        use Access::{Read, ReadWrite};
         let cut = Columns::new(self.rows, self.channels);
         let (rows, units) = (self.rows as u32, cut.units());
         let width = ("WIDTH", f64::from(cut.width()));
-        let relu = ("RELU", f64::from(u8::from(self.relu)));
         let sums = include_str!("sums.wgsl");
-        use Access::{Read, ReadWrite};
+        let Places { y, weight, saved, dy, dx, dweight, dbias } = self.places();
+        // The pass for the sums masks dy in place only where dz is wanted.
+        let masks = self.relu && self.residual;
+        let values: [(&str, &dyn Display); 3] =
+            [("RELU", &self.relu), ("RESIDUAL", &self.residual), ("MASKS", &masks)];
+        let read = |buffer: Option<usize>| buffer.map(|buffer| (buffer, Read));
+        let write = |buffer: Option<usize>| buffer.map(|buffer| (buffer, ReadWrite));
+        let changed = |changes: bool| (dy, if changes { ReadWrite } else { Read });
         if cut.whole() {
+            let mut bindings = vec![(0, Read), (weight, Read), (saved, Read)];
+            bindings.extend([(dweight, ReadWrite), (dbias, ReadWrite), changed(self.writes_dy())]);
+            bindings.extend(write(dx).into_iter().chain(read(y)));
             return vec![Dispatch {
                 label: "batch_norm/backward".into(),
-                source: cut.source(&[sums, include_str!("backward_whole.wgsl")]),
-                constants: vec![width, relu],
-                bindings: vec![
-                    (0, Read),
-                    (1, Read),
-                    (2, Read),
-                    (3, Read),
-                    (4, Read),
-                    (5, ReadWrite),
-                    (6, ReadWrite),
-                    (7, ReadWrite),
-                ],
+                source: cut.source(&[sums, include_str!("backward_whole.wgsl")], &values),
+                constants: vec![width],
+                bindings,
                 immediates: vec![rows, units],
                 clock: false,
                 grid: cut.grid(),
                 windows: Vec::new(),
             }];
         }
-        let [x, y, z] = cut.grid();
+        let [x, chunks, z] = cut.grid();
+        let to_sum = [(0, Read), (saved, Read), (SCRATCH, ReadWrite), changed(masks)];
+        let to_apply = [(0, Read), (weight, Read), (saved, Read), (dweight, Read), (dbias, Read)];
+        let gate = if self.residual { None } else { read(y) };
         vec![
             Dispatch {
                 label: "batch_norm/backward chunks".into(),
-                source: cut.source(&[sums, include_str!("backward_chunks.wgsl")]),
-                constants: vec![width, relu],
-                bindings: vec![(0, Read), (1, Read), (3, Read), (4, Read), (SCRATCH, ReadWrite)],
+                source: cut.source(&[sums, include_str!("backward_chunks.wgsl")], &values),
+                constants: vec![width],
+                bindings: to_sum.into_iter().chain(read(y)).collect(),
                 immediates: vec![rows, units, cut.chunk_rows as u32],
                 clock: false,
-                grid: [x, y, z],
+                grid: [x, chunks, z],
                 windows: Vec::new(),
             },
             Dispatch {
                 label: "batch_norm/backward merge".into(),
-                source: cut.source(&[sums, include_str!("backward_merge.wgsl")]),
+                source: cut.source(&[sums, include_str!("backward_merge.wgsl")], &[]),
                 constants: vec![width],
-                bindings: vec![(SCRATCH, Read), (6, ReadWrite), (7, ReadWrite)],
+                bindings: vec![(SCRATCH, Read), (dweight, ReadWrite), (dbias, ReadWrite)],
                 immediates: vec![units, cut.chunks as u32],
                 clock: false,
                 grid: [x, 1, z],
@@ -94,18 +141,13 @@ impl Kernel for BatchNormBackward {
             },
             Dispatch {
                 label: "batch_norm/backward apply".into(),
-                source: cut.source(&[include_str!("backward_apply.wgsl")]),
-                constants: vec![width, relu],
-                bindings: vec![
-                    (0, Read),
-                    (1, Read),
-                    (2, Read),
-                    (3, Read),
-                    (4, Read),
-                    (6, Read),
-                    (7, Read),
-                    (5, ReadWrite),
-                ],
+                source: cut.source(&[include_str!("backward_apply.wgsl")], &values),
+                constants: vec![width],
+                bindings: to_apply
+                    .into_iter()
+                    .chain([changed(!self.residual)])
+                    .chain(write(dx).or(gate))
+                    .collect(),
                 immediates: vec![rows, units],
                 clock: false,
                 grid: cut.pointwise_grid(),

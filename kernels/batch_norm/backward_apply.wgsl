@@ -1,4 +1,5 @@
-// Gradients of batch normalisation, stage 3 of 3: dx = weight * inverse * (dy - dbias / rows - xhat * dweight / rows).
+// Gradients of batch normalisation, stage 3 of 3: dx = weight * inverse * (dz - dbias / rows - xhat * dweight / rows),
+// where dz is dy, masked by y > 0 if RELU. dx takes the place of dy; if RESIDUAL, dy holds dz already and dx lies apart.
 //
 // Layout: x, y, dy, dx [rows, C]; weight, dweight, dbias [C]; saved [2, C]: mean, then 1 / sqrt(var + eps). `Value` is
 // vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. Thread t of a workgroup takes Value t % WIDTH of every
@@ -10,16 +11,21 @@ struct Immediates {
 var<immediate> imm: Immediates;
 
 override WIDTH: u32 = 8u;
-override RELU: bool = false;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
-@group(0) @binding(1) var<storage, read> y: array<Value>;
-@group(0) @binding(2) var<storage, read> weight: array<Value>;
-@group(0) @binding(3) var<storage, read> saved: array<Value>;
-@group(0) @binding(4) var<storage, read> dy: array<Value>;
-@group(0) @binding(5) var<storage, read> dweight: array<Value>;
-@group(0) @binding(6) var<storage, read> dbias: array<Value>;
-@group(0) @binding(7) var<storage, read_write> dx: array<Value>;
+@group(0) @binding(1) var<storage, read> weight: array<Value>;
+@group(0) @binding(2) var<storage, read> saved: array<Value>;
+@group(0) @binding(3) var<storage, read> dweight: array<Value>;
+@group(0) @binding(4) var<storage, read> dbias: array<Value>;
+//! if RESIDUAL
+@group(0) @binding(5) var<storage, read> dy: array<Value>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Value>;
+//! else
+@group(0) @binding(5) var<storage, read_write> dy: array<Value>;
+//! if RELU
+@group(0) @binding(6) var<storage, read> y: array<Value>;
+//! end
+//! end
 
 @compute @workgroup_size(256)
 fn main(
@@ -39,10 +45,15 @@ fn main(
     let mean_product = dweight[column] / f32(imm.rows);
     for (var row = group.y * height + thread / WIDTH; row < imm.rows; row += groups.y * height) {
         let at = row * imm.units + column;
-        var g = dy[at];
-        if (RELU) {
-            g = select(Value(0.0), g, y[at] > Value(0.0));
-        }
-        dx[at] = scale * (g - mean_sum - (x[at] - mean) * inverse * mean_product);
+        let along = mean_sum + (x[at] - mean) * inverse * mean_product;
+//! if RESIDUAL
+        dx[at] = scale * (dy[at] - along);
+//! else
+        var dz = dy[at];
+//! if RELU
+        dz = select(Value(0.0), dz, y[at] > Value(0.0));
+//! end
+        dy[at] = scale * (dz - along);
+//! end
     }
 }

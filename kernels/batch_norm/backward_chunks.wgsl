@@ -1,4 +1,5 @@
-// Gradients of batch normalisation, stage 1 of 3: the sums of dy and of dy * xhat over every chunk of rows.
+// Gradients of batch normalisation, stage 1 of 3: the sums of dz and of dz * xhat over every chunk of rows, where dz is
+// dy, masked by y > 0 if RELU. If MASKS, dz takes the place of dy.
 //
 // Layout: x, y, dy [rows, C]; saved [2, C]: mean, then 1 / sqrt(var + eps); partials [chunks, 2, C]. `Value` is vec4<f32>
 // (C a multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values:
@@ -12,13 +13,18 @@ struct Immediates {
 var<immediate> imm: Immediates;
 
 override WIDTH: u32 = 8u;
-override RELU: bool = false;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
-@group(0) @binding(1) var<storage, read> y: array<Value>;
-@group(0) @binding(2) var<storage, read> saved: array<Value>;
+@group(0) @binding(1) var<storage, read> saved: array<Value>;
+@group(0) @binding(2) var<storage, read_write> partials: array<Value>;
+//! if MASKS
+@group(0) @binding(3) var<storage, read_write> dy: array<Value>;
+//! else
 @group(0) @binding(3) var<storage, read> dy: array<Value>;
-@group(0) @binding(4) var<storage, read_write> partials: array<Value>;
+//! end
+//! if RELU
+@group(0) @binding(4) var<storage, read> y: array<Value>;
+//! end
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -32,12 +38,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let inverse = saved[imm.units + column];
         for (var row = first + thread / WIDTH; row < end; row += 256u / WIDTH) {
             let at = row * imm.units + column;
-            var g = dy[at];
-            if (RELU) {
-                g = select(Value(0.0), g, y[at] > Value(0.0));
-            }
-            sum += g;
-            product += g * ((x[at] - mean) * inverse);
+            var dz = dy[at];
+//! if RELU
+            dz = select(Value(0.0), dz, y[at] > Value(0.0));
+//! end
+//! if MASKS
+            dy[at] = dz;
+//! end
+            sum += dz;
+            product += dz * ((x[at] - mean) * inverse);
         }
     }
     sum_threads(thread, sum, product);

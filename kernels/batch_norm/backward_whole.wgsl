@@ -1,4 +1,5 @@
-// Gradients of batch normalisation of up to 1,024 rows in one launch.
+// Gradients of batch normalisation of up to 1,024 rows in one launch. dz is dy, masked by y > 0 if RELU; dx takes the
+// place of dy, or, if RESIDUAL, lies apart, and dz takes the place of dy.
 //
 // Layout: x, y, dy, dx [rows, C]; weight, dweight, dbias [C]; saved [2, C]: mean, then 1 / sqrt(var + eps). `Value` is
 // vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH neighbouring Values of every
@@ -11,23 +12,33 @@ struct Immediates {
 var<immediate> imm: Immediates;
 
 override WIDTH: u32 = 8u;
-override RELU: bool = false;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
-@group(0) @binding(1) var<storage, read> y: array<Value>;
-@group(0) @binding(2) var<storage, read> weight: array<Value>;
-@group(0) @binding(3) var<storage, read> saved: array<Value>;
-@group(0) @binding(4) var<storage, read> dy: array<Value>;
-@group(0) @binding(5) var<storage, read_write> dx: array<Value>;
-@group(0) @binding(6) var<storage, read_write> dweight: array<Value>;
-@group(0) @binding(7) var<storage, read_write> dbias: array<Value>;
+@group(0) @binding(1) var<storage, read> weight: array<Value>;
+@group(0) @binding(2) var<storage, read> saved: array<Value>;
+@group(0) @binding(3) var<storage, read_write> dweight: array<Value>;
+@group(0) @binding(4) var<storage, read_write> dbias: array<Value>;
+//! if RESIDUAL
+//! if RELU
+@group(0) @binding(5) var<storage, read_write> dy: array<Value>;
+@group(0) @binding(7) var<storage, read> y: array<Value>;
+//! else
+@group(0) @binding(5) var<storage, read> dy: array<Value>;
+//! end
+@group(0) @binding(6) var<storage, read_write> dx: array<Value>;
+//! else
+@group(0) @binding(5) var<storage, read_write> dy: array<Value>;
+//! if RELU
+@group(0) @binding(6) var<storage, read> y: array<Value>;
+//! end
+//! end
 
-// dy behind the ReLU.
-fn gradient(at: u32) -> Value {
-    if (RELU) {
-        return select(Value(0.0), dy[at], y[at] > Value(0.0));
-    }
+fn masked(at: u32) -> Value {
+//! if RELU
+    return select(Value(0.0), dy[at], y[at] > Value(0.0));
+//! else
     return dy[at];
+//! end
 }
 
 @compute @workgroup_size(256)
@@ -43,9 +54,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         inverse = saved[imm.units + column];
         for (var row = thread / WIDTH; row < imm.rows; row += 256u / WIDTH) {
             let at = row * imm.units + column;
-            let g = gradient(at);
-            sum += g;
-            product += g * ((x[at] - mean) * inverse);
+            let dz = masked(at);
+            sum += dz;
+            product += dz * ((x[at] - mean) * inverse);
         }
     }
     sum_threads(thread, sum, product);
@@ -64,6 +75,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let mean_product = product / f32(imm.rows);
     for (var row = thread / WIDTH; row < imm.rows; row += 256u / WIDTH) {
         let at = row * imm.units + column;
-        dx[at] = scale * (gradient(at) - mean_sum - (x[at] - mean) * inverse * mean_product);
+        let dz = masked(at);
+        let gradient = scale * (dz - mean_sum - (x[at] - mean) * inverse * mean_product);
+//! if RESIDUAL
+        dx[at] = gradient;
+//! if RELU
+        dy[at] = dz;
+//! end
+//! else
+        dy[at] = gradient;
+//! end
     }
 }

@@ -34,18 +34,22 @@ pub fn cases() -> Vec<Case> {
     let sized =
         tiny.map(|shape| (shape, Size::Tiny)).into_iter().chain(real.map(|shape| (shape, Size::Real)));
     for ((rows, channels), size) in sized {
-        for relu in [false, true] {
+        for (relu, residual) in [(false, false), (true, false), (false, true), (true, true)] {
+            // A residual adds nothing that another size would show.
+            if residual && size == Size::Real && rows < 65_536 {
+                continue;
+            }
             // A mean of 100 deviations shows whether the statistics are stable.
             let mean = if relu { 0.0 } else { 100.0 };
             if rows > 1 {
-                cases.push(forward(rows, channels, relu, mean, size));
+                cases.push(forward(rows, channels, relu, residual, mean, size));
             }
-            cases.push(inference(rows, channels, relu, size));
-            cases.push(backward(rows, channels, relu, size));
+            cases.push(inference(rows, channels, relu, residual, size));
+            cases.push(backward(rows, channels, relu, residual, size));
         }
     }
-    cases.push(forward(1, 5, false, 0.0, Size::Tiny));
-    cases.push(forward(257, 8, true, 3.0, Size::Tiny));
+    cases.push(forward(1, 5, false, false, 0.0, Size::Tiny));
+    cases.push(forward(257, 8, true, false, 3.0, Size::Tiny));
     cases.push(constant_channels());
     cases
 }
@@ -71,36 +75,44 @@ fn relu(v: f64, relu: bool) -> f64 {
     if relu { v.max(0.0) } else { v }
 }
 
-fn forward(rows: usize, channels: usize, with_relu: bool, mean: f32, size: Size) -> Case {
-    let c = channels;
-    let x = around(rows * c, 1, mean, 1.7);
-    forward_of(x, BatchNormForward { rows, channels, eps: EPS, momentum: MOMENTUM, relu: with_relu }, size)
+fn forward(rows: usize, channels: usize, relu: bool, residual: bool, mean: f32, size: Size) -> Case {
+    let x = around(rows * channels, 1, mean, 1.7);
+    forward_of(x, BatchNormForward { rows, channels, eps: EPS, momentum: MOMENTUM, relu, residual }, size)
 }
 
 /// Channels that do not vary: y is the bias, and nothing divides by zero.
 fn constant_channels() -> Case {
     let (rows, channels) = (40, 6);
     let x = Values::F32((0..rows * channels).map(|i| (i % channels) as f32 * 1000.0).collect());
-    forward_of(x, BatchNormForward { rows, channels, eps: EPS, momentum: MOMENTUM, relu: false }, Size::Tiny)
+    let (relu, residual) = (false, false);
+    forward_of(
+        x,
+        BatchNormForward { rows, channels, eps: EPS, momentum: MOMENTUM, relu, residual },
+        Size::Tiny,
+    )
 }
 
 fn forward_of(x: Values, kernel: BatchNormForward, size: Size) -> Case {
-    let BatchNormForward { rows, channels: c, relu: with_relu, .. } = kernel;
+    let BatchNormForward { rows, channels: c, relu: with_relu, residual, .. } = kernel;
+    let mut inputs = vec![
+        x,
+        around(c, 2, 1.0, 0.5),
+        around(c, 3, 0.1, 0.5),
+        around(c, 4, 0.0, 1.0),
+        around(c, 5, 2.0, 1.0),
+    ];
+    if residual {
+        inputs.push(around(rows * c, 6, 0.0, 2.0));
+    }
+    inputs.extend([zeros(rows * c), zeros(2 * c)]);
     Case {
         kernel: Arc::new(kernel),
         clock: Clock::default(),
-        inputs: vec![
-            x,
-            around(c, 2, 1.0, 0.5),
-            around(c, 3, 0.1, 0.5),
-            around(c, 4, 0.0, 1.0),
-            around(c, 5, 2.0, 1.0),
-            zeros(rows * c),
-            zeros(2 * c),
-        ],
+        inputs,
         expected: Box::new(move |inputs| {
             let [x, weight, bias, mut running_mean, mut running_var] =
                 std::array::from_fn(|i| inputs[i].f64());
+            let branch = if residual { inputs[5].f64() } else { vec![0.0; rows * c] };
             let (mut y, mut saved) = (vec![0.0; rows * c], vec![0.0; 2 * c]);
             let momentum = f64::from(MOMENTUM);
             for channel in 0..c {
@@ -108,13 +120,17 @@ fn forward_of(x: Values, kernel: BatchNormForward, size: Size) -> Case {
                 let inverse = 1.0 / (variance + f64::from(EPS)).sqrt();
                 let unbiased = if rows == 1 { 0.0 } else { variance * rows as f64 / (rows as f64 - 1.0) };
                 for i in (channel..rows * c).step_by(c) {
-                    y[i] = relu((x[i] - mean) * inverse * weight[channel] + bias[channel], with_relu);
+                    let z = (x[i] - mean) * inverse * weight[channel] + bias[channel] + branch[i];
+                    y[i] = relu(z, with_relu);
                 }
                 (saved[channel], saved[c + channel]) = (mean, inverse);
                 running_mean[channel] = (1.0 - momentum) * running_mean[channel] + momentum * mean;
                 running_var[channel] = (1.0 - momentum) * running_var[channel] + momentum * unbiased;
             }
-            vec![None, None, None, Some(running_mean), Some(running_var), Some(y), Some(saved)]
+            let mut expected = vec![None, None, None, Some(running_mean), Some(running_var)];
+            expected.extend(residual.then_some(None));
+            expected.extend([Some(y), Some(saved)]);
+            expected
         }),
         // A mean of 100 cannot be held better than 4e-6, and y inherits that.
         tolerance: 1e-5,
@@ -122,34 +138,41 @@ fn forward_of(x: Values, kernel: BatchNormForward, size: Size) -> Case {
     }
 }
 
-fn inference(rows: usize, channels: usize, with_relu: bool, size: Size) -> Case {
+fn inference(rows: usize, channels: usize, with_relu: bool, residual: bool, size: Size) -> Case {
     let c = channels;
+    let mut inputs = vec![
+        around(rows * c, 1, 0.5, 1.7),
+        around(c, 2, 1.0, 0.5),
+        around(c, 3, 0.1, 0.5),
+        around(c, 4, 0.4, 1.0),
+        around(c, 5, 1.2, 1.0),
+    ];
+    if residual {
+        inputs.push(around(rows * c, 6, 0.0, 2.0));
+    }
+    inputs.push(zeros(rows * c));
     Case {
-        kernel: Arc::new(BatchNormInference { rows, channels, eps: EPS, relu: with_relu }),
+        kernel: Arc::new(BatchNormInference { rows, channels, eps: EPS, relu: with_relu, residual }),
         clock: Clock::default(),
-        inputs: vec![
-            around(rows * c, 1, 0.5, 1.7),
-            around(c, 2, 1.0, 0.5),
-            around(c, 3, 0.1, 0.5),
-            around(c, 4, 0.4, 1.0),
-            around(c, 5, 1.2, 1.0),
-            zeros(rows * c),
-        ],
+        inputs,
         expected: Box::new(move |inputs| {
             let [x, weight, bias, mean, variance] = std::array::from_fn(|i| inputs[i].f64());
+            let branch = if residual { inputs[5].f64() } else { vec![0.0; rows * c] };
             let y = x.iter().enumerate().map(|(i, &x)| {
                 let channel = i % c;
                 let xhat = (x - mean[channel]) / (variance[channel] + f64::from(EPS)).sqrt();
-                relu(xhat * weight[channel] + bias[channel], with_relu)
+                relu(xhat * weight[channel] + bias[channel] + branch[i], with_relu)
             });
-            vec![None, None, None, None, None, Some(y.collect())]
+            let mut expected = vec![None; inputs.len() - 1];
+            expected.push(Some(y.collect()));
+            expected
         }),
         tolerance: 2e-6,
         size,
     }
 }
 
-fn backward(rows: usize, channels: usize, with_relu: bool, size: Size) -> Case {
+fn backward(rows: usize, channels: usize, with_relu: bool, residual: bool, size: Size) -> Case {
     let c = channels;
     let x = around(rows * c, 1, 1.0, 1.7);
     // y only gates the gradient: some of it is zero, as behind a real ReLU.
@@ -162,22 +185,21 @@ fn backward(rows: usize, channels: usize, with_relu: bool, size: Size) -> Case {
         .map(|&(mean, _)| mean as f32)
         .chain(moments.iter().map(|&(_, variance)| (1.0 / (variance + f64::from(EPS)).sqrt()) as f32));
     let saved = Values::F32(saved.collect());
+    let mut inputs = vec![x];
+    inputs.extend(with_relu.then_some(y));
+    inputs.extend([around(c, 3, 1.0, 0.5), saved, around(rows * c, 4, 0.1, 1.0)]);
+    inputs.extend(residual.then(|| zeros(rows * c)));
+    inputs.extend([zeros(c), zeros(c)]);
     Case {
-        kernel: Arc::new(BatchNormBackward { rows, channels, relu: with_relu }),
+        kernel: Arc::new(BatchNormBackward { rows, channels, relu: with_relu, residual }),
         clock: Clock::default(),
-        inputs: vec![
-            x,
-            y,
-            around(c, 3, 1.0, 0.5),
-            saved,
-            around(rows * c, 4, 0.1, 1.0),
-            zeros(rows * c),
-            zeros(c),
-            zeros(c),
-        ],
+        inputs,
         expected: Box::new(move |inputs| {
-            let [x, y, weight, saved, mut dy] = std::array::from_fn(|i| inputs[i].f64());
+            let first = usize::from(with_relu);
+            let [weight, saved, mut dy] = std::array::from_fn(|i| inputs[1 + first + i].f64());
+            let x = inputs[0].f64();
             if with_relu {
+                let y = inputs[1].f64();
                 dy.iter_mut().zip(&y).filter(|(_, y)| **y <= 0.0).for_each(|(dy, _)| *dy = 0.0);
             }
             let (mut dx, mut dweight, mut dbias) = (vec![0.0; rows * c], vec![0.0; c], vec![0.0; c]);
@@ -193,7 +215,10 @@ fn backward(rows: usize, channels: usize, with_relu: bool, size: Size) -> Case {
                         * (dy[i] - dbias[channel] / n - xhat(i) * dweight[channel] / n);
                 }
             }
-            vec![None, None, None, None, None, Some(dx), Some(dweight), Some(dbias)]
+            let mut expected = vec![None; 3 + first];
+            expected.extend(residual.then_some(Some(dy)));
+            expected.extend([Some(dx), Some(dweight), Some(dbias)]);
+            expected
         }),
         // Two rows cancel in dx up to what eps leaves, some 1e-5 of dy.
         tolerance: if rows == 2 { 2e-3 } else { 5e-6 },

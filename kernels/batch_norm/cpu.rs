@@ -6,7 +6,7 @@
 use super::{BatchNormForward, BatchNormInference};
 use crate::reduce::columns::{ColumnWork, Columns, Output, Rows, load};
 use crate::simd::Simd;
-use crate::{Args, Cpu};
+use crate::{Arg, Args, Cpu};
 use std::ops::Range;
 
 /// Mean, and sum of squared distances from it, of a block of columns over some rows.
@@ -44,6 +44,7 @@ fn statistics<S: Simd, const N: usize>(
 /// How x becomes y once mean and scale are known.
 struct Normalise<'a> {
     x: Rows<'a>,
+    residual: Option<Rows<'a>>,
     y: Output<'a>,
     weight: &'a [f32],
     bias: &'a [f32],
@@ -71,17 +72,21 @@ impl Normalise<'_> {
         for row in rows {
             let mut values = self.x.load::<S, N>(s, row, columns);
             for i in 0..N {
-                let value = s.fma(s.sub(values[i], mean[i]), scale[i], bias[i]);
+                values[i] = s.fma(s.sub(values[i], mean[i]), scale[i], bias[i]);
+            }
+            if let Some(residual) = self.residual {
+                let residual = residual.load::<S, N>(s, row, columns);
+                for i in 0..N {
+                    values[i] = s.add(values[i], residual[i]);
+                }
+            }
+            for value in &mut values {
                 // A NaN passes: `max` returns its second argument then.
-                values[i] = s.max(floor, value);
+                *value = s.max(floor, *value);
             }
             self.y.store::<S, N>(s, row, columns, values);
         }
     }
-}
-
-fn floor(relu: bool) -> f32 {
-    if relu { 0.0 } else { f32::NEG_INFINITY }
 }
 
 /// `1 / sqrt(variance + eps)`.
@@ -165,18 +170,47 @@ impl ColumnWork for Apply<'_> {
 }
 
 pub(super) fn forward(kernel: &BatchNormForward, cpu: &Cpu, args: &mut Args) {
-    let ([x, weight, bias, running_mean, running_var, y, saved], scratch) = args.split();
+    if kernel.residual {
+        let ([x, weight, bias, mean, var, residual, y, saved], scratch) = args.split();
+        let inputs = Inputs { x, weight, bias, residual: Some(residual) };
+        train(kernel, cpu, inputs, [mean, var, y, saved].map(Arg::f32_mut), scratch);
+    } else {
+        let ([x, weight, bias, mean, var, y, saved], scratch) = args.split();
+        let inputs = Inputs { x, weight, bias, residual: None };
+        train(kernel, cpu, inputs, [mean, var, y, saved].map(Arg::f32_mut), scratch);
+    }
+}
+
+/// What both kinds of forward pass read.
+struct Inputs<'a> {
+    x: &'a Arg<'a>,
+    weight: &'a Arg<'a>,
+    bias: &'a Arg<'a>,
+    residual: Option<&'a Arg<'a>>,
+}
+
+impl<'a> Inputs<'a> {
+    fn normalise(&self, y: &'a mut [f32], channels: usize, relu: bool) -> Normalise<'a> {
+        Normalise {
+            x: Rows::new(self.x.f32(), channels),
+            residual: self.residual.map(|residual| Rows::new(residual.f32(), channels)),
+            y: Output::new(y, channels),
+            weight: self.weight.f32(),
+            bias: self.bias.f32(),
+            floor: if relu { 0.0 } else { f32::NEG_INFINITY },
+        }
+    }
+}
+
+fn train<'a>(
+    kernel: &BatchNormForward,
+    cpu: &Cpu,
+    inputs: Inputs<'a>,
+    [running_mean, running_var, y, saved]: [&'a mut [f32]; 4],
+    scratch: &mut [u32],
+) {
     let (cut, channels) = (kernel.cut(), kernel.channels);
-    let x = Rows::new(x.f32(), channels);
-    let normalise = Normalise {
-        x,
-        y: Output::new(y.f32_mut(), channels),
-        weight: weight.f32(),
-        bias: bias.f32(),
-        floor: floor(kernel.relu),
-    };
-    let (running_mean, running_var) = (running_mean.f32_mut(), running_var.f32_mut());
-    let saved = saved.f32_mut();
+    let normalise = inputs.normalise(y, channels, kernel.relu);
     if cut.whole() {
         let running_mean = Output::new(running_mean, channels);
         let running_var = Output::new(running_var, channels);
@@ -185,7 +219,7 @@ pub(super) fn forward(kernel: &BatchNormForward, cpu: &Cpu, args: &mut Args) {
         return;
     }
     let partials: &mut [f32] = bytemuck::cast_slice_mut(scratch);
-    cut.run(cpu, &Chunks { x, partials: Output::new(partials, channels) });
+    cut.run(cpu, &Chunks { x: normalise.x, partials: Output::new(partials, channels) });
     merge(kernel, &cut, partials, running_mean, running_var, saved);
     let (mean, deviation) = saved.split_at(channels);
     cut.run(cpu, &Apply { normalise, mean, deviation, eps: None });
@@ -237,16 +271,26 @@ fn merge(
 }
 
 pub(super) fn inference(kernel: &BatchNormInference, cpu: &Cpu, args: &mut Args) {
-    let ([x, weight, bias, running_mean, running_var, y], _) = args.split();
-    let channels = kernel.channels;
-    let normalise = Normalise {
-        x: Rows::new(x.f32(), channels),
-        y: Output::new(y.f32_mut(), channels),
-        weight: weight.f32(),
-        bias: bias.f32(),
-        floor: floor(kernel.relu),
-    };
-    let (mean, deviation) = (running_mean.f32(), running_var.f32());
-    let cut = Columns::new(kernel.rows, channels);
+    if kernel.residual {
+        let ([x, weight, bias, mean, var, residual, y], _) = args.split();
+        let inputs = Inputs { x, weight, bias, residual: Some(residual) };
+        evaluate(kernel, cpu, inputs, mean.f32(), var.f32(), y.f32_mut());
+    } else {
+        let ([x, weight, bias, mean, var, y], _) = args.split();
+        let inputs = Inputs { x, weight, bias, residual: None };
+        evaluate(kernel, cpu, inputs, mean.f32(), var.f32(), y.f32_mut());
+    }
+}
+
+fn evaluate<'a>(
+    kernel: &BatchNormInference,
+    cpu: &Cpu,
+    inputs: Inputs<'a>,
+    mean: &[f32],
+    deviation: &[f32],
+    y: &'a mut [f32],
+) {
+    let normalise = inputs.normalise(y, kernel.channels, kernel.relu);
+    let cut = Columns::new(kernel.rows, kernel.channels);
     cut.run(cpu, &Apply { normalise, mean, deviation, eps: Some(kernel.eps) });
 }

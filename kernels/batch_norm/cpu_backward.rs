@@ -3,32 +3,56 @@
 use super::BatchNormBackward;
 use crate::reduce::columns::{ColumnWork, Columns, Output, Rows, load};
 use crate::simd::Simd;
-use crate::{Args, Cpu};
+use crate::{Arg, Args, Cpu};
 use std::ops::Range;
 
-/// dy behind the ReLU, and x - mean.
+/// dy, which is written if anything but itself flows on.
+enum Dy<'a> {
+    Kept(Rows<'a>),
+    InPlace(Output<'a>),
+}
+
+impl Dy<'_> {
+    #[inline(always)]
+    fn load<S: Simd, const N: usize>(&self, s: S, row: usize, columns: &Range<usize>) -> [S::V; N] {
+        match self {
+            Dy::Kept(dy) => dy.load::<S, N>(s, row, columns),
+            Dy::InPlace(dy) => dy.load::<S, N>(s, row, columns),
+        }
+    }
+    #[inline(always)]
+    fn store<S: Simd, const N: usize>(&self, s: S, row: usize, columns: &Range<usize>, values: [S::V; N]) {
+        if let Dy::InPlace(dy) = self {
+            dy.store::<S, N>(s, row, columns, values);
+        }
+    }
+}
+
+/// What the sums and dx are made of.
 struct Gradient<'a> {
-    relu: bool,
     x: Rows<'a>,
-    y: Rows<'a>,
-    dy: Rows<'a>,
+    /// The gate of the ReLU, if there is one.
+    y: Option<Rows<'a>>,
+    dy: Dy<'a>,
+    /// Where dx goes if dy becomes dz.
+    dx: Option<Output<'a>>,
     mean: &'a [f32],
     inverse: &'a [f32],
 }
 
 impl Gradient<'_> {
     #[inline(always)]
-    fn dy<S: Simd, const N: usize>(&self, s: S, row: usize, columns: &Range<usize>) -> [S::V; N] {
-        let mut dy = self.dy.load::<S, N>(s, row, columns);
-        if self.relu {
-            let y = self.y.load::<S, N>(s, row, columns);
+    fn dz<S: Simd, const N: usize>(&self, s: S, row: usize, columns: &Range<usize>) -> [S::V; N] {
+        let mut dz = self.dy.load::<S, N>(s, row, columns);
+        if let Some(y) = self.y {
+            let y = y.load::<S, N>(s, row, columns);
             for i in 0..N {
-                dy[i] = s.keep_positive(dy[i], y[i]);
+                dz[i] = s.keep_positive(dz[i], y[i]);
             }
         }
-        dy
+        dz
     }
-    /// `Σ dy` and `Σ dy xhat`.
+    /// `Σ dz` and `Σ dz xhat`; dz takes the place of dy if dx does not.
     #[inline(always)]
     fn sums<S: Simd, const N: usize>(
         &self,
@@ -40,11 +64,14 @@ impl Gradient<'_> {
         let inverse = load::<S, N>(s, &self.inverse[columns.clone()]);
         let (mut sums, mut products) = ([s.splat(0.0); N], [s.splat(0.0); N]);
         for row in rows {
-            let dy = self.dy::<S, N>(s, row, columns);
+            let dz = self.dz::<S, N>(s, row, columns);
+            if self.dx.is_some() {
+                self.dy.store::<S, N>(s, row, columns, dz);
+            }
             let x = self.x.load::<S, N>(s, row, columns);
             for i in 0..N {
-                sums[i] = s.add(sums[i], dy[i]);
-                products[i] = s.fma(dy[i], s.sub(x[i], mean[i]), products[i]);
+                sums[i] = s.add(sums[i], dz[i]);
+                products[i] = s.fma(dz[i], s.sub(x[i], mean[i]), products[i]);
             }
         }
         for i in 0..N {
@@ -59,7 +86,6 @@ struct InputGradient<'a> {
     of: Gradient<'a>,
     weight: &'a [f32],
     rows: f32,
-    dx: Output<'a>,
 }
 
 impl InputGradient<'_> {
@@ -82,13 +108,20 @@ impl InputGradient<'_> {
             shift[i] = s.div(dbias[i], s.splat(self.rows));
         }
         for row in rows {
-            let mut dx = self.of.dy::<S, N>(s, row, columns);
+            // With a residual dz lies in dy already.
+            let mut dx = match &self.of.dx {
+                None => self.of.dz::<S, N>(s, row, columns),
+                Some(_) => self.of.dy.load::<S, N>(s, row, columns),
+            };
             let x = self.of.x.load::<S, N>(s, row, columns);
             for i in 0..N {
                 let along = s.fma(s.sub(x[i], mean[i]), slope[i], shift[i]);
                 dx[i] = s.mul(scale[i], s.sub(dx[i], along));
             }
-            self.dx.store::<S, N>(s, row, columns, dx);
+            match &self.of.dx {
+                None => self.of.dy.store::<S, N>(s, row, columns, dx),
+                Some(apart) => apart.store::<S, N>(s, row, columns, dx),
+            }
         }
     }
 }
@@ -141,14 +174,60 @@ impl ColumnWork for ApplyBackward<'_> {
 }
 
 pub(super) fn backward(kernel: &BatchNormBackward, cpu: &Cpu, args: &mut Args) {
-    let ([x, y, weight, saved, dy, dx, dweight, dbias], scratch) = args.split();
+    match (kernel.relu, kernel.residual) {
+        (false, false) => {
+            let ([x, weight, saved, dy, dweight, dbias], scratch) = args.split();
+            run(kernel, cpu, Buffers { x, y: None, weight, saved, dy, dx: None, dweight, dbias }, scratch);
+        }
+        (true, false) => {
+            let ([x, y, weight, saved, dy, dweight, dbias], scratch) = args.split();
+            run(kernel, cpu, Buffers { x, y: Some(y), weight, saved, dy, dx: None, dweight, dbias }, scratch);
+        }
+        (false, true) => {
+            let ([x, weight, saved, dy, dx, dweight, dbias], scratch) = args.split();
+            run(
+                kernel,
+                cpu,
+                Buffers { x, y: None, weight, saved, dy, dx: Some(dx), dweight, dbias },
+                scratch,
+            );
+        }
+        (true, true) => {
+            let ([x, y, weight, saved, dy, dx, dweight, dbias], scratch) = args.split();
+            let buffers = Buffers { x, y: Some(y), weight, saved, dy, dx: Some(dx), dweight, dbias };
+            run(kernel, cpu, buffers, scratch);
+        }
+    }
+}
+
+struct Buffers<'a, 'b> {
+    x: &'a Arg<'b>,
+    y: Option<&'a mut Arg<'b>>,
+    weight: &'a Arg<'b>,
+    saved: &'a Arg<'b>,
+    dy: &'a mut Arg<'b>,
+    dx: Option<&'a mut Arg<'b>>,
+    dweight: &'a mut Arg<'b>,
+    dbias: &'a mut Arg<'b>,
+}
+
+fn run(kernel: &BatchNormBackward, cpu: &Cpu, buffers: Buffers, scratch: &mut [u32]) {
     let channels = kernel.channels;
     let cut = Columns::new(kernel.rows, channels);
-    let rows = |data| Rows::new(data, channels);
+    let Buffers { x, y, weight, saved, dy, dx, dweight, dbias } = buffers;
     let (mean, inverse) = saved.f32().split_at(channels);
-    let of =
-        Gradient { relu: kernel.relu, x: rows(x.f32()), y: rows(y.f32()), dy: rows(dy.f32()), mean, inverse };
-    let (dx, dweight, dbias) = (dx.f32_mut(), dweight.f32_mut(), dbias.f32_mut());
+    let of = Gradient {
+        x: Rows::new(x.f32(), channels),
+        y: y.map(|y| Rows::new(y.f32(), channels)),
+        dy: match kernel.writes_dy() {
+            true => Dy::InPlace(Output::new(dy.f32_mut(), channels)),
+            false => Dy::Kept(Rows::new(dy.f32(), channels)),
+        },
+        dx: dx.map(|dx| Output::new(dx.f32_mut(), channels)),
+        mean,
+        inverse,
+    };
+    let (dweight, dbias) = (dweight.f32_mut(), dbias.f32_mut());
     if !cut.whole() {
         let partials: &mut [f32] = bytemuck::cast_slice_mut(scratch);
         cut.run(cpu, &ChunksBackward { of: &of, partials: Output::new(partials, channels) });
@@ -162,8 +241,7 @@ pub(super) fn backward(kernel: &BatchNormBackward, cpu: &Cpu, args: &mut Args) {
             dweight[channel] = product as f32;
         }
     }
-    let dx = Output::new(dx, channels);
-    let input = InputGradient { of, weight: weight.f32(), rows: kernel.rows as f32, dx };
+    let input = InputGradient { of, weight: weight.f32(), rows: kernel.rows as f32 };
     if cut.whole() {
         let (dweight, dbias) = (Output::new(dweight, channels), Output::new(dbias, channels));
         cut.run(cpu, &WholeBackward { input, dweight, dbias });

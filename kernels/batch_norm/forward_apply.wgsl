@@ -1,6 +1,7 @@
-// Batch normalisation, stage 3 of 3: y = (x - mean) * inverse * weight + bias, then ReLU if RELU.
+// Batch normalisation, stage 3 of 3: y = (x - mean) * inverse * weight + bias, plus the residual if
+// RESIDUAL, then ReLU if RELU.
 //
-// Layout: x, y [rows, C]; weight, bias [C]; saved [2, C]: mean, then inverse = 1 / sqrt(var + eps).
+// Layout: x, residual, y [rows, C]; weight, bias [C]; saved [2, C]: mean, then inverse = 1 / sqrt(var + eps).
 // `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. Thread t of a
 // workgroup takes Value t % WIDTH of every (256 / WIDTH)-th row, so it loads the parameters once. No workgroup memory.
 struct Immediates {
@@ -17,6 +18,9 @@ override RELU: bool = false;
 @group(0) @binding(2) var<storage, read> bias: array<Value>;
 @group(0) @binding(3) var<storage, read> saved: array<Value>;
 @group(0) @binding(4) var<storage, read_write> y: array<Value>;
+//! if RESIDUAL
+@group(0) @binding(5) var<storage, read> residual: array<Value>;
+//! end
 
 @compute @workgroup_size(256)
 fn main(
@@ -35,6 +39,9 @@ fn main(
     for (var row = group.y * height + thread / WIDTH; row < imm.rows; row += groups.y * height) {
         let at = row * imm.units + column;
         var value = (x[at] - mean) * scale + shift;
+//! if RESIDUAL
+        value += residual[at];
+//! end
         if (RELU) {
             // Not max(): a NaN must stay one.
             value = select(value, Value(0.0), value < Value(0.0));

@@ -1,6 +1,6 @@
 // Batch normalisation of up to 1,024 rows in one launch: statistics, running statistics, y.
 //
-// Layout: x, y [rows, C]; weight, bias, running_mean, running_var [C]; saved [2, C]. `Value` is vec4<f32> (C a multiple
+// Layout: x, residual, y [rows, C]; weight, bias, running_mean, running_var [C]; saved [2, C]. `Value` is vec4<f32> (C a multiple
 // of 4) or f32; `units` Values make a row. A workgroup owns WIDTH neighbouring Values of every row: thread t takes Value
 // t % WIDTH of every (256 / WIDTH)-th row, first for the statistics, then (from the cache) to normalise.
 // Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
@@ -22,6 +22,9 @@ override RELU: bool = false;
 @group(0) @binding(4) var<storage, read_write> running_var: array<Value>;
 @group(0) @binding(5) var<storage, read_write> y: array<Value>;
 @group(0) @binding(6) var<storage, read_write> saved: array<Value>;
+//! if RESIDUAL
+@group(0) @binding(7) var<storage, read> residual: array<Value>;
+//! end
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -56,6 +59,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var row = thread / WIDTH; row < imm.rows; row += 256u / WIDTH) {
         let at = row * imm.units + column;
         var value = (x[at] - mean) * scale + shift;
+//! if RESIDUAL
+        value += residual[at];
+//! end
         if (RELU) {
             // Not max(): a NaN must stay one.
             value = select(value, Value(0.0), value < Value(0.0));

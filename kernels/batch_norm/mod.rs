@@ -1,20 +1,25 @@
-//! Batch normalisation (Ioffe and Szegedy, 2015), as PyTorch computes it, with ReLU fused behind it if wanted.
+//! Batch normalisation (Ioffe and Szegedy, 2015), as PyTorch computes it, with what often follows it fused behind it: the
+//! sum with a residual branch (He et al., 2016), ReLU.
 //!
 //! x and y are `[rows, C]`: all axes but the last are rows, so `[N, C]` and `[N, H, W, C]` are the same kernel. For each
 //! channel, while training:
 //!
 //! ```text
 //! mean = Σ x / rows        var = Σ (x - mean)² / rows        inverse = 1 / sqrt(var + eps)
-//! xhat = (x - mean) inverse        y = xhat weight + bias        saved = [mean, inverse]
+//! xhat = (x - mean) inverse        y = relu(xhat weight + bias + residual)        saved = [mean, inverse]
 //! running_mean = (1 - momentum) running_mean + momentum mean
 //! running_var  = (1 - momentum) running_var  + momentum var rows / (rows - 1)
 //! ```
 //!
-//! Inference uses running_mean and running_var for mean and var. Gradients, with dy masked by y > 0 if ReLU followed:
+//! Inference uses running_mean and running_var for mean and var. Gradients, where dz is dy, masked by y > 0 if ReLU
+//! followed:
 //!
 //! ```text
-//! dbias = Σ dy        dweight = Σ dy xhat        dx = weight inverse (dy - dbias / rows - xhat dweight / rows)
+//! dbias = Σ dz        dweight = Σ dz xhat        dx = weight inverse (dz - dbias / rows - xhat dweight / rows)
+//! dresidual = dz
 //! ```
+//!
+//! What flows on takes the place of dy: dx, or, with a residual, dz, and dx is written apart.
 //!
 //! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
 //!
@@ -26,6 +31,7 @@
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
+use std::fmt::Display;
 
 mod backward;
 mod cases;
@@ -48,6 +54,8 @@ pub struct BatchNormForward {
     pub momentum: f32,
     /// Whether ReLU follows.
     pub relu: bool,
+    /// Whether another tensor of x's shape is added, before the ReLU.
+    pub residual: bool,
 }
 
 /// Batch normalisation with the running statistics.
@@ -61,11 +69,14 @@ pub struct BatchNormInference {
     pub eps: f32,
     /// Whether ReLU follows.
     pub relu: bool,
+    /// Whether another tensor of x's shape is added, before the ReLU.
+    pub residual: bool,
 }
 
-/// `256x512 +relu`.
-fn shape(rows: usize, channels: usize, relu: bool) -> String {
-    format!("{rows}x{channels}{}", if relu { " +relu" } else { "" })
+/// `256x512 +residual +relu`.
+fn shape(rows: usize, channels: usize, relu: bool, residual: bool) -> String {
+    let option = |wanted, name| if wanted { name } else { "" };
+    format!("{rows}x{channels}{}{}", option(residual, " +residual"), option(relu, " +relu"))
 }
 
 /// Scratch for two partial results of each chunk and channel, on either device: `[chunks, 2, C]`.
@@ -85,24 +96,28 @@ impl Kernel for BatchNormForward {
         "batch_norm/forward"
     }
     fn shape(&self) -> String {
-        shape(self.rows, self.channels, self.relu)
+        shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
         let (all, c) = (self.rows * self.channels, self.channels);
-        vec![
+        let mut bindings = vec![
             Binding::read("x", all),
             Binding::read("weight", c),
             Binding::read("bias", c),
             Binding::read_write("running_mean", c),
             Binding::read_write("running_var", c),
-            Binding::write("y", all),
-            Binding::write("saved", 2 * c),
-        ]
+        ];
+        if self.residual {
+            bindings.push(Binding::read("residual", all));
+        }
+        bindings.extend([Binding::write("y", all), Binding::write("saved", 2 * c)]);
+        bindings
     }
     fn cost(&self) -> Cost {
         let (all, c) = ((self.rows * self.channels) as u64, self.channels as u64);
+        let (relu, residual) = (u64::from(self.relu), u64::from(self.residual));
         // Mean: 1. Variance: 3. Normalising: 3. x is read twice.
-        Cost { flops: (7 + u64::from(self.relu)) * all + 12 * c, bytes: 4 * (3 * all + 8 * c) }
+        Cost { flops: (7 + relu + residual) * all + 12 * c, bytes: 4 * ((3 + residual) * all + 8 * c) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
         let cut = self.cut();
@@ -111,21 +126,26 @@ impl Kernel for BatchNormForward {
         let width = ("WIDTH", f64::from(cut.width()));
         let relu = ("RELU", f64::from(u8::from(self.relu)));
         let statistics = include_str!("statistics.wgsl");
+        let (y, saved) = if self.residual { (6, 7) } else { (5, 6) };
         use Access::{Read, ReadWrite};
+        // The residual comes last in the shaders.
+        let residual = self.residual.then_some((5, Read));
+        let values: [(&str, &dyn Display); 1] = [("RESIDUAL", &self.residual)];
         if cut.whole() {
+            let bindings = [
+                (0, Read),
+                (1, Read),
+                (2, Read),
+                (3, ReadWrite),
+                (4, ReadWrite),
+                (y, ReadWrite),
+                (saved, ReadWrite),
+            ];
             return vec![Dispatch {
                 label: "batch_norm/forward".into(),
-                source: cut.source(&[statistics, include_str!("forward_whole.wgsl")]),
+                source: cut.source(&[statistics, include_str!("forward_whole.wgsl")], &values),
                 constants: vec![width, relu],
-                bindings: vec![
-                    (0, Read),
-                    (1, Read),
-                    (2, Read),
-                    (3, ReadWrite),
-                    (4, ReadWrite),
-                    (5, ReadWrite),
-                    (6, ReadWrite),
-                ],
+                bindings: bindings.into_iter().chain(residual).collect(),
                 immediates: vec![rows, units, eps, momentum],
                 clock: false,
                 grid: cut.grid(),
@@ -133,23 +153,30 @@ impl Kernel for BatchNormForward {
             }];
         }
         let chunk_rows = cut.chunk_rows as u32;
-        let [x, y, z] = cut.grid();
+        let [x, chunks, z] = cut.grid();
+        let apply = [(0, Read), (1, Read), (2, Read), (saved, Read), (y, ReadWrite)];
         vec![
             Dispatch {
                 label: "batch_norm/forward chunks".into(),
-                source: cut.source(&[statistics, include_str!("forward_chunks.wgsl")]),
+                source: cut.source(&[statistics, include_str!("forward_chunks.wgsl")], &[]),
                 constants: vec![width],
                 bindings: vec![(0, Read), (SCRATCH, ReadWrite)],
                 immediates: vec![rows, units, chunk_rows],
                 clock: false,
-                grid: [x, y, z],
+                grid: [x, chunks, z],
                 windows: Vec::new(),
             },
             Dispatch {
                 label: "batch_norm/forward merge".into(),
-                source: cut.source(&[statistics, include_str!("forward_merge.wgsl")]),
+                source: cut.source(&[statistics, include_str!("forward_merge.wgsl")], &[]),
                 constants: vec![width],
-                bindings: vec![(SCRATCH, Read), (0, Read), (3, ReadWrite), (4, ReadWrite), (6, ReadWrite)],
+                bindings: vec![
+                    (SCRATCH, Read),
+                    (0, Read),
+                    (3, ReadWrite),
+                    (4, ReadWrite),
+                    (saved, ReadWrite),
+                ],
                 immediates: vec![rows, units, chunk_rows, cut.chunks as u32, eps, momentum],
                 clock: false,
                 grid: [x, 1, z],
@@ -157,9 +184,9 @@ impl Kernel for BatchNormForward {
             },
             Dispatch {
                 label: "batch_norm/forward apply".into(),
-                source: cut.source(&[include_str!("forward_apply.wgsl")]),
+                source: cut.source(&[include_str!("forward_apply.wgsl")], &values),
                 constants: vec![width, relu],
-                bindings: vec![(0, Read), (1, Read), (2, Read), (6, Read), (5, ReadWrite)],
+                bindings: apply.into_iter().chain(residual).collect(),
                 immediates: vec![rows, units],
                 clock: false,
                 grid: cut.pointwise_grid(),
@@ -183,31 +210,38 @@ impl Kernel for BatchNormInference {
         "batch_norm/inference"
     }
     fn shape(&self) -> String {
-        shape(self.rows, self.channels, self.relu)
+        shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
         let (all, c) = (self.rows * self.channels, self.channels);
-        vec![
+        let mut bindings = vec![
             Binding::read("x", all),
             Binding::read("weight", c),
             Binding::read("bias", c),
             Binding::read("running_mean", c),
             Binding::read("running_var", c),
-            Binding::write("y", all),
-        ]
+        ];
+        if self.residual {
+            bindings.push(Binding::read("residual", all));
+        }
+        bindings.push(Binding::write("y", all));
+        bindings
     }
     fn cost(&self) -> Cost {
         let (all, c) = ((self.rows * self.channels) as u64, self.channels as u64);
-        Cost { flops: (3 + u64::from(self.relu)) * all + 4 * c, bytes: 4 * (2 * all + 4 * c) }
+        let (relu, residual) = (u64::from(self.relu), u64::from(self.residual));
+        Cost { flops: (3 + relu + residual) * all + 4 * c, bytes: 4 * ((2 + residual) * all + 4 * c) }
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
         let cut = Columns::new(self.rows, self.channels);
-        let read = |binding| (binding, Access::Read);
+        let y = if self.residual { 6 } else { 5 };
+        let residual = self.residual.then_some((5, Access::Read));
+        let bindings = (0..5).map(|binding| (binding, Access::Read)).chain([(y, Access::ReadWrite)]);
         vec![Dispatch {
             label: "batch_norm/inference".into(),
-            source: cut.source(&[include_str!("inference.wgsl")]),
+            source: cut.source(&[include_str!("inference.wgsl")], &[("RESIDUAL", &self.residual)]),
             constants: vec![("WIDTH", cut.width().into()), ("RELU", u8::from(self.relu).into())],
-            bindings: vec![read(0), read(1), read(2), read(3), read(4), (5, Access::ReadWrite)],
+            bindings: bindings.chain(residual).collect(),
             immediates: vec![self.rows as u32, cut.units(), self.eps.to_bits()],
             clock: false,
             grid: cut.pointwise_grid(),

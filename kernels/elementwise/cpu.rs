@@ -79,3 +79,72 @@ pub(super) fn add(cpu: &Cpu, args: &mut Args) {
     let ([a, b, c], _) = args.split();
     map::<Add>(cpu, a.f32(), b.f32(), c.f32_mut());
 }
+
+/// Both halves of some rows of CReLU. The loops over channels are plain Rust, which the compiler vectorises.
+struct Crelu<'a> {
+    channels: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Vectorised for Crelu<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (x, y) in self.x.chunks_exact(self.channels).zip(self.y.chunks_exact_mut(2 * self.channels)) {
+            let (positive, negative) = y.split_at_mut(self.channels);
+            for ((&x, positive), negative) in x.iter().zip(positive).zip(negative) {
+                // A comparison with a NaN is false, so the NaN passes.
+                *positive = if x < 0.0 { 0.0 } else { x };
+                *negative = if x > 0.0 { 0.0 } else { -x };
+            }
+        }
+    }
+}
+
+/// The gradient of some rows of CReLU.
+struct CreluBackward<'a> {
+    channels: usize,
+    x: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl Vectorised for CreluBackward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let rows = self.x.chunks_exact(self.channels).zip(self.dy.chunks_exact(2 * self.channels));
+        for ((x, dy), dx) in rows.zip(self.dx.chunks_exact_mut(self.channels)) {
+            let (positive, negative) = dy.split_at(self.channels);
+            for (((&x, &positive), &negative), dx) in x.iter().zip(positive).zip(negative).zip(dx) {
+                let below = if x < 0.0 { -negative } else { 0.0 };
+                *dx = if x > 0.0 { positive } else { below };
+            }
+        }
+    }
+}
+
+/// Elements of the rows of a task, of `channels` each: at least one row.
+fn whole_rows(channels: usize) -> usize {
+    (TASK / channels).max(1) * channels
+}
+
+pub(super) fn crelu(cpu: &Cpu, channels: usize, args: &mut Args) {
+    let ([x, y], _) = args.split();
+    let (x, length) = (x.f32(), whole_rows(channels));
+    cpu.threads.chunks_mut(y.f32_mut(), 2 * length, &|index, y| {
+        let x = &x[index * length..][..y.len() / 2];
+        cpu.isa.run(Crelu { channels, x, y });
+    });
+}
+
+pub(super) fn crelu_backward(cpu: &Cpu, channels: usize, args: &mut Args) {
+    let ([x, dy, dx], _) = args.split();
+    let (x, dy, length) = (x.f32(), dy.f32(), whole_rows(channels));
+    cpu.threads.chunks_mut(dx.f32_mut(), length, &|index, dx| {
+        let start = index * length;
+        let (x, dy) = (&x[start..][..dx.len()], &dy[2 * start..][..2 * dx.len()]);
+        cpu.isa.run(CreluBackward { channels, x, dy, dx });
+    });
+}

@@ -1,4 +1,4 @@
-//! Element by element: ReLU, its gradient, and the sum of two arrays (residual connections).
+//! Element by element: ReLU, [CReLU](Crelu), their gradients, and the sum of two arrays (residual connections).
 //!
 //! ```text
 //! relu: y = max(x, 0)        its gradient: dx = dy where y > 0, else 0        add: c = a + b, da = db = dc
@@ -10,8 +10,10 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 
 mod cases;
 mod cpu;
+mod crelu;
 
 pub use cases::cases;
+pub use crelu::{Crelu, CreluBackward};
 
 /// `y = max(x, 0)`.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,10 @@
 
 use crate::Cpu;
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::template::expand;
 use crate::threads::Parts;
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::ops::Range;
 
 /// Up to this many rows one workgroup, or one CPU task, reduces a block of columns alone, in one launch.
@@ -65,10 +67,10 @@ impl Columns {
         let most = if self.vector() == 4 { 8 } else { 16 };
         self.units().next_power_of_two().min(most)
     }
-    /// The shader with its element type: four columns or one.
-    pub(crate) fn source(&self, parts: &[&'static str]) -> Cow<'static, str> {
+    /// The shader, [expanded](expand), with its element type: four columns or one.
+    pub(crate) fn source(&self, parts: &[&str], values: &[(&str, &dyn Display)]) -> Cow<'static, str> {
         let element = if self.vector() == 4 { "vec4<f32>" } else { "f32" };
-        Cow::Owned(format!("alias Value = {element};\n{}", parts.concat()))
+        Cow::Owned(expand(&format!("alias Value = {element};\n{}", parts.concat()), values))
     }
     /// Workgroups: blocks of columns in x (and z, when there are very many), chunks of rows in y.
     pub(crate) fn grid(&self) -> [u32; 3] {

@@ -43,7 +43,7 @@ impl Kernel for ColumnSum {
         let cut = Columns::new(self.rows, self.columns);
         let launch = |label: &'static str, rows: usize, chunk_rows: usize, from, to, grid| Dispatch {
             label: label.into(),
-            source: cut.source(&[include_str!("column_sum.wgsl")]),
+            source: cut.source(&[include_str!("column_sum.wgsl")], &[]),
             constants: vec![("WIDTH", cut.width().into())],
             bindings: vec![(from, Access::Read), (to, Access::ReadWrite)],
             immediates: vec![rows as u32, cut.units(), chunk_rows as u32],
