@@ -1,7 +1,7 @@
 // The second launch when K is split: C = activation(sum of the partial products + bias), always added in the same order.
 //
-// The partial products are [splits, batch, M, N]. With ACCUMULATE they are added to what C holds from launches before. A thread computes four neighbouring elements of C if N is a multiple of
-// 4 (C_VEC4), else one. Workgroup memory: none.
+// The partial products are [splits, batch, M, N]; with ACCUMULATE they are added to what C holds from launches before. A
+// thread computes four neighbouring elements of C if N is a multiple of 4 (C_VEC4), else one. Workgroup memory: none.
 
 struct Immediates {
     elements: u32, // of C: vec4 if C_VEC4, else floats

@@ -12,6 +12,9 @@
 //!
 //! [`Product`] chooses tiles and splits K. Images that are too large to bind at once are done in windows; for the gradient
 //! of the weight each window adds planes of partial sums.
+//!
+//! Source of the product without a matrix of patches in memory: Chetlur et al., *cuDNN: Efficient Primitives for Deep
+//! Learning*, arXiv:1410.0759, 2014.
 
 use super::{Conv2d, Conv2dBackwardData, Conv2dBackwardWeight, Conv2dForward};
 use crate::kernel::{Dispatch, GpuTraits};
@@ -264,4 +267,42 @@ pub(super) fn backward_weight(kernel: &Conv2dBackwardWeight, gpu: &GpuTraits) ->
 pub(super) fn backward_weight_scratch(kernel: &Conv2dBackwardWeight, gpu: &GpuTraits) -> usize {
     let (planes, most) = backward_weight_planes(&kernel.conv, gpu);
     if planes == [1] { 0 } else { planes.iter().sum::<usize>().min(most) * kernel.conv.weight_len() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_share_out_the_pixels_and_the_taps() {
+        for (length, kernel, stride, padding) in
+            [(9, 3, 1, 1), (8, 3, 2, 1), (7, 1, 2, 0), (1, 5, 3, 2), (20, 8, 4, 0), (6, 2, 5, 1)]
+        {
+            let conv = Conv2d {
+                batch: 1,
+                height: length,
+                width: length,
+                in_channels: 1,
+                out_channels: 1,
+                kernel,
+                stride,
+                padding,
+            };
+            let mut pixels = vec![0; length];
+            for Phase { phase, pixels: count, first_tap, taps, origin } in phases(&conv, length) {
+                (0..count).for_each(|pixel| pixels[phase + stride * pixel] += 1);
+                for (tap, pixel) in (0..taps).flat_map(|tap| (0..count).map(move |pixel| (tap, pixel))) {
+                    let (u, i) = (first_tap + stride * tap, pixel as i32 + origin - tap as i32);
+                    assert!(u < kernel);
+                    assert_eq!(
+                        stride as i32 * i + u as i32 - padding as i32,
+                        (phase + stride * pixel) as i32
+                    );
+                }
+                let reaching = (0..kernel).filter(|u| (phase + padding + stride * kernel - u) % stride == 0);
+                assert_eq!(reaching.count(), taps);
+            }
+            assert_eq!(pixels, vec![1; length]);
+        }
+    }
 }
