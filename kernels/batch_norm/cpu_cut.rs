@@ -9,7 +9,7 @@ use crate::simd::LANES;
 
 /// Up to this many rows the statistics of a block of channels are one task, which normalises as well.
 const WHOLE_ROWS: usize = 256;
-/// Narrower rows than this are folded, until they fill whole vectors and at least [`LEAST`].
+/// Rows of fewer channels than this are folded, until they are whole vectors and at least [`LEAST`] columns.
 const NARROW: usize = 8 * LANES;
 const LEAST: usize = 4 * LANES;
 /// Most rows that are folded: chunks are multiples of it.

@@ -24,9 +24,10 @@
 //! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
 //!
 //! Variances are never `Σx² / n - mean²`, which loses every digit when the mean is large: the CPU makes two passes over
-//! a chunk that stays in its cache, the GPU updates mean and squared distances as Welford (1962), and groups are merged as
-//! Chan, Golub and LeVeque (1983) do. Up to 1,024 rows are one launch; beyond, fixed chunks of rows leave partial results
-//! in scratch, a second launch merges them in a fixed order, a third normalises.
+//! a few rows that stay in its cache, the GPU updates mean and squared distances as Welford (1962), and groups are merged
+//! as Chan, Golub and LeVeque (1983) do. On a GPU up to 1,024 rows are one launch; beyond, fixed chunks of rows leave
+//! partial results in scratch, a second launch merges them in a fixed order, a third normalises. The first and the third
+//! run once for each window of a buffer that is too large to bind.
 
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;

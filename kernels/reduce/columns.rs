@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;
 
-/// Up to this many rows one workgroup, or one CPU task, reduces a block of columns alone, in one launch.
+/// Up to this many rows one workgroup, or one CPU task of a column sum, reduces a block of columns alone, in one launch.
 const WHOLE_ROWS: usize = 1024;
 /// Fewest rows of a chunk, where there are several.
 const CHUNK_ROWS: usize = 256;
