@@ -87,6 +87,7 @@ impl Trainer {
         let rows = config.optimizer.batch.min(train.len()).max(EVALUATION_BATCH.min(test.len()));
         let order: Arc<Vec<u32>> = Arc::new((0..test.len() as u32).collect());
         let normalisation = (data.mean.as_slice(), data.std.as_slice());
+        let test_normalisation = (data.test_mean.as_slice(), data.test_std.as_slice());
         let stream = config.run.stream_images;
         let augment = config.data.augment.then_some(AUGMENT);
         let mut memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
@@ -110,7 +111,7 @@ impl Trainer {
             memory,
             ring_words: vec![0; RING_ROWS * METRICS],
             train: DeviceImages::new(device, train, normalisation, augment, stream, rows)?,
-            test: DeviceImages::new(device, test, normalisation, None, stream, rows)?,
+            test: DeviceImages::new(device, test, test_normalisation, None, stream, rows)?,
             test_labels: device.buffer_with("test labels", &test.labels)?,
             test_order: (Arc::clone(&order), device.buffer_with("test order", &order)?),
             programs: None,

@@ -2,7 +2,7 @@
 
 use super::{DeviceArgs, Stopped, print, progress::Bars, stop_on_signal};
 use crate::Config;
-use crate::config::{Error, parse_set};
+use crate::config::{Error, TestStatistics, parse_set};
 use crate::presets;
 use crate::protocols::phases::{self, Context, Outcome};
 use crate::run_folder::RunFolder;
@@ -91,14 +91,16 @@ pub(super) fn execute(
 
 /// The data set of a config, cut and dithered as it says.
 pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
+    // A built-in set is drawn in the size that is asked for; the others are cut.
     let mut options = LoadOptions::default();
-    // The built-in set is drawn in the size asked for; the others are cut.
-    let drawn = config.data.set == "strokes";
-    if drawn && config.data.train > 0 {
-        options.train = config.data.train;
-    }
-    if drawn && config.data.test > 0 {
-        options.test = config.data.test;
+    if matches!(config.data.set.as_str(), "strokes" | "scenes") {
+        options.side = Some(config.model.build().map_err(crate::Error::Mismatch)?.input().image_size);
+        if config.data.train > 0 {
+            options.train = config.data.train;
+        }
+        if config.data.test > 0 {
+            options.test = config.data.test;
+        }
     }
     let mut data = data::load(&config.data.set, dir, &options)?;
     cut(&mut data.train, config.data.train, "train")?;
@@ -116,6 +118,10 @@ pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
         }
         data.mean = config.data.mean.iter().map(|&v| v as f32).collect();
         data.std = config.data.std.iter().map(|&v| v as f32).collect();
+    }
+    let overridden = !config.data.mean.is_empty();
+    if overridden || config.data.test_statistics == TestStatistics::Train {
+        (data.test_mean, data.test_std) = (data.mean.clone(), data.std.clone());
     }
     Ok(data)
 }

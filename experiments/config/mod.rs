@@ -75,6 +75,18 @@ pub struct Data {
     pub mean: Vec<f64>,
     /// Standard deviation that divides; empty means the set's own.
     pub std: Vec<f64>,
+    /// Which of the set's own statistics normalise test images.
+    pub test_statistics: TestStatistics,
+}
+
+/// Which statistics normalise test images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestStatistics {
+    /// Those of the training images.
+    Train,
+    /// The test set's own, where the released code has some (CIFAR-100).
+    Test,
 }
 
 /// AdamW and its schedule.
@@ -244,6 +256,7 @@ impl Config {
                 // The released code normalises MNIST with the mean of CIFAR's red channel.
                 mean: if as_code_stores_mnist { vec![0.4914] } else { vec![] },
                 std: if as_code_stores_mnist { vec![0.3081] } else { vec![] },
+                test_statistics: if code { TestStatistics::Test } else { TestStatistics::Train },
             },
             model,
             optimizer: Optimizer {
