@@ -83,6 +83,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat(self, value: f32) -> Self::V;
     /// Sixteen floats from memory.
     fn load(self, from: &[f32; LANES]) -> Self::V;
+    /// Sixteen bytes from memory, as floats.
+    fn widen(self, from: &[u8; LANES]) -> Self::V;
     /// Sixteen floats to memory.
     fn store(self, to: &mut [f32; LANES], v: Self::V);
     /// Sum.
@@ -151,6 +153,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Self::V {
         *from
+    }
+    #[inline(always)]
+    fn widen(self, from: &[u8; LANES]) -> Self::V {
+        from.map(f32::from)
     }
     #[inline(always)]
     fn store(self, to: &mut [f32; LANES], v: Self::V) {
@@ -233,6 +239,9 @@ mod x86 {
         methods! {
             splat(value: f32) -> __m512 { _mm512_set1_ps(value) }
             load(from: &[f32; LANES]) -> __m512 { _mm512_loadu_ps(from.as_ptr()) }
+            widen(from: &[u8; LANES]) -> __m512 {
+                _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast())))
+            }
             store(to: &mut [f32; LANES], v: __m512) { _mm512_storeu_ps(to.as_mut_ptr(), v) }
             add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
             sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
@@ -271,6 +280,13 @@ mod x86 {
             load(from: &[f32; LANES]) -> Pair {
                 (_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8)))
             }
+            widen(from: &[u8; LANES]) -> Pair {{
+                let bytes = _mm_loadu_si128(from.as_ptr().cast());
+                (
+                    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+                    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes))),
+                )
+            }}
             store(to: &mut [f32; LANES], v: Pair) {{
                 _mm256_storeu_ps(to.as_mut_ptr(), v.0);
                 _mm256_storeu_ps(to.as_mut_ptr().add(8), v.1)
@@ -318,6 +334,7 @@ mod tests {
                 s.max(x, y),
                 s.sqrt(y),
                 s.keep_positive(y, x),
+                s.widen(&std::array::from_fn(|i| 17 * i as u8)),
                 s.splat(s.sum(y)),
             ];
             results.iter().map(|&v| s.lanes(v)).chain([partial]).collect()
@@ -327,7 +344,7 @@ mod tests {
     #[test]
     fn every_instruction_set_computes_the_same() {
         let expected = Isa::Portable.run(Check);
-        assert_eq!(expected[9][..6], [-7.5, -6.5, -5.5, 0.0, 0.0, 9.0]);
+        assert_eq!(expected[10][..6], [-7.5, -6.5, -5.5, 0.0, 0.0, 9.0]);
         for isa in Isa::available() {
             assert_eq!(isa.run(Check), expected, "{isa:?}");
         }

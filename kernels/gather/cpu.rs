@@ -39,23 +39,13 @@ impl Vectorised for Normalise<'_> {
         let (x, x_tail) = self.x.as_chunks_mut::<LANES>();
         let mut k = 0;
         for (x, bytes) in x.iter_mut().zip(bytes) {
-            s.store(x, s.fma(widen(s, bytes), s.load(&scale[k]), s.load(&shift[k])));
+            s.store(x, s.fma(s.widen(bytes), s.load(&scale[k]), s.load(&shift[k])));
             k = if k + 1 < self.channels { k + 1 } else { 0 };
         }
         let mut last = [0; LANES];
         last[..bytes_tail.len()].copy_from_slice(bytes_tail);
-        s.store_partial(x_tail, s.fma(widen(s, &last), s.load(&scale[k]), s.load(&shift[k])));
+        s.store_partial(x_tail, s.fma(s.widen(&last), s.load(&scale[k]), s.load(&shift[k])));
     }
-}
-
-/// Bytes as floats; the compiler turns the loop into widening instructions.
-#[inline(always)]
-fn widen<S: Simd>(s: S, bytes: &[u8; LANES]) -> S::V {
-    let mut floats = [0.0; LANES];
-    for lane in 0..LANES {
-        floats[lane] = f32::from(bytes[lane]);
-    }
-    s.load(&floats)
 }
 
 /// Crops, flips and normalises one image.
@@ -77,12 +67,13 @@ impl Vectorised for Augmented<'_> {
         let Gather { height, width, channels, .. } = *self.kernel;
         let (offset_row, offset_column, flip) = self.drawn;
         let line = width * channels;
+        let mut buffer = [0; PIECE * MAX_CHANNELS];
         for (h, x) in self.x.chunks_exact_mut(line).enumerate() {
             let row = (h + offset_row).checked_sub(self.padding).filter(|&row| row < height);
             let from = row.map_or(&[][..], |row| &self.image[row * line..][..line]);
             for (piece, x) in x.chunks_mut(PIECE * channels).enumerate() {
-                let mut bytes = [0; PIECE * MAX_CHANNELS];
-                let bytes = &mut bytes[..x.len()];
+                let bytes = &mut buffer[..x.len()];
+                bytes.fill(0);
                 let (start, pixels) = (piece * PIECE, x.len() / channels);
                 // Columns of the padded image, read forwards; a flipped piece is read from its mirror image.
                 let start = offset_column + if flip { width - start - pixels } else { start };
