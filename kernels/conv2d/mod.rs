@@ -63,10 +63,10 @@ impl Conv2d {
     pub fn weight_len(&self) -> usize {
         self.kernel * self.kernel * self.in_channels * self.out_channels
     }
-    /// `64x32x32x16 -> 32, 3x3 s2 p1`
-    fn shape(&self) -> String {
+    /// `64x32x32x16 -> 32, 3x3 s2 p1`, and `direct` where Winograd's method could serve but may not.
+    fn shape(&self, winograd: bool) -> String {
         format!(
-            "{}x{}x{}x{} -> {}, {k}x{k} s{} p{}",
+            "{}x{}x{}x{} -> {}, {k}x{k} s{} p{}{}",
             self.batch,
             self.height,
             self.width,
@@ -74,6 +74,7 @@ impl Conv2d {
             self.out_channels,
             self.stride,
             self.padding,
+            if !winograd && self.kernel == 3 && self.stride == 1 { " direct" } else { "" },
             k = self.kernel
         )
     }
@@ -121,7 +122,7 @@ impl Kernel for Conv2dForward {
         "conv2d/forward"
     }
     fn shape(&self) -> String {
-        format!("{}{}", self.conv.shape(), if self.bias { " +bias" } else { "" })
+        format!("{}{}", self.conv.shape(self.winograd), if self.bias { " +bias" } else { "" })
     }
     fn bindings(&self) -> Vec<Binding> {
         let mut bindings =
@@ -176,7 +177,7 @@ impl Kernel for Conv2dBackwardData {
         "conv2d/backward_data"
     }
     fn shape(&self) -> String {
-        self.conv.shape()
+        self.conv.shape(self.winograd)
     }
     fn bindings(&self) -> Vec<Binding> {
         vec![
@@ -215,7 +216,7 @@ impl Kernel for Conv2dBackwardWeight {
         "conv2d/backward_weight"
     }
     fn shape(&self) -> String {
-        self.conv.shape()
+        self.conv.shape(self.winograd)
     }
     fn bindings(&self) -> Vec<Binding> {
         vec![
