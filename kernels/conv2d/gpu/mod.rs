@@ -299,7 +299,8 @@ mod tests {
                         (phase + stride * pixel) as i32
                     );
                 }
-                let reaching = (0..kernel).filter(|u| (phase + padding + stride * kernel - u) % stride == 0);
+                let reaching =
+                    (0..kernel).filter(|u| (phase + padding + stride * kernel - u).is_multiple_of(stride));
                 assert_eq!(reaching.count(), taps);
             }
             assert_eq!(pixels, vec![1; length]);
