@@ -22,8 +22,8 @@ use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::LANES;
 use crate::threads::Parts;
 
-/// Floats of a block of sums, at most: 512 KiB, a part of L2.
-const BLOCK_WORDS: usize = 128 * 1024;
+/// Floats of a block of sums, at most: 640 KiB, a part of L2.
+const BLOCK_WORDS: usize = 160 * 1024;
 /// Blocks times parts, if there is enough to share.
 const TASKS: usize = 32;
 /// Floats of the sums of all parts, at most, where there are several.

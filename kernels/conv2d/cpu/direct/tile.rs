@@ -100,7 +100,7 @@ impl Tile {
             (2, false, _) => exact!(2, 1, false: 4 8 10 12),
             (_, true, _) => exact!(1, 1, true: 2 4 6),
             (_, false, false) => exact!(1, 1, false: 2 4 6 8 10 12),
-            (_, false, true) => exact!(1, 2, false: 2 4 6 8 10 12),
+            (_, false, true) => exact!(1, 2, false: 2 4 6 8 9 10 11 12),
         }
     }
 
@@ -123,19 +123,22 @@ impl Tile {
                     let out = self.out[g].add(w * self.out_step + self.out_column);
                     std::slice::from_raw_parts_mut(out, self.columns)
                 };
-                if !self.pairs {
-                    for (out, (sum, bias)) in out.iter_mut().zip(lanes.iter().zip(&bias)) {
-                        *out = sum + bias;
-                    }
-                    continue;
-                }
-                let pair = |i: usize| lanes[2 * i] + lanes[2 * i + 1] + bias[i];
-                match <&mut [f32; LANES / 2]>::try_from(&mut *out) {
-                    Ok(out) => *out = std::array::from_fn(pair),
-                    Err(_) => out.iter_mut().enumerate().for_each(|(i, out)| *out = pair(i)),
+                if self.pairs {
+                    write(out, |i| lanes[2 * i] + lanes[2 * i + 1] + bias[i]);
+                } else {
+                    write(out, |i| lanes[i] + bias[i]);
                 }
             }
         }
+    }
+}
+
+/// Writes all outputs of a window, without a loop if they are half a vector.
+#[inline(always)]
+fn write(out: &mut [f32], result: impl Fn(usize) -> f32) {
+    match <&mut [f32; LANES / 2]>::try_from(&mut *out) {
+        Ok(out) => *out = std::array::from_fn(result),
+        Err(_) => out.iter_mut().enumerate().for_each(|(i, out)| *out = result(i)),
     }
 }
 
