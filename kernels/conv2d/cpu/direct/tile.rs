@@ -124,9 +124,9 @@ impl Tile {
                     std::slice::from_raw_parts_mut(out, self.columns)
                 };
                 if self.pairs {
-                    write(out, |i| lanes[2 * i] + lanes[2 * i + 1] + bias[i]);
+                    write(out, lanes, &bias, |lanes, i| lanes[2 * i] + lanes[2 * i + 1]);
                 } else {
-                    write(out, |i| lanes[i] + bias[i]);
+                    write(out, lanes, &bias, |lanes, i| lanes[i]);
                 }
             }
         }
@@ -135,10 +135,14 @@ impl Tile {
 
 /// Writes all outputs of a window, without a loop if they are half a vector.
 #[inline(always)]
-fn write(out: &mut [f32], result: impl Fn(usize) -> f32) {
-    match <&mut [f32; LANES / 2]>::try_from(&mut *out) {
-        Ok(out) => *out = std::array::from_fn(result),
-        Err(_) => out.iter_mut().enumerate().for_each(|(i, out)| *out = result(i)),
+fn write(out: &mut [f32], lanes: &[f32], bias: &[f32], sum: impl Fn(&[f32], usize) -> f32) {
+    match (
+        <&mut [f32; LANES / 2]>::try_from(&mut *out),
+        <&[f32; LANES]>::try_from(lanes),
+        bias.first_chunk::<{ LANES / 2 }>(),
+    ) {
+        (Ok(out), Ok(lanes), Some(bias)) => *out = std::array::from_fn(|i| sum(lanes, i) + bias[i]),
+        _ => out.iter_mut().zip(bias).enumerate().for_each(|(i, (out, bias))| *out = sum(lanes, i) + bias),
     }
 }
 
