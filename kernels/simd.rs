@@ -85,6 +85,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load(self, from: &[f32; LANES]) -> Self::V;
     /// Sixteen bytes from memory, as floats.
     fn widen(self, from: &[u8; LANES]) -> Self::V;
+    /// The even lanes are the first float, the odd lanes the second.
+    #[inline(always)]
+    fn splat_pair(self, pair: [f32; 2]) -> Self::V {
+        self.load(&std::array::from_fn(|i| pair[i % 2]))
+    }
     /// Sixteen floats to memory.
     fn store(self, to: &mut [f32; LANES], v: Self::V);
     /// Sum.
@@ -238,6 +243,9 @@ mod x86 {
 
         methods! {
             splat(value: f32) -> __m512 { _mm512_set1_ps(value) }
+            splat_pair(pair: [f32; 2]) -> __m512 {
+                _mm512_castsi512_ps(_mm512_set1_epi64(std::mem::transmute::<[f32; 2], i64>(pair)))
+            }
             load(from: &[f32; LANES]) -> __m512 { _mm512_loadu_ps(from.as_ptr()) }
             widen(from: &[u8; LANES]) -> __m512 {
                 _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.as_ptr().cast())))
@@ -277,6 +285,10 @@ mod x86 {
 
         methods! {
             splat(value: f32) -> Pair { (_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+            splat_pair(pair: [f32; 2]) -> Pair {{
+                let half = _mm256_castsi256_ps(_mm256_set1_epi64x(std::mem::transmute::<[f32; 2], i64>(pair)));
+                (half, half)
+            }}
             load(from: &[f32; LANES]) -> Pair {
                 (_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8)))
             }
@@ -336,6 +348,7 @@ mod tests {
                 s.keep_positive(y, x),
                 s.widen(&std::array::from_fn(|i| 17 * i as u8)),
                 s.splat(s.sum(y)),
+                s.splat_pair([a[3], b[4]]),
             ];
             results.iter().map(|&v| s.lanes(v)).chain([partial]).collect()
         }

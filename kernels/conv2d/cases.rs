@@ -13,7 +13,7 @@ const fn conv(shape: [usize; 8]) -> Conv2d {
 
 /// Small and ragged: odd channel counts, images that are no multiple of any tile, every filter size and stride in use,
 /// no padding, images smaller than the filter's reach.
-const TINY: [Conv2d; 26] = [
+const TINY: [Conv2d; 29] = [
     conv([1, 1, 1, 1, 1, 1, 1, 0]),
     conv([1, 3, 3, 1, 1, 3, 1, 0]),
     conv([2, 5, 4, 3, 5, 3, 1, 1]),
@@ -42,6 +42,10 @@ const TINY: [Conv2d; 26] = [
     conv([2, 7, 8, 3, 4, 2, 3, 1]),
     conv([2, 16, 16, 64, 32, 3, 1, 1]),
     conv([4, 32, 32, 16, 32, 3, 2, 1]),
+    // Long enough to be cut within an image, or within the channels.
+    conv([1, 40, 40, 24, 8, 3, 2, 1]),
+    conv([1, 48, 40, 20, 10, 3, 1, 1]),
+    conv([1, 2, 3, 512, 40, 3, 1, 1]),
 ];
 
 /// The layers of ResNet-18 at 32x32 and of VGG-16 at 64x64, batch 64.

@@ -18,19 +18,19 @@ use super::tile::TileShape;
 use super::windows::{Windows, part};
 use crate::Cpu;
 use crate::conv2d::Conv2d;
+use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::LANES;
 use crate::threads::Parts;
-use std::ops::Range;
 
-/// Floats of a block of sums, at most: 512 KiB, a part of L2.
-const BLOCK_WORDS: usize = 128 * 1024;
+/// Floats of a block of sums, at most: 640 KiB, a part of L2.
+const BLOCK_WORDS: usize = 160 * 1024;
 /// Blocks times parts, if there is enough to share.
 const TASKS: usize = 32;
 /// Floats of the sums of all parts, at most, where there are several.
 const PARTS_WORDS: usize = 1024 * 1024;
 /// Rows of dweight that a task of the last step adds up.
 const ROWS_PER_TASK: usize = 32;
-/// A dy with at most this many channels is read in place if they are whole vectors.
+/// A dy with at most this many channels is read in place: its panels lie close enough together.
 const IN_PLACE_COLUMNS: usize = 64;
 
 /// How dweight, a matrix `[K K C, O]`, is cut.
@@ -47,8 +47,6 @@ struct Plan {
     parts: usize,
     shape: TileShape,
     threads: usize,
-    /// dy is read where it lies.
-    in_place: bool,
 }
 
 impl Plan {
@@ -71,8 +69,7 @@ impl Plan {
         let words = windows.len() * columns.next_multiple_of(LANES);
         let parts = (TASKS / blocks).min(PARTS_WORDS / words).clamp(1, windows.bands());
         let threads = threads_for(cpu, conv.cost().flops as usize);
-        let in_place = columns <= IN_PLACE_COLUMNS && columns.is_multiple_of(LANES);
-        Self { windows, columns, width, panels, blocks, parts, shape, threads, in_place }
+        Self { windows, columns, width, panels, blocks, parts, shape, threads }
     }
 
     /// Floats of the sums of a part: `[panel][row][width]`, the last panel perhaps narrower.
@@ -82,8 +79,7 @@ impl Plan {
 
     /// Floats of the memory of a thread: a copy of the windows, and a panel of dy.
     fn memory(&self) -> usize {
-        let panel = if self.in_place { 0 } else { self.windows.band_outputs() * self.width };
-        self.windows.copy_words().next_multiple_of(LANES) + panel
+        self.windows.copy_words().next_multiple_of(LANES) + self.windows.band_outputs() * self.width
     }
 
     /// First column of a panel, and how many it has.
@@ -135,19 +131,22 @@ impl Plan {
             let [height, width] = windows.outputs;
             let outputs = band.images.len() * band.rows.len() * width;
             let start = (band.images.start * height + band.rows.start) * width;
-            let dy = &dy[start * row..(start + outputs) * row];
+            let dy = &dy[start * row..];
             for panel in part(self.panels, self.blocks, block) {
                 let (column, columns) = self.panel(panel);
                 let vectors = columns.div_ceil(LANES);
                 let start = index * self.sums() + column * windows.len();
                 // SAFETY: every panel of every part belongs to one task.
                 let sums = unsafe { sums.part(start..start + windows.len() * vectors * LANES) };
-                let (dy, dy_step) = match self.in_place {
-                    true => (dy[column..].as_ptr(), *row),
-                    false => {
-                        copy_columns(dy, *row, column..column + columns, copied_dy, vectors * LANES);
-                        (copied_dy.as_ptr(), vectors * LANES)
-                    }
+                // Lanes beyond the last column are never used, but must be readable.
+                let readable = (outputs - 1) * row + column + vectors * LANES <= dy.len();
+                let (dy, dy_step) = if *row <= IN_PLACE_COLUMNS && readable {
+                    (dy[column..].as_ptr(), *row)
+                } else {
+                    let source = Source { matrix: dy, stride: *row, transposed: false };
+                    let panel = Panel { columns: column..column + columns, width: vectors * LANES };
+                    pack(cpu.isa, source, outputs, std::iter::once(panel), copied_dy);
+                    (copied_dy.as_ptr(), vectors * LANES)
                 };
                 self.sum_panel(
                     cpu,
@@ -205,14 +204,5 @@ impl Plan {
                 }
             }
         }
-    }
-}
-
-/// Copies some columns of a matrix with rows of `row` floats as `[..][width]`, with zeros behind them.
-fn copy_columns(from: &[f32], row: usize, columns: Range<usize>, to: &mut [f32], width: usize) {
-    for (from, to) in from.chunks_exact(row).zip(to.chunks_exact_mut(width)) {
-        let (to, zeros) = to.split_at_mut(columns.len());
-        to.copy_from_slice(&from[columns.clone()]);
-        zeros.fill(0.0);
     }
 }

@@ -57,14 +57,23 @@ pub(super) fn claim(
     });
 }
 
-/// Windows per pointer, see [`Tile`].
+/// Windows per pointer, see [`Tile`]. Those behind the last output of a row are in vain.
 pub(super) fn group(cpu: &Cpu, columns: usize, width: usize) -> usize {
     let shape = TileShape::of(cpu.isa);
-    // Up to a sixteenth of the windows may be in vain.
-    let fits = |group: &usize| width.next_multiple_of(*group) * 16 <= width * 17;
     match shape.rows_for(columns) > shape.rows {
-        true => [4, 2].into_iter().find(fits).unwrap_or(1),
+        true if width.is_multiple_of(4) || width > 32 => 4,
+        true => 2,
         false => 1,
+    }
+}
+
+/// From rows of a vector, half of it empty, to pairs of rows, in the first half of the memory.
+fn interleave(packed: &mut [f32]) {
+    for pair in 0..packed.len() / (2 * LANES) {
+        let rows: [f32; 2 * LANES] = std::array::from_fn(|i| packed[pair * 2 * LANES + i]);
+        for (i, to) in packed[pair * LANES..][..LANES].iter_mut().enumerate() {
+            *to = rows[i % 2 * LANES + i / 2];
+        }
     }
 }
 
@@ -156,7 +165,17 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
                 1 => (0..slabs * taps).for_each(task),
                 _ => cpu.threads.run(slabs * taps, &task),
             }
+            if self.pairs() {
+                let start = self.weights_at(&phase, 0);
+                // SAFETY: all tasks are done.
+                interleave(unsafe { packed.part(start..start + taps * rows * LANES) });
+            }
         }
+    }
+
+    /// Whether the weights are packed in pairs, see [`Tile`].
+    fn pairs(&self) -> bool {
+        self.columns <= LANES / 2 && self.windows.channels.is_multiple_of(2)
     }
 
     /// Where the packed weights of a phase begin, from the slab with this column on.
@@ -219,24 +238,26 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
         let first = phase.at[0] * view.row + phase.at[1] * channels;
         // Image, row and column of the next group. Divisions would take as long as a short window.
         let mut at = [0; 3];
-        for tile in 0..tiles {
-            let range = part(groups, tiles, tile);
-            let mut tile = Tile {
-                groups: range.len(),
-                group: windows.group,
-                windows: [view.start; MAX_GROUPS],
-                step: windows.step * channels,
-                rows: phase.size[0],
-                row: view.row,
-                run: phase.size[1] * channels,
-                weights: weights.as_ptr(),
-                columns: 0,
-                out: [out; MAX_GROUPS],
-                out_step: outputs.pixel,
-                outputs: [0; MAX_GROUPS],
-                out_column: 0,
-                bias: std::ptr::null(),
-            };
+        let mut tile = Tile {
+            groups: 0,
+            group: windows.group,
+            windows: [view.start; MAX_GROUPS],
+            step: windows.step * channels,
+            rows: phase.size[0],
+            row: view.row,
+            run: phase.size[1] * channels,
+            weights: weights.as_ptr(),
+            pairs: self.pairs(),
+            columns: 0,
+            out: [out; MAX_GROUPS],
+            out_step: outputs.pixel,
+            outputs: [0; MAX_GROUPS],
+            out_column: 0,
+            bias: std::ptr::null(),
+        };
+        for index in 0..tiles {
+            let range = part(groups, tiles, index);
+            tile.groups = range.len();
             for slot in 0..range.len() {
                 let [image, row, column] = at;
                 tile.windows[slot] = view.start.wrapping_add(

@@ -3,12 +3,17 @@
 //! At every element of the windows it loads VECTORS vectors of weights and multiplies them by one broadcast float of each
 //! window: on AVX-512 12 windows x 2 vectors, or 24 x 1 where there are at most 16 channels. For 24 windows x86 has too few
 //! registers: then one pointer serves a group of 2 or 4 windows at equal distances.
+//!
+//! With at most 8 channels half of a vector would be empty. Instead its even lanes hold the weights of one element and its
+//! odd lanes those of the next: the windows are read in *pairs* of floats, and neighbouring lanes are added at the end.
 
 use crate::simd::{Isa, LANES, Simd, Vectorised};
 use std::hint::black_box;
 
 /// Most groups of windows in a tile.
-pub(super) const MAX_GROUPS: usize = 24;
+pub(super) const MAX_GROUPS: usize = 12;
+/// Most columns of a slab.
+const MAX_COLUMNS: usize = 2 * LANES;
 
 /// Accumulators of a tile: windows x vectors.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +41,7 @@ impl Vectorised for Ask {
     type Output = TileShape;
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) -> TileShape {
-        const { assert!(S::TILE_ROWS * S::TILE_VECTORS <= MAX_GROUPS && S::TILE_VECTORS <= 2) };
+        const { assert!(S::TILE_ROWS <= MAX_GROUPS && S::TILE_VECTORS * LANES <= MAX_COLUMNS) };
         TileShape { rows: S::TILE_ROWS, vectors: S::TILE_VECTORS }
     }
 }
@@ -56,8 +61,9 @@ pub(super) struct Tile {
     pub(super) rows: usize,
     pub(super) row: usize,
     pub(super) run: usize,
-    /// `[rows][run][vectors of the slab]`.
+    /// `[rows][run][vectors of the slab]`, or in pairs, `[rows][run / 2][8][2]`.
     pub(super) weights: *const f32,
+    pub(super) pairs: bool,
     /// Columns of the slab that are written.
     pub(super) columns: usize,
     /// Where the outputs of every group begin, their distance, and how many of them there are.
@@ -79,27 +85,71 @@ impl Tile {
     #[inline]
     pub(super) unsafe fn run(&self, isa: Isa) {
         macro_rules! exact {
-            ($group:literal, $vectors:literal: $($groups:literal)*) => {
+            ($group:literal, $vectors:literal, $pairs:literal: $($groups:literal)*) => {
                 match self.groups {
                     // A function of its own for each size: inlined together they would spill accumulators.
-                    $(..=$groups => isa.run(Exact::<$groups, $group, $vectors>(self)),)*
+                    $(..=$groups => isa.run(Exact::<$groups, $group, $vectors, $pairs>(self)),)*
                     _ => unreachable!("a tile has at most {MAX_GROUPS} groups"),
                 }
             };
         }
-        match (self.group, self.columns > LANES) {
-            (4, _) => exact!(4, 1: 1 2 3 4 5 6),
-            (2, _) => exact!(2, 1: 2 4 6 8 10 12),
-            (_, false) => exact!(1, 1: 1 2 4 6 12 18 24),
-            (_, true) => exact!(1, 2: 2 4 6 8 10 12),
+        match (self.group, self.pairs, self.columns > LANES) {
+            (4, true, _) => exact!(4, 1, true: 2 4 5 6),
+            (4, false, _) => exact!(4, 1, false: 2 4 5 6),
+            (2, true, _) => exact!(2, 1, true: 4 8 10 12),
+            (2, false, _) => exact!(2, 1, false: 4 8 10 12),
+            (_, true, _) => exact!(1, 1, true: 2 4 6),
+            (_, false, false) => exact!(1, 1, false: 2 4 6 8 10 12),
+            (_, false, true) => exact!(1, 2, false: 2 4 6 8 9 10 11 12),
+        }
+    }
+
+    /// Adds the bias and, in pairs, neighbouring lanes, and writes the outputs: any number of columns.
+    ///
+    /// # Safety
+    /// As for [`Tile::run`]. `lanes` are the sums, `width` floats for each window.
+    #[inline(never)]
+    unsafe fn finish_lanes(&self, lanes: &[f32], width: usize) {
+        let mut bias = [0.0; MAX_COLUMNS];
+        if !self.bias.is_null() {
+            // SAFETY: the promise of the caller.
+            let from = unsafe { std::slice::from_raw_parts(self.bias, self.columns) };
+            bias[..self.columns].copy_from_slice(from);
+        }
+        for (g, lanes) in lanes.chunks_exact(width * self.group).enumerate().take(self.groups) {
+            for (w, lanes) in lanes.chunks_exact(width).enumerate().take(self.outputs[g]) {
+                // SAFETY: the promise of the caller.
+                let out = unsafe {
+                    let out = self.out[g].add(w * self.out_step + self.out_column);
+                    std::slice::from_raw_parts_mut(out, self.columns)
+                };
+                if self.pairs {
+                    write(out, lanes, &bias, |lanes, i| lanes[2 * i] + lanes[2 * i + 1]);
+                } else {
+                    write(out, lanes, &bias, |lanes, i| lanes[i]);
+                }
+            }
         }
     }
 }
 
-struct Exact<'a, const GROUPS: usize, const GROUP: usize, const VECTORS: usize>(&'a Tile);
+/// Writes all outputs of a window, without a loop if they are half a vector.
+#[inline(always)]
+fn write(out: &mut [f32], lanes: &[f32], bias: &[f32], sum: impl Fn(&[f32], usize) -> f32) {
+    match (
+        <&mut [f32; LANES / 2]>::try_from(&mut *out),
+        <&[f32; LANES]>::try_from(lanes),
+        bias.first_chunk::<{ LANES / 2 }>(),
+    ) {
+        (Ok(out), Ok(lanes), Some(bias)) => *out = std::array::from_fn(|i| sum(lanes, i) + bias[i]),
+        _ => out.iter_mut().zip(bias).enumerate().for_each(|(i, (out, bias))| *out = sum(lanes, i) + bias),
+    }
+}
 
-impl<const GROUPS: usize, const GROUP: usize, const VECTORS: usize> Vectorised
-    for Exact<'_, GROUPS, GROUP, VECTORS>
+struct Exact<'a, const GROUPS: usize, const GROUP: usize, const VECTORS: usize, const PAIRS: bool>(&'a Tile);
+
+impl<const GROUPS: usize, const GROUP: usize, const VECTORS: usize, const PAIRS: bool> Vectorised
+    for Exact<'_, GROUPS, GROUP, VECTORS, PAIRS>
 {
     type Output = ();
     #[inline(always)]
@@ -107,7 +157,7 @@ impl<const GROUPS: usize, const GROUP: usize, const VECTORS: usize> Vectorised
         // Sizes beyond the registers of this instruction set are never asked for; do not compile them.
         if GROUPS * GROUP * VECTORS <= S::TILE_ROWS * S::TILE_VECTORS {
             // SAFETY: the promise of `Tile::run`.
-            unsafe { multiply::<S, GROUPS, GROUP, VECTORS>(s, self.0) }
+            unsafe { multiply::<S, GROUPS, GROUP, VECTORS, PAIRS>(s, self.0) }
         } else {
             unreachable!(
                 "a tile of {GROUPS} x {GROUP} windows and {VECTORS} vectors does not fit the registers"
@@ -117,7 +167,13 @@ impl<const GROUPS: usize, const GROUP: usize, const VECTORS: usize> Vectorised
 }
 
 #[inline(always)]
-unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTORS: usize>(
+unsafe fn multiply<
+    S: Simd,
+    const GROUPS: usize,
+    const GROUP: usize,
+    const VECTORS: usize,
+    const PAIRS: bool,
+>(
     s: S,
     tile: &Tile,
 ) {
@@ -125,7 +181,7 @@ unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTO
     let mut windows: [*const f32; GROUPS] = std::array::from_fn(|g| tile.windows[g]);
     let mut weights = tile.weights;
     for _ in 0..tile.rows {
-        for k in 0..tile.run {
+        for k in 0..if PAIRS { tile.run / 2 } else { tile.run } {
             // Were it known that the distance is always the same, the compiler would keep a pointer to every window, more
             // than there are registers.
             let step = if GROUP > 1 { black_box(tile.step) } else { 0 };
@@ -134,7 +190,10 @@ unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTO
                 let row: [S::V; VECTORS] = std::array::from_fn(|v| s.load(&*weights.add(v * LANES).cast()));
                 for (sums, window) in sums.iter_mut().zip(windows) {
                     for (w, sums) in sums.iter_mut().enumerate() {
-                        let element = s.splat(*window.add(k).add(w * step));
+                        let element = match PAIRS {
+                            true => s.splat_pair(*window.add(2 * k + w * step).cast()),
+                            false => s.splat(*window.add(k + w * step)),
+                        };
                         for (sum, weight) in sums.iter_mut().zip(row) {
                             *sum = s.fma(element, weight, *sum);
                         }
@@ -150,45 +209,42 @@ unsafe fn multiply<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTO
     }
     // SAFETY: these outputs are ours alone, and `bias` is null or has `columns` floats.
     unsafe {
-        if tile.columns == VECTORS * LANES {
-            finish::<S, GROUPS, GROUP, VECTORS, true>(s, tile, &sums);
+        if !PAIRS && tile.columns == VECTORS * LANES {
+            finish::<S, GROUPS, GROUP, VECTORS>(s, tile, &sums);
         } else {
-            finish::<S, GROUPS, GROUP, VECTORS, false>(s, tile, &sums);
+            // All of them are stored first: an index into the sums would keep them in memory during the loops above.
+            let mut lanes = [[[[0.0; LANES]; VECTORS]; GROUP]; GROUPS];
+            for (g, sums) in sums.iter().enumerate() {
+                for (w, sums) in sums.iter().enumerate() {
+                    for (v, &sum) in sums.iter().enumerate() {
+                        s.store(&mut lanes[g][w][v], sum);
+                    }
+                }
+            }
+            tile.finish_lanes(lanes.as_flattened().as_flattened().as_flattened(), VECTORS * LANES);
         }
     }
 }
 
-/// Adds the bias and writes the outputs.
+/// Adds the bias and writes the outputs: whole vectors.
 #[inline(always)]
-unsafe fn finish<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTORS: usize, const FULL: bool>(
+unsafe fn finish<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTORS: usize>(
     s: S,
     tile: &Tile,
     sums: &[[[S::V; VECTORS]; GROUP]; GROUPS],
 ) {
-    let length = |v: usize| if FULL { LANES } else { (tile.columns - v * LANES).min(LANES) };
     let mut bias = [s.splat(0.0); VECTORS];
     if !tile.bias.is_null() {
         // SAFETY: the promise of the caller.
-        bias = std::array::from_fn(|v| unsafe {
-            s.load_partial(std::slice::from_raw_parts(tile.bias.add(v * LANES), length(v)))
-        });
+        bias = std::array::from_fn(|v| unsafe { s.load(&*tile.bias.add(v * LANES).cast()) });
     }
     for (g, sums) in sums.iter().enumerate() {
         for (w, sums) in sums.iter().enumerate() {
-            if g >= tile.groups || w >= tile.outputs[g] {
-                continue;
-            }
-            let out = tile.out[g].wrapping_add(w * tile.out_step + tile.out_column);
-            for (v, &sum) in sums.iter().enumerate() {
-                let result = s.add(sum, bias[v]);
-                // SAFETY: the promise of the caller.
-                unsafe {
-                    let to = out.add(v * LANES);
-                    if FULL {
-                        s.store(&mut *to.cast(), result);
-                    } else {
-                        s.store_partial(std::slice::from_raw_parts_mut(to, length(v)), result);
-                    }
+            if g < tile.groups && w < tile.outputs[g] {
+                let out = tile.out[g].wrapping_add(w * tile.out_step + tile.out_column);
+                for (v, &sum) in sums.iter().enumerate() {
+                    // SAFETY: the promise of the caller.
+                    s.store(unsafe { &mut *out.add(v * LANES).cast() }, s.add(sum, bias[v]));
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Floats that a band copies, at most, unless that makes it too short.
 const BAND_WORDS: usize = 32 * 1024;
 /// Outputs of a band, at least: fewer would leave its last tile empty too often.
-const BAND_OUTPUTS: usize = 128;
+const BAND_OUTPUTS: usize = 96;
 /// Bands of a batch, at least, if it has as many images.
 const BANDS: usize = 16;
 
