@@ -31,9 +31,7 @@ use transforms::TILE;
 pub(super) use backward_weight::{backward_weight, backward_weight_scratch};
 pub(super) use forward::{backward_data, backward_data_scratch, forward, forward_scratch};
 
-/// Tiles that are transformed together.
-const TILES: usize = 64;
-/// Channels that are transformed together.
+/// The most channels that are transformed together.
 const CHANNELS: usize = 64;
 
 pub(super) fn forward_suits(conv: &Conv2d) -> bool {
@@ -73,20 +71,40 @@ impl Cut {
 /// The tiles of the output, image after image, row after row.
 #[derive(Clone, Copy, Debug)]
 struct Tiles {
+    batch: usize,
     rows: usize,
     columns: usize,
     count: usize,
 }
 
+/// A tile of the output: its image, first row and first column.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    image: usize,
+    row: usize,
+    column: usize,
+}
+
 impl Tiles {
     fn new(conv: &Conv2d) -> Self {
         let (rows, columns) = (conv.out_height().div_ceil(TILE), conv.out_width().div_ceil(TILE));
-        Self { rows, columns, count: conv.batch * rows * columns }
+        Self { batch: conv.batch, rows, columns, count: conv.batch * rows * columns }
     }
-    /// Image, first row and first column of a tile.
-    fn at(&self, tile: usize) -> (usize, usize, usize) {
+    fn at(&self, tile: usize) -> Tile {
         let row = tile / self.columns;
-        (row / self.rows, row % self.rows * TILE, tile % self.columns * TILE)
+        Tile { image: row / self.rows, row: row % self.rows * TILE, column: tile % self.columns * TILE }
+    }
+    /// The tile that follows.
+    #[inline(always)]
+    fn next(&self, tile: Tile) -> Tile {
+        let Tile { image, row, column } = tile;
+        if column + TILE < self.columns * TILE {
+            Tile { image, row, column: column + TILE }
+        } else if row + TILE < self.rows * TILE {
+            Tile { image, row: row + TILE, column: 0 }
+        } else {
+            Tile { image: image + 1, row: 0, column: 0 }
+        }
     }
 }
 
