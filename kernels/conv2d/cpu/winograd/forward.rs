@@ -113,7 +113,7 @@ pub(in super::super) fn forward(
 }
 
 /// The convolution whose forward pass over dy is the gradient of x.
-fn backward(conv: &Conv2d) -> Conv2d {
+pub(super) fn backward(conv: &Conv2d) -> Conv2d {
     Conv2d {
         height: conv.out_height(),
         width: conv.out_width(),

@@ -24,6 +24,7 @@ mod windows;
 
 use super::Conv2d;
 use crate::Cpu;
+use crate::simd::LANES;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use transforms::TILE;
@@ -34,11 +35,24 @@ pub(super) use forward::{backward_data, backward_data_scratch, forward, forward_
 /// The most channels that are transformed together.
 const CHANNELS: usize = 64;
 
+/// With fewer channels on either side, hardly anything is left of the transformed operands to multiply.
+const FEWEST_CHANNELS: usize = LANES;
+/// With fewer tiles, the transforms of the weight take longer than the direct method.
+const FEWEST_TILES: usize = 16;
+
+/// Whether the method is faster than the direct one; it is correct for all filters of this size.
 pub(super) fn forward_suits(conv: &Conv2d) -> bool {
-    conv.kernel == 3 && conv.stride == 1 && conv.padding <= 2
+    if conv.kernel != 3 || conv.stride != 1 || conv.padding > 2 {
+        return false;
+    }
+    let tiles = Tiles::new(conv).count;
+    let pixels = conv.batch * conv.out_height() * conv.out_width();
+    // Tiles at the edge are computed whole. If fewer than half of all pixels exist, that takes too long.
+    let full = 2 * pixels >= tiles * TILE * TILE;
+    full && tiles >= FEWEST_TILES && conv.in_channels.min(conv.out_channels) >= FEWEST_CHANNELS
 }
 pub(super) fn backward_data_suits(conv: &Conv2d) -> bool {
-    forward_suits(conv)
+    conv.padding <= 2 && conv.kernel == 3 && forward_suits(&forward::backward(conv))
 }
 pub(super) fn backward_weight_suits(conv: &Conv2d) -> bool {
     forward_suits(conv)
