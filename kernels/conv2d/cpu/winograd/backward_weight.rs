@@ -1,9 +1,9 @@
 //! `dU[ξ] = V[ξ]^T Z[ξ]`: the gradient of the weight.
 
-use super::frequencies::{Layout, Product};
+use super::frequencies::{Layout, MATRIX, Product, WORDS};
 use super::transforms::{GridMut, WeightGradientTransform, transform};
 use super::windows::{Block, Images, Inputs, OutputGradients};
-use super::{CHANNELS, Cut, TILES, Tiles, aligned, run_units};
+use super::{CHANNELS, Cut, Tiles, aligned, run_units};
 use crate::Cpu;
 use crate::conv2d::Conv2d;
 use crate::simd::{LANES, Simd, Vectorised};
@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 const UNITS: usize = 32;
 /// but not into partial sums of fewer blocks of tiles, for each of which dU has to be transformed back.
 const BLOCKS_PER_PARTIAL: usize = 4;
+
+/// Scratch of a unit: V, Z and dU.
+const UNIT_WORDS: usize = 3 * WORDS;
 
 /// How the products are cut. Nothing here depends on the number of threads.
 #[derive(Debug)]
@@ -33,21 +36,17 @@ struct Plan {
 impl Plan {
     fn new(conv: &Conv2d) -> Self {
         let tiles = Tiles::new(conv);
-        let blocks = Cut::new(tiles.count, TILES, 1);
         let inputs = Cut::new(conv.in_channels, CHANNELS, LANES);
         let outputs = Cut::new(conv.out_channels, CHANNELS, LANES);
+        let (v, z, du) = (inputs.longest(), outputs.longest(), outputs.longest());
+        let blocks = Cut::new(tiles.count, MATRIX / v.max(z), 1);
         let wanted = UNITS.div_ceil(inputs.parts * outputs.parts);
         let partials = Cut::new(blocks.parts, BLOCKS_PER_PARTIAL.max(blocks.parts.div_ceil(wanted)), 1);
-        let (block, input, output) = (blocks.longest(), inputs.longest(), outputs.longest());
-        let (v, z, du) = (Layout::new(block, input), Layout::new(block, output), Layout::new(input, output));
+        let (v, z, du) = (Layout::new(v), Layout::new(z), Layout::new(du));
         Self { tiles, blocks, partials, inputs, outputs, v, z, du }
     }
     fn units(&self) -> usize {
         self.partials.parts * self.inputs.parts * self.outputs.parts
-    }
-    /// Scratch of a unit.
-    fn words(&self) -> usize {
-        self.v.words() + self.z.words() + self.du.words()
     }
     /// Floats of all partial sums. The only one is dweight itself.
     fn partial_words(&self, conv: &Conv2d) -> usize {
@@ -58,7 +57,7 @@ impl Plan {
 /// Floats of scratch memory, with room to align it.
 pub(in super::super) fn backward_weight_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let plan = Plan::new(conv);
-    plan.partial_words(conv) + plan.words() * cpu.threads.count().min(plan.units()) + LANES
+    plan.partial_words(conv) + UNIT_WORDS * cpu.threads.count().min(plan.units()) + LANES
 }
 
 pub(in super::super) fn backward_weight(
@@ -98,12 +97,12 @@ fn partial_sums(
     let dy = Images { pixels: dy, height, width, channels: out_channels, padding: 0, tiles };
     assert!(sums.len() == partials.parts * conv.weight_len());
     let sums = AtomicPtr::new(sums.as_mut_ptr());
-    run_units(cpu, plan.units(), scratch, plan.words(), &|unit, scratch| {
+    run_units(cpu, plan.units(), scratch, UNIT_WORDS, &|unit, scratch| {
         let (rest, output) = (unit / outputs.parts, unit % outputs.parts);
         let (partial, input) = (rest / inputs.parts, rest % inputs.parts);
         let (input, output) = (inputs.part(input), outputs.part(output));
-        let (v_words, rest) = scratch.split_at_mut(v.words());
-        let (z_words, du_words) = rest.split_at_mut(z.words());
+        let (v_words, rest) = scratch.split_at_mut(WORDS);
+        let (z_words, du_words) = rest.split_at_mut(WORDS);
         let range = partials.part(partial);
         for block in range.clone() {
             let first = block == range.start;
@@ -158,12 +157,10 @@ impl Vectorised for WeightGradients<'_> {
         let Self { conv, inputs, outputs, from, layout, to } = self;
         let tap = conv.in_channels * conv.out_channels;
         assert!(inputs.end <= conv.in_channels && outputs.end <= conv.out_channels);
-        assert!(outputs.len() <= layout.row && inputs.len() * layout.row <= layout.plane);
-        assert!(layout.words() <= from.len());
+        assert!(layout.holds(from, inputs.len(), outputs.len()));
         for (row, channel) in inputs.enumerate() {
             for column in (0..outputs.len()).step_by(LANES) {
-                // SAFETY: the first matrix has this row, and whole vectors of columns (asserted above).
-                let from = unsafe { layout.vectors(from[row * layout.row + column..].as_ptr()) };
+                let from = layout.vectors(from, row, column);
                 let start = to.wrapping_add(channel * conv.out_channels + outputs.start + column);
                 let (length, zero) = (outputs.len() - column, s.splat(0.0));
                 // SAFETY: the gradient has 9 taps of all channels, and these channels are ours.

@@ -1,9 +1,9 @@
 //! `M[ξ] = V[ξ] U[ξ]`: the forward pass, and the gradient of x as a forward pass over dy.
 
-use super::frequencies::{Layout, Product, Vectors};
-use super::transforms::{Grid, GridMut, OutputTransform, TILE, WeightTransform, transform};
+use super::frequencies::{Layout, MATRIX, Product, WORDS};
+use super::transforms::{Grid, GridMut, OutputTransform, TILE, WeightTransform, prefetch, transform};
 use super::windows::{Block, Images, Inputs};
-use super::{CHANNELS, Cut, TILES, Tiles, aligned, run_units};
+use super::{CHANNELS, Cut, Tile, Tiles, aligned, run_units};
 use crate::Cpu;
 use crate::conv2d::Conv2d;
 use crate::matmul::pack::{Panel, Source, pack};
@@ -12,7 +12,15 @@ use crate::threads::Parts;
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// How the products are cut.
+/// Blocks of tiles for which a transformed weight is used, if the sums over the channels are not cut,
+const BLOCKS_PER_UNIT: usize = 4;
+/// and if there are still so many units, to keep threads busy.
+const UNITS: usize = 16;
+
+/// Scratch of a unit: V, U and M.
+const UNIT_WORDS: usize = 3 * WORDS;
+
+/// How the products are cut. Only how the channels of the input are cut changes a bit of the result.
 #[derive(Debug)]
 struct Plan {
     tiles: Tiles,
@@ -22,34 +30,37 @@ struct Plan {
     depths: Cut,
     /// Channels of the output.
     slabs: Cut,
-    v: Layout,
-    u: Layout,
-    m: Layout,
+    /// The blocks of each unit.
+    groups: Cut,
+    /// V has a row of `depth`, U and M have rows of `slab`.
+    depth: Layout,
+    slab: Layout,
 }
 
 impl Plan {
     fn new(conv: &Conv2d) -> Self {
         let tiles = Tiles::new(conv);
-        let blocks = Cut::new(tiles.count, TILES, 1);
         let depths = Cut::new(conv.in_channels, CHANNELS, LANES);
         let slabs = Cut::new(conv.out_channels, CHANNELS, LANES);
-        let (block, depth, slab) = (blocks.longest(), depths.longest(), slabs.longest());
-        let (v, u, m) = (Layout::new(block, depth), Layout::new(depth, slab), Layout::new(block, slab));
-        Self { tiles, blocks, depths, slabs, v, u, m }
+        let (depth, slab) = (depths.longest(), slabs.longest());
+        let blocks = Cut::new(tiles.count, MATRIX / depth.max(slab), 1);
+        let group = match depths.parts {
+            1 => (blocks.parts * slabs.parts / UNITS).clamp(1, BLOCKS_PER_UNIT),
+            _ => 1,
+        };
+        let groups = Cut::new(blocks.parts, group, 1);
+        let (depth, slab) = (Layout::new(depth), Layout::new(slab));
+        Self { tiles, blocks, depths, slabs, groups, depth, slab }
     }
     fn units(&self) -> usize {
-        self.blocks.parts * self.slabs.parts
-    }
-    /// Scratch of a unit.
-    fn words(&self) -> usize {
-        self.v.words() + self.u.words() + self.m.words()
+        self.groups.parts * self.slabs.parts
     }
 }
 
 /// Floats of scratch memory, with room to align it.
 pub(in super::super) fn forward_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let plan = Plan::new(conv);
-    plan.words() * cpu.threads.count().min(plan.units()) + LANES
+    UNIT_WORDS * cpu.threads.count().min(plan.units()) + LANES
 }
 
 pub(in super::super) fn forward(
@@ -65,42 +76,44 @@ pub(in super::super) fn forward(
     assert!(x.len() == conv.x_len() && weight.len() == conv.weight_len() && y.len() == conv.y_len());
     assert!(bias.is_none_or(|bias| bias.len() == conv.out_channels) && conv.kernel == 3 && conv.stride == 1);
     let plan = Plan::new(conv);
-    let Plan { tiles, blocks, depths, slabs, v, u, m } = plan;
+    let Plan { tiles, blocks, depths, slabs, groups, depth, slab } = plan;
+    let (v_layout, u_layout, m_layout) = (depth, slab, slab);
     let &Conv2d { height, width, in_channels, padding, .. } = conv;
     let images = Images { pixels: x, height, width, channels: in_channels, padding, tiles };
     let y = AtomicPtr::new(y.as_mut_ptr());
-    run_units(cpu, plan.units(), aligned(scratch), plan.words(), &|unit, scratch| {
-        let (block, slab) = (blocks.part(unit / slabs.parts), slabs.part(unit % slabs.parts));
-        let (v_words, rest) = scratch.split_at_mut(v.words());
-        let (u_words, m_words) = rest.split_at_mut(u.words());
-        for index in 0..depths.parts {
-            let depth = depths.part(index);
-            let (tiles, channels) = (block.clone(), depth.clone());
-            cpu.isa.run(Inputs(Block { images, tiles, channels, to: v_words, layout: v }));
-            cpu.isa.run(Weights {
-                conv,
-                weight,
-                inputs: depth.clone(),
-                outputs: slab.clone(),
-                to: u_words,
-                layout: u,
-            });
-            let (m_size, n, k) = (block.len(), slab.len(), depth.len());
-            Product { m: m_size, n, k, a_transposed: false, first: index == 0 }.run(
-                cpu.isa,
-                (v_words, v),
-                (u_words, u),
-                (m_words, m),
-            );
+    run_units(cpu, plan.units(), aligned(scratch), UNIT_WORDS, &|unit, scratch| {
+        let (group, slab) = (groups.part(unit / slabs.parts), slabs.part(unit % slabs.parts));
+        let (v, rest) = scratch.split_at_mut(WORDS);
+        let (u, m) = rest.split_at_mut(WORDS);
+        for index in group.clone() {
+            let block = blocks.part(index);
+            for part in 0..depths.parts {
+                let depth = depths.part(part);
+                if index == group.start || depths.parts > 1 {
+                    let (inputs, outputs) = (depth.clone(), slab.clone());
+                    cpu.isa.run(Weights { conv, weight, inputs, outputs, to: u, layout: u_layout });
+                }
+                let (tiles, channels) = (block.clone(), depth.clone());
+                cpu.isa.run(Inputs(Block { images, tiles, channels, to: v, layout: v_layout }));
+                Product {
+                    m: block.len(),
+                    n: slab.len(),
+                    k: depth.len(),
+                    a_transposed: false,
+                    first: part == 0,
+                }
+                .run(cpu.isa, (v, v_layout), (u, u_layout), (m, m_layout));
+            }
+            let y = y.load(Ordering::Relaxed);
+            // SAFETY: y has all pixels (asserted above), and units run once and cover different tiles or channels.
+            let outputs = unsafe { Outputs::new(conv, tiles, block, slab.clone(), m, m_layout, bias, y) };
+            cpu.isa.run(outputs);
         }
-        let y = y.load(Ordering::Relaxed);
-        // SAFETY: y has all pixels (asserted above), and units run once and cover different tiles or channels.
-        cpu.isa.run(unsafe { Outputs::new(conv, tiles, block, slab, m_words, m, bias, y) });
     });
 }
 
 /// The convolution whose forward pass over dy is the gradient of x.
-fn backward(conv: &Conv2d) -> Conv2d {
+pub(super) fn backward(conv: &Conv2d) -> Conv2d {
     Conv2d {
         height: conv.out_height(),
         width: conv.out_width(),
@@ -166,13 +179,14 @@ impl Vectorised for Weights<'_> {
         let Self { conv, weight, inputs, outputs, to, layout } = self;
         let tap = conv.in_channels * conv.out_channels;
         assert!(9 * tap <= weight.len() && inputs.end <= conv.in_channels);
-        assert!(outputs.end <= conv.out_channels && outputs.len() <= layout.row);
-        assert!(inputs.len() * layout.row <= layout.plane && layout.words() <= to.len());
+        assert!(outputs.end <= conv.out_channels && layout.holds(to, inputs.len(), outputs.len()));
         for (row, channel) in inputs.enumerate() {
             for column in (0..outputs.len()).step_by(LANES) {
                 let from = weight[channel * conv.out_channels + outputs.start + column..].as_ptr();
-                // SAFETY: the first matrix has this row, and whole vectors of columns (asserted above).
-                let to = unsafe { Vectors::new(to[row * layout.row + column..].as_mut_ptr(), layout) };
+                for next in 0..9 {
+                    prefetch(from.wrapping_add(next * tap + conv.out_channels));
+                }
+                let to = layout.vectors_mut(to, row, column);
                 let length = outputs.len() - column;
                 if length >= LANES {
                     // SAFETY: the weight has 9 taps of all channels (asserted above).
@@ -223,24 +237,28 @@ impl Vectorised for Outputs<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { conv, tiles, block, channels, from, layout, bias, y } = self;
         let (height, width) = (conv.out_height(), conv.out_width());
-        assert!(
-            block.end <= tiles.count && channels.end <= conv.out_channels && channels.len() <= layout.row
-        );
-        assert!(block.len() * layout.row <= layout.plane && layout.words() <= from.len());
-        for (index, tile) in block.enumerate() {
-            let (image, row, column) = tiles.at(tile);
-            let (rows, columns) = ((height - row).min(TILE), (width - column).min(TILE));
-            let pixel = (image * height + row) * width + column;
+        assert!(block.end <= tiles.count && channels.end <= conv.out_channels);
+        assert!(layout.holds(from, block.len(), channels.len()));
+        let pixel = |tile: Tile| (tile.image * height + tile.row) * width + tile.column;
+        let mut tile = tiles.at(block.start);
+        for index in 0..block.len() {
+            let next = tiles.next(tile);
+            let (rows, columns) = ((height - tile.row).min(TILE), (width - tile.column).min(TILE));
             for channel in (0..channels.len()).step_by(LANES) {
+                let near = y.wrapping_add(pixel(next) * conv.out_channels + channels.start + channel);
+                for i in 0..TILE {
+                    for j in 0..TILE {
+                        prefetch(near.wrapping_add((i * width + j) * conv.out_channels));
+                    }
+                }
                 let length = (channels.len() - channel).min(LANES);
                 let channel_of_y = channels.start + channel;
                 let offset = match bias {
                     Some(bias) => s.load_partial(&bias[channel_of_y..channel_of_y + length]),
                     None => s.splat(0.0),
                 };
-                // SAFETY: the first matrix has this row, and whole vectors of columns (asserted above).
-                let from = unsafe { layout.vectors(from[index * layout.row + channel..].as_ptr()) };
-                let start = y.wrapping_add(pixel * conv.out_channels + channel_of_y);
+                let from = layout.vectors(from, index, channel);
+                let start = y.wrapping_add(pixel(tile) * conv.out_channels + channel_of_y);
                 let (distances, exist) = ((width * conv.out_channels, conv.out_channels), (rows, columns));
                 // SAFETY: y has these pixels and these channels, and they are ours.
                 unsafe {
@@ -253,6 +271,7 @@ impl Vectorised for Outputs<'_> {
                     }
                 }
             }
+            tile = next;
         }
     }
 }

@@ -1,62 +1,67 @@
 //! Matrices for all 36 frequencies, and their products.
 
-use super::transforms::{FREQUENCIES, Grid, Store, WINDOW};
+use super::transforms::{FREQUENCIES, Load, Store, WINDOW};
 use crate::matmul::tile::{Tile, TileShape};
 use crate::simd::{Isa, LANES, Simd};
 
-/// How 36 matrices of equal size lie in memory: row-major, one after the other.
+/// Floats of a matrix, at most: 64 tiles and 64 channels, or fewer of these and more of those.
+pub(super) const MATRIX: usize = 64 * 64;
+
+/// Distance of the matrices of two frequencies, known to the compiler so that it need not keep 36 pointers. One cache
+/// line more than a matrix: equal positions of all matrices would otherwise share few sets of the cache.
+const PLANE: usize = MATRIX + LANES;
+
+/// Floats of the matrices of all frequencies.
+pub(super) const WORDS: usize = FREQUENCIES * PLANE;
+
+/// Row-major matrices with as many columns, one for each frequency.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     /// Floats of a row, whole vectors.
-    pub(super) row: usize,
-    /// Distance of two matrices.
-    pub(super) plane: usize,
+    row: usize,
 }
 
 impl Layout {
-    pub(super) fn new(rows: usize, columns: usize) -> Self {
-        let row = columns.next_multiple_of(LANES);
-        // One cache line more: equal positions of all matrices would otherwise share few sets of the cache.
-        Self { row, plane: rows * row + LANES }
+    pub(super) fn new(columns: usize) -> Self {
+        Self { row: columns.next_multiple_of(LANES) }
     }
-    /// Where vectors of all frequencies go, and come from: those at `start` of every matrix.
-    ///
-    /// # Safety
-    /// `start` must lie in the first of these matrices, at a whole vector.
+    /// Whether `words` are matrices that have so many rows and columns.
+    pub(super) fn holds(&self, words: &[f32], rows: usize, columns: usize) -> bool {
+        columns <= self.row && rows * self.row <= MATRIX && words.len() == WORDS
+    }
+    /// The vectors at this row and column of all matrices.
     #[inline(always)]
-    pub(super) unsafe fn vectors(&self, start: *const f32) -> Grid<true> {
-        // SAFETY: the promise of the caller.
-        unsafe { Grid::new(start, WINDOW * self.plane, self.plane, LANES) }
+    pub(super) fn vectors(&self, words: &[f32], row: usize, column: usize) -> Vectors<*const f32> {
+        let start = row * self.row + column;
+        assert!(start + LANES <= MATRIX && words.len() == WORDS);
+        Vectors(words[start..].as_ptr())
     }
-    /// Floats of all matrices.
-    pub(super) fn words(&self) -> usize {
-        FREQUENCIES * self.plane
+    /// The vectors at this row and column of all matrices, to be written.
+    #[inline(always)]
+    pub(super) fn vectors_mut(&self, words: &mut [f32], row: usize, column: usize) -> Vectors<*mut f32> {
+        let start = row * self.row + column;
+        assert!(start + LANES <= MATRIX && words.len() == WORDS);
+        Vectors(words[start..].as_mut_ptr())
     }
 }
 
-/// A vector of each of these matrices, to be written.
+/// A vector of the matrix of each frequency. Only [`Layout`] makes them, and it has checked that they exist.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Vectors {
-    start: *mut f32,
-    plane: usize,
-}
+pub(super) struct Vectors<P>(P);
 
-impl Vectors {
-    /// # Safety
-    /// `start` must lie in the first of the matrices of this layout, at a whole vector, and nobody else may touch this
-    /// vector of any matrix.
+impl Load for Vectors<*const f32> {
     #[inline(always)]
-    pub(super) unsafe fn new(start: *mut f32, layout: Layout) -> Self {
-        Self { start, plane: layout.plane }
+    fn load<S: Simd>(&self, s: S, i: usize, j: usize) -> S::V {
+        // SAFETY: `Layout::vectors` checked the matrices.
+        s.load(unsafe { &*self.0.wrapping_add((i * WINDOW + j) * PLANE).cast() })
     }
 }
 
-impl<S: Simd> Store<S> for Vectors {
+impl<S: Simd> Store<S> for Vectors<*mut f32> {
     #[inline(always)]
     fn store(&self, s: S, i: usize, j: usize, value: S::V) {
-        let to = self.start.wrapping_add((i * WINDOW + j) * self.plane);
-        // SAFETY: the promise of `new`.
-        s.store(unsafe { &mut *to.cast() }, value);
+        // SAFETY: `Layout::vectors_mut` checked the matrices and borrowed them.
+        s.store(unsafe { &mut *self.0.wrapping_add((i * WINDOW + j) * PLANE).cast() }, value);
     }
 }
 
@@ -83,16 +88,12 @@ impl Product {
         let shape = TileShape::of(isa);
         let n = n.next_multiple_of(LANES);
         let (a_rows, a_columns) = if a_transposed { (k, m) } else { (m, k) };
-        let holds = |layout: Layout, rows: usize, columns: usize, len: usize| {
-            columns <= layout.row && rows * layout.row <= layout.plane && layout.words() <= len
-        };
-        assert!(holds(a_layout, a_rows, a_columns, a.len()));
-        assert!(holds(b_layout, k, n, b.len()) && holds(c_layout, m, n, c.len()));
+        assert!(a_layout.holds(a, a_rows, a_columns) && b_layout.holds(b, k, n) && c_layout.holds(c, m, n));
         let (a_row, a_k) = if a_transposed { (1, a_layout.row) } else { (a_layout.row, 1) };
         let groups = m.div_ceil(shape.rows);
         for frequency in 0..FREQUENCIES {
-            let (a, b) = (&a[frequency * a_layout.plane..], &b[frequency * b_layout.plane..]);
-            let c = &mut c[frequency * c_layout.plane..];
+            let (a, b) = (&a[frequency * PLANE..], &b[frequency * PLANE..]);
+            let c = &mut c[frequency * PLANE..];
             for group in 0..groups {
                 let (start, end) = (group * m / groups, (group + 1) * m / groups);
                 for column in (0..n).step_by(shape.columns) {

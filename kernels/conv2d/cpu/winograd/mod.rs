@@ -24,6 +24,7 @@ mod windows;
 
 use super::Conv2d;
 use crate::Cpu;
+use crate::simd::LANES;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use transforms::TILE;
@@ -31,16 +32,27 @@ use transforms::TILE;
 pub(super) use backward_weight::{backward_weight, backward_weight_scratch};
 pub(super) use forward::{backward_data, backward_data_scratch, forward, forward_scratch};
 
-/// Tiles that are transformed together.
-const TILES: usize = 64;
-/// Channels that are transformed together.
+/// The most channels that are transformed together.
 const CHANNELS: usize = 64;
 
+/// With fewer channels on either side, hardly anything is left of the transformed operands to multiply.
+const FEWEST_CHANNELS: usize = LANES;
+/// With fewer tiles, the transforms of the weight take longer than the direct method.
+const FEWEST_TILES: usize = 16;
+
+/// Whether the method is faster than the direct one; it is correct for all filters of this size.
 pub(super) fn forward_suits(conv: &Conv2d) -> bool {
-    conv.kernel == 3 && conv.stride == 1 && conv.padding <= 2
+    if conv.kernel != 3 || conv.stride != 1 || conv.padding > 2 {
+        return false;
+    }
+    let tiles = Tiles::new(conv).count;
+    let pixels = conv.batch * conv.out_height() * conv.out_width();
+    // Tiles at the edge are computed whole. If fewer than half of all pixels exist, that takes too long.
+    let full = 2 * pixels >= tiles * TILE * TILE;
+    full && tiles >= FEWEST_TILES && conv.in_channels.min(conv.out_channels) >= FEWEST_CHANNELS
 }
 pub(super) fn backward_data_suits(conv: &Conv2d) -> bool {
-    forward_suits(conv)
+    conv.padding <= 2 && conv.kernel == 3 && forward_suits(&forward::backward(conv))
 }
 pub(super) fn backward_weight_suits(conv: &Conv2d) -> bool {
     forward_suits(conv)
@@ -73,20 +85,40 @@ impl Cut {
 /// The tiles of the output, image after image, row after row.
 #[derive(Clone, Copy, Debug)]
 struct Tiles {
+    batch: usize,
     rows: usize,
     columns: usize,
     count: usize,
 }
 
+/// A tile of the output: its image, first row and first column.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    image: usize,
+    row: usize,
+    column: usize,
+}
+
 impl Tiles {
     fn new(conv: &Conv2d) -> Self {
         let (rows, columns) = (conv.out_height().div_ceil(TILE), conv.out_width().div_ceil(TILE));
-        Self { rows, columns, count: conv.batch * rows * columns }
+        Self { batch: conv.batch, rows, columns, count: conv.batch * rows * columns }
     }
-    /// Image, first row and first column of a tile.
-    fn at(&self, tile: usize) -> (usize, usize, usize) {
+    fn at(&self, tile: usize) -> Tile {
         let row = tile / self.columns;
-        (row / self.rows, row % self.rows * TILE, tile % self.columns * TILE)
+        Tile { image: row / self.rows, row: row % self.rows * TILE, column: tile % self.columns * TILE }
+    }
+    /// The tile that follows.
+    #[inline(always)]
+    fn next(&self, tile: Tile) -> Tile {
+        let Tile { image, row, column } = tile;
+        if column + TILE < self.columns * TILE {
+            Tile { image, row, column: column + TILE }
+        } else if row + TILE < self.rows * TILE {
+            Tile { image, row: row + TILE, column: 0 }
+        } else {
+            Tile { image: image + 1, row: 0, column: 0 }
+        }
     }
 }
 

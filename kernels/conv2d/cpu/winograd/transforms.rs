@@ -154,6 +154,19 @@ impl<S: Simd, const WHOLE: bool> Store<S> for GridMut<S, WHOLE> {
     }
 }
 
+/// Brings a cache line near: what the next step reads or writes comes from the caches that threads share, or from
+/// memory, in pieces too short for the processor to foresee.
+#[inline(always)]
+pub(super) fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is only a hint: it may be given any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// `a * b + c` with a number for a.
 #[inline(always)]
 fn axpy<S: Simd>(s: S, a: f32, b: S::V, c: S::V) -> S::V {

@@ -1,8 +1,10 @@
 //! From images to frequencies: V from x, and Z from dy.
 
-use super::frequencies::{Layout, Vectors};
-use super::transforms::{Axis, InputTransform, Load, OutputGradientTransform, WINDOW, load, transform};
-use super::{CHANNELS, Tiles};
+use super::frequencies::Layout;
+use super::transforms::{
+    Axis, InputTransform, Load, OutputGradientTransform, TILE, WINDOW, load, prefetch, transform,
+};
+use super::{CHANNELS, Tile, Tiles};
 use crate::simd::{LANES, Simd, Vectorised};
 use std::ops::Range;
 
@@ -70,28 +72,50 @@ impl<const N: usize, const WHOLE: bool> Load for Channels<'_, N, WHOLE> {
     #[inline(always)]
     fn load<S: Simd>(&self, s: S, i: usize, j: usize) -> S::V {
         // SAFETY: a pixel of the image or of the padding has these channels: `Block::run` makes no others.
-        unsafe { load::<S, WHOLE>(s, self.window.0[i][j].add(self.channel), self.length) }
+        unsafe { load::<S, WHOLE>(s, self.window.0[i][j].wrapping_add(self.channel), self.length) }
     }
 }
 
 impl Images<'_> {
+    /// Where the window of a tile begins, from a channel on; it may lie outside of the image.
+    #[inline(always)]
+    fn start(&self, tile: Tile, channel: usize) -> *const f32 {
+        let pixel = (tile.image * self.height + tile.row) * self.width + tile.column;
+        let before = self.padding * (self.width + 1);
+        self.pixels
+            .as_ptr()
+            .wrapping_add(pixel.wrapping_sub(before).wrapping_mul(self.channels))
+            .wrapping_add(channel)
+    }
+
     /// The window of a tile, from a channel on.
     #[inline(always)]
-    fn window<const N: usize>(&self, tile: usize, channel: usize) -> Window<N> {
-        let (image, row, column) = self.tiles.at(tile);
-        let (top, left) = (row.wrapping_sub(self.padding), column.wrapping_sub(self.padding));
-        let image = self.pixels[image * self.height * self.width * self.channels + channel..].as_ptr();
+    fn window<const N: usize>(&self, tile: Tile, channel: usize) -> Window<N> {
+        let start = self.start(tile, channel);
+        let (top, left) = (tile.row.wrapping_sub(self.padding), tile.column.wrapping_sub(self.padding));
+        let row_length = self.width * self.channels;
         let mut window = Window([[ZEROS.as_ptr(); N]; N]);
         for (i, pixels) in window.0.iter_mut().enumerate() {
-            let row = top.wrapping_add(i);
-            for (j, pixel) in pixels.iter_mut().enumerate() {
-                let column = left.wrapping_add(j);
-                if row < self.height && column < self.width {
-                    *pixel = image.wrapping_add((row * self.width + column) * self.channels);
+            if top.wrapping_add(i) < self.height {
+                for (j, pixel) in pixels.iter_mut().enumerate() {
+                    if left.wrapping_add(j) < self.width {
+                        *pixel = start.wrapping_add(i * row_length + j * self.channels);
+                    }
                 }
             }
         }
         window
+    }
+
+    /// Brings the window of a tile near, from a channel on, but for the columns that the tile before had.
+    #[inline(always)]
+    fn prefetch<const N: usize>(&self, tile: Tile, channel: usize) {
+        let start = self.start(tile, channel);
+        for i in 0..N {
+            for j in N - TILE..N {
+                prefetch(start.wrapping_add((i * self.width + j) * self.channels));
+            }
+        }
     }
 }
 
@@ -99,15 +123,16 @@ impl Block<'_> {
     #[inline(always)]
     fn run<S: Simd, A: Axis<N, WINDOW> + Copy, const N: usize>(self, s: S, matrix: A) {
         let Self { images, tiles, channels, to, layout } = self;
-        assert!(tiles.end <= images.tiles.count && channels.end <= images.channels);
-        assert!(channels.len() <= CHANNELS.min(layout.row));
-        assert!(tiles.len() * layout.row <= layout.plane && layout.words() <= to.len());
-        for (index, tile) in tiles.enumerate() {
-            let window = &images.window::<N>(tile, channels.start);
+        let &Images { pixels, height, width, channels: pixel, tiles: all, .. } = &images;
+        assert!(tiles.end <= all.count && channels.end <= pixel && channels.len() <= ZEROS.len());
+        assert!(all.batch * height * width * pixel == pixels.len());
+        assert!(layout.holds(to, tiles.len(), channels.len()));
+        let mut tile = all.at(tiles.start);
+        for row in 0..tiles.len() {
+            let (window, next) = (&images.window::<N>(tile, channels.start), all.next(tile));
             for channel in (0..channels.len()).step_by(LANES) {
-                let to = to[index * layout.row + channel..].as_mut_ptr();
-                // SAFETY: the first matrix has this row, and whole vectors of columns (asserted above).
-                let to = unsafe { Vectors::new(to, layout) };
+                images.prefetch::<N>(next, channels.start + channel);
+                let to = layout.vectors_mut(to, row, channel);
                 let length = channels.len() - channel;
                 if length >= LANES {
                     transform(s, matrix, &Channels::<N, true> { window, channel, length }, &to);
@@ -115,6 +140,7 @@ impl Block<'_> {
                     transform(s, matrix, &Channels::<N, false> { window, channel, length }, &to);
                 }
             }
+            tile = next;
         }
     }
 }
