@@ -92,8 +92,8 @@ pub(super) fn execute(
 /// The data set of a config, cut and dithered as it says.
 pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
     let mut options = LoadOptions::default();
-    // The built-in set is drawn in the size asked for; the others are cut.
-    let drawn = config.data.set == "strokes";
+    // A built-in set is drawn in the size asked for; the others are cut.
+    let drawn = config.data.set.parse::<data::Name>()?.is_built_in();
     if drawn && config.data.train > 0 {
         options.train = config.data.train;
     }
