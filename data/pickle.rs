@@ -165,7 +165,7 @@ impl<'a> Machine<'a> {
             b'c' => Value::Global { module: self.line()?, name: self.line()? },
             b']' | b')' => self.sequence(Vec::new())?,
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.sequence(items)?
             }
             // TUPLE1, TUPLE2, TUPLE3
@@ -181,7 +181,7 @@ impl<'a> Machine<'a> {
             }
             // APPEND, APPENDS
             b'a' | b'e' => {
-                let items = if operation == b'a' { vec![self.pop()?] } else { self.to_mark()? };
+                let items = if operation == b'a' { vec![self.pop()?] } else { self.pop_to_mark()? };
                 let Some(Value::Sequence(list)) = self.stack.last_mut() else {
                     return Err(wrong("a list to append to", "something else"));
                 };
@@ -194,7 +194,7 @@ impl<'a> Machine<'a> {
                     let value = self.pop()?;
                     vec![self.pop()?, value]
                 } else {
-                    self.to_mark()?
+                    self.pop_to_mark()?
                 };
                 let Some(Value::Dictionary(pairs)) = self.stack.last_mut() else {
                     return Err(wrong("a dictionary to set keys of", "something else"));
@@ -295,7 +295,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What lies above the last mark, which is removed.
-    fn to_mark(&mut self) -> Step<Vec<Value<'a>>> {
+    fn pop_to_mark(&mut self) -> Step<Vec<Value<'a>>> {
         let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark)).ok_or_else(underflow)?;
         let items = self.stack.split_off(mark + 1);
         self.stack.pop();

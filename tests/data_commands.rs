@@ -113,6 +113,17 @@ fn data_sets_are_listed() {
     for word in ["mnist ", "fashion-mnist", "strokes", "60000 + 10000", "nothing to fetch", "licence"] {
         assert!(list.contains(word), "no '{word}' in {list}");
     }
+    for line in [
+        "cifar10 .*32x32x3, 10 classes, 50000 + 10000 images; 1 file, ",
+        "cifar100 .*32x32x3, 100 classes, 50000 + 10000 images; 1 file, ",
+        "svhn .*32x32x3, 10 classes, 73257 + 26032 images; 2 files, ",
+        "tiny-imagenet .*64x64x3, 200 classes, 100000 + 10000 images; 1 file, ",
+        "scenes .*32x32x3, 10 classes, 10000 + 2000 images; nothing to fetch",
+    ] {
+        let (name, rest) = line.split_once(".*").unwrap();
+        let found = list.lines().any(|line| line.starts_with(name) && line.contains(rest));
+        assert!(found, "no '{line}' in {list}");
+    }
 }
 
 #[test]
@@ -163,8 +174,10 @@ fn a_download_that_breaks_off_continues_where_it_was() {
 #[test]
 fn there_is_nothing_to_fetch_or_check_of_the_built_in_set() {
     let place = Place::new();
-    place.ht("data fetch strokes").fails(1, &["strokes", "built in", "nothing to download"]);
-    assert!(place.ht("data check strokes").succeeds().stdout.contains("built in"));
+    for name in ["strokes", "scenes"] {
+        place.ht(&format!("data fetch {name}")).fails(1, &[name, "built in", "nothing to download"]);
+        assert!(place.ht(&format!("data check {name}")).succeeds().stdout.contains("built in"));
+    }
 }
 
 #[test]
@@ -192,6 +205,29 @@ fn the_check_names_file_and_byte() {
         assert!(words.iter().all(|word| line.contains(word)), "{words:?} in {line}");
     }
     assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn the_check_knows_every_layout() {
+    let place = Place::new();
+    let none = place.ht("data check svhn --data nowhere").fails(1, &["svhn is not usable"]);
+    assert_eq!(none.stdout.matches(": missing").count(), 2, "{none:?}");
+
+    // A whole record and a byte of the next; a label that is no class.
+    place.write("data/cifar-10-batches-bin/data_batch_1.bin", vec![1; 3074]);
+    place.write("data/cifar-10-batches-bin/data_batch_2.bin", vec![10; 3073]);
+    place.write("data/cifar10/cifar-10-python.tar.gz", b"hello");
+    let ended = place.ht("data check cifar10 --data data").fails(1, &["ht data fetch cifar10"]);
+    for words in
+        [["data_batch_1.bin", "byte 3074"], ["data_batch_2.bin", "byte 0"], ["test_batch.bin", "missing"]]
+    {
+        let found = ended.stdout.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(found, "{words:?} in {ended:?}");
+    }
+
+    place.write("data/tiny-imagenet-200.zip", b"PK\x03\x04 cut short");
+    let ended = place.ht("data check tiny-imagenet --data data").fails(1, &["tiny-imagenet is not usable"]);
+    assert!(ended.stdout.contains("tiny-imagenet-200.zip: damaged at byte 14: the archive"), "{ended:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Arguments of `ht data`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  ht data list\n  ht data fetch mnist\n  ht data check mnist --data /datasets"
+    after_help = "Examples:\n  ht data list\n  ht data fetch cifar10\n  ht data check cifar10 --data /datasets"
 )]
 pub(super) struct DataArgs {
     #[command(subcommand)]
@@ -49,6 +49,7 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                 let [h, w, c] = set.shape;
                 let download = match set.files {
                     0 => "nothing to fetch".to_string(),
+                    1 => format!("1 file, {}", bytes(set.bytes)),
                     n => format!("{n} files, {}", bytes(set.bytes)),
                 };
                 let _ = writeln!(
@@ -90,10 +91,8 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                 let _ = writeln!(text, "{} is built in: there is no file to check", report.name);
             }
             for file in &report.files {
-                let path = file
-                    .path
-                    .as_ref()
-                    .map_or_else(|| file.file.to_string(), |path| path.display().to_string());
+                let path =
+                    file.path.as_ref().map_or_else(|| file.file.clone(), |path| path.display().to_string());
                 let _ = writeln!(text, "{path}: {}", file.status);
             }
             print(&text)?;

@@ -93,7 +93,7 @@ pub(super) fn execute(
 pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
     // A built-in set is drawn in the size that is asked for; the others are cut.
     let mut options = LoadOptions::default();
-    if matches!(config.data.set.as_str(), "strokes" | "scenes") {
+    if config.data.set.parse::<data::Name>()?.is_built_in() {
         options.side = Some(config.model.build().map_err(crate::Error::Mismatch)?.input().image_size);
         if config.data.train > 0 {
             options.train = config.data.train;
