@@ -43,8 +43,7 @@ impl Layout {
                 row * width + channel * (width / channels) + position
             }
             (Layout::Convolution, &[outputs, inputs, height, width]) => {
-                let (tap, input, output) =
-                    (at / (inputs * outputs), at / outputs % inputs, at % outputs);
+                let (tap, input, output) = (at / (inputs * outputs), at / outputs % inputs, at % outputs);
                 (output * inputs + input) * (height * width) + tap
             }
             (Layout::Convolution, _) => unreachable!("checked when the layout was set"),

@@ -210,7 +210,10 @@ impl Parameters {
 pub type Exported = (String, Vec<usize>, Vec<f32>);
 
 fn export(segments: &[Segment], arena: &[f32]) -> Vec<Exported> {
-    segments.iter().map(|s| (s.name.clone(), s.shape.clone(), s.layout.to_file(&s.shape, &arena[s.range()]))).collect()
+    segments
+        .iter()
+        .map(|s| (s.name.clone(), s.shape.clone(), s.layout.to_file(&s.shape, &arena[s.range()])))
+        .collect()
 }
 
 fn import(

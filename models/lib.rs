@@ -68,7 +68,9 @@ impl ModelConfig {
         };
         let count = model.parameters().count();
         if count > i32::MAX as usize {
-            return Err(format!("{count} parameters are more than 32-bit indices count: a smaller model.width"));
+            return Err(format!(
+                "{count} parameters are more than 32-bit indices count: a smaller model.width"
+            ));
         }
         Ok(model)
     }

@@ -75,8 +75,7 @@ impl ResNet {
     pub fn new(config: ResNetConfig) -> Self {
         let mut parameters = Parameters::new();
         let width = config.width;
-        let conv1 =
-            Conv2d::new(&mut parameters, "backbone.conv1", [config.channels, width], 3, 1, 1, false);
+        let conv1 = Conv2d::new(&mut parameters, "backbone.conv1", [config.channels, width], 3, 1, 1, false);
         let bn1 = BatchNorm::new(&mut parameters, "backbone.bn1", width);
         let (mut blocks, mut inputs) = (Vec::new(), width);
         for (stage, outputs) in [width, 2 * width, 4 * width, 8 * width].into_iter().enumerate() {

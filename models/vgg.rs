@@ -46,7 +46,9 @@ impl VggConfig {
         let Self { classes, image_size, channels, width, head_hidden, head_activation } = *self;
         check([classes, image_size, channels, width, head_hidden], head_activation)?;
         if !image_size.is_multiple_of(32) {
-            return Err(format!("model.image_size is {image_size}, VGG-16 halves it five times: a multiple of 32"));
+            return Err(format!(
+                "model.image_size is {image_size}, VGG-16 halves it five times: a multiple of 32"
+            ));
         }
         Ok(())
     }

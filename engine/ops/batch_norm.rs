@@ -91,7 +91,8 @@ impl Graph<'_> {
         let (y, saved) = (self.activation(&shape), self.activation(&[2, channels]));
         tensors.extend([y, saved]);
         let kernel = BatchNormForward { rows, channels, eps, momentum, relu, residual: residual.is_some() };
-        let rule = BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu, residual };
+        let rule =
+            BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu, residual };
         self.push(label, kernel, &tensors, Some(Box::new(rule)));
         Ok(y)
     }

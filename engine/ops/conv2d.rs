@@ -60,7 +60,9 @@ impl Graph<'_> {
             let x = self.shape(x);
             return Err(Error::shape(
                 label,
-                format!("filters of {kernel}x{kernel} at stride {stride} with padding {padding} do not fit {x:?}"),
+                format!(
+                    "filters of {kernel}x{kernel} at stride {stride} with padding {padding} do not fit {x:?}"
+                ),
             ));
         }
         let conv =

@@ -6,7 +6,9 @@
 use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
-use kernels::pool::{AveragePoolBackward, AveragePoolForward, MAX_POOL_KERNEL, MaxPoolBackward, MaxPoolForward, Pool2d};
+use kernels::pool::{
+    AveragePoolBackward, AveragePoolForward, MAX_POOL_KERNEL, MaxPoolBackward, MaxPoolForward, Pool2d,
+};
 
 #[derive(Debug)]
 struct MaxPool {
@@ -35,7 +37,9 @@ impl Graph<'_> {
         if kernel > MAX_POOL_KERNEL {
             return Err(Error::shape(
                 "max_pool",
-                format!("windows of {kernel}x{kernel}, at most {MAX_POOL_KERNEL}x{MAX_POOL_KERNEL} are possible"),
+                format!(
+                    "windows of {kernel}x{kernel}, at most {MAX_POOL_KERNEL}x{MAX_POOL_KERNEL} are possible"
+                ),
             ));
         }
         let (height, width) = (pool.out_height(), pool.out_width());
@@ -52,7 +56,13 @@ impl Graph<'_> {
     ///
     /// # Errors
     /// As [`Graph::max_pool`], but for the largest window.
-    pub fn average_pool(&mut self, x: Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
+    pub fn average_pool(
+        &mut self,
+        x: Tensor,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Tensor> {
         let pool = self.pool("average_pool", x, kernel, stride, padding)?;
         let y = self.activation(&[pool.batch, pool.out_height(), pool.out_width(), pool.channels]);
         let rule = AveragePool { x, y, pool };
@@ -70,7 +80,10 @@ impl Graph<'_> {
         };
         if height != width {
             let shape = self.shape(x);
-            return Err(Error::shape("global_average_pool", format!("images of shape {shape:?} are not square")));
+            return Err(Error::shape(
+                "global_average_pool",
+                format!("images of shape {shape:?} are not square"),
+            ));
         }
         let y = self.average_pool(x, height, height, 0)?;
         self.reshape(y, &[batch, channels])
