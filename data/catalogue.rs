@@ -1,12 +1,10 @@
-//! Which data sets exist, which files they consist of, and where those lie on disk and on the network.
+//! Which data sets exist, which files they are published as, and where those lie on disk and on the network.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::check::md5_of;
-use crate::error::{FileError, FileProblem, Position};
-use crate::{DataSet, Error, Images, idx};
+use crate::Error;
 
 /// The data sets that [`crate::load`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,29 +13,62 @@ pub enum Name {
     Mnist,
     /// Fashion-MNIST: articles of clothing.
     FashionMnist,
-    /// The built-in set: digits of a few strokes, drawn from a seed.
+    /// CIFAR-10: photographs of 10 kinds of things.
+    Cifar10,
+    /// CIFAR-100: photographs of 100 kinds of things.
+    Cifar100,
+    /// SVHN, cropped digits: house numbers in the street.
+    Svhn,
+    /// Tiny ImageNet: photographs of 200 kinds of things.
+    TinyImagenet,
+    /// A built-in set: digits of a few strokes, drawn from a seed.
     Strokes,
+    /// A built-in set: textured shapes in colour, drawn from a seed.
+    Scenes,
 }
 
 impl Name {
     /// All names, in the order they are listed.
-    pub const ALL: [Name; 3] = [Name::Mnist, Name::FashionMnist, Name::Strokes];
+    pub const ALL: [Name; 8] = [
+        Name::Mnist,
+        Name::FashionMnist,
+        Name::Cifar10,
+        Name::Cifar100,
+        Name::Svhn,
+        Name::TinyImagenet,
+        Name::Strokes,
+        Name::Scenes,
+    ];
 
     /// The name as it is written.
     pub fn as_str(self) -> &'static str {
         match self {
             Name::Mnist => "mnist",
             Name::FashionMnist => "fashion-mnist",
+            Name::Cifar10 => "cifar10",
+            Name::Cifar100 => "cifar100",
+            Name::Svhn => "svhn",
+            Name::TinyImagenet => "tiny-imagenet",
             Name::Strokes => "strokes",
+            Name::Scenes => "scenes",
         }
     }
 
-    /// The published files of the set; none for the built-in one.
+    /// Whether the set is drawn from a seed, in any size, and needs no file.
+    pub fn is_built_in(self) -> bool {
+        self.files().is_empty()
+    }
+
+    /// The files that [`crate::fetch()`] brings; none for a built-in set.
     pub fn files(self) -> &'static [PublishedFile] {
         match self {
             Name::Mnist => &MNIST,
             Name::FashionMnist => &FASHION_MNIST,
-            Name::Strokes => &[],
+            Name::Cifar10 => &CIFAR10,
+            Name::Cifar100 => &CIFAR100,
+            Name::Svhn => &SVHN,
+            Name::TinyImagenet => &TINY_IMAGENET,
+            Name::Strokes | Name::Scenes => &[],
         }
     }
 
@@ -49,7 +80,10 @@ impl Name {
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ],
             Name::FashionMnist => &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"],
-            Name::Strokes => &[],
+            Name::Cifar10 | Name::Cifar100 => &["https://www.cs.toronto.edu/~kriz/"],
+            Name::Svhn => &["http://ufldl.stanford.edu/housenumbers/"],
+            Name::TinyImagenet => &["http://cs231n.stanford.edu/"],
+            Name::Strokes | Name::Scenes => &[],
         }
     }
 
@@ -95,25 +129,12 @@ impl FromStr for Name {
 /// A file as its authors publish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedFile {
-    /// Its name, packed: it ends in `.gz`.
+    /// Its name, packed.
     pub name: &'static str,
     /// Checksum of the packed file, as lower-case hexadecimal digits.
     pub md5: &'static str,
     /// Length of the packed file in bytes.
     pub bytes: u64,
-    /// What is in it.
-    pub content: Content,
-    /// Number of examples.
-    pub examples: usize,
-}
-
-/// What a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Images, `[len, 28, 28]`.
-    Images,
-    /// Labels 0 to 9, `[len]`.
-    Labels,
 }
 
 impl PublishedFile {
@@ -131,174 +152,46 @@ impl PublishedFile {
     }
 }
 
-const fn file(
-    name: &'static str,
-    md5: &'static str,
-    bytes: u64,
-    content: Content,
-    examples: usize,
-) -> PublishedFile {
-    PublishedFile { name, md5, bytes, content, examples }
+const fn file(name: &'static str, md5: &'static str, bytes: u64) -> PublishedFile {
+    PublishedFile { name, md5, bytes }
 }
 
-const TRAIN_IMAGES: &str = "train-images-idx3-ubyte.gz";
-const TRAIN_LABELS: &str = "train-labels-idx1-ubyte.gz";
-const TEST_IMAGES: &str = "t10k-images-idx3-ubyte.gz";
-const TEST_LABELS: &str = "t10k-labels-idx1-ubyte.gz";
-
-// Images before labels, training before test: `load_published` relies on this order.
+// Images before labels, training before test: `mnist` relies on this order.
 const MNIST: [PublishedFile; 4] = [
-    file(TRAIN_IMAGES, "f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422, Content::Images, 60_000),
-    file(TRAIN_LABELS, "d53e105ee54ea40749a09fcbcd1e9432", 28_881, Content::Labels, 60_000),
-    file(TEST_IMAGES, "9fb629c4189551a2d022fa330f9573f3", 1_648_877, Content::Images, 10_000),
-    file(TEST_LABELS, "ec29112dd5afa0611ce80d1b7f02629c", 4_542, Content::Labels, 10_000),
+    file("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+    file("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    file("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+    file("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
 ];
 
 const FASHION_MNIST: [PublishedFile; 4] = [
-    file(TRAIN_IMAGES, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880, Content::Images, 60_000),
-    file(TRAIN_LABELS, "25c81989df183df01b3e8a0aad5dffbe", 29_515, Content::Labels, 60_000),
-    file(TEST_IMAGES, "bef4ecab320f06d8554ea6380940ec79", 4_422_102, Content::Images, 10_000),
-    file(TEST_LABELS, "bb300cfdad3c16e7a12a480ee83cd310", 5_148, Content::Labels, 10_000),
+    file("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
+    file("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe", 29_515),
+    file("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79", 4_422_102),
+    file("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310", 5_148),
 ];
 
-/// Loads MNIST or Fashion-MNIST from `dir`; see [`crate::load`].
-pub(crate) fn load_published(name: Name, dir: &Path) -> Result<DataSet, Error> {
-    let folders = name.folders(dir);
-    let found: Vec<Option<PathBuf>> = name.files().iter().map(|file| file.find(&folders)).collect();
-    let missing: Vec<&str> = name
-        .files()
-        .iter()
-        .zip(&found)
-        .filter(|(_, at)| at.is_none())
-        .map(|(f, _)| f.unpacked_name())
-        .collect();
-    let found: Vec<PathBuf> = found.into_iter().flatten().collect();
-    let [train_images, train_labels, test_images, test_labels] = found.as_slice() else {
-        let advice = name.advice();
-        return Err(Error::Missing { name: name.as_str(), missing, looked_in: folders.to_vec(), advice });
-    };
-    let (mean, std) = match name {
-        Name::FashionMnist => (0.2860, 0.3530),
-        _ => (0.1307, 0.3081),
-    };
-    Ok(DataSet {
-        train: load_half(name, "train", train_images, train_labels)?,
-        test: load_half(name, "test", test_images, test_labels)?,
-        mean: vec![mean],
-        std: vec![std],
-    })
-}
+const CIFAR10: [PublishedFile; 1] = [CIFAR10_BINARY];
 
-fn load_half(name: Name, half: &str, images_path: &Path, labels_path: &Path) -> Result<Images, Error> {
-    for path in [images_path, labels_path] {
-        refuse_other_set(name, path)?;
-    }
-    let images = idx::read_images(images_path, Some((28, 28))).map_err(|error| error.advise(name))?;
-    let labels = idx::read_labels(labels_path, 10).map_err(|error| error.advise(name))?;
-    if images.count != labels.len() {
-        return Err(Error::CountMismatch {
-            images_path: images_path.to_path_buf(),
-            images: images.count,
-            labels_path: labels_path.to_path_buf(),
-            labels: labels.len(),
-            advice: name.advice(),
-        });
-    }
-    Ok(Images {
-        name: format!("{name} {half}"),
-        height: images.height,
-        width: images.width,
-        channels: 1,
-        classes: 10,
-        pixels: images.pixels,
-        labels: labels.into_iter().map(u32::from).collect(),
-    })
-}
+const CIFAR100: [PublishedFile; 1] = [CIFAR100_BINARY];
 
-/// MNIST and Fashion-MNIST use the same file names and shapes; taking one for the other would go unnoticed.
-fn refuse_other_set(name: Name, path: &Path) -> Result<(), Error> {
-    let length = path.metadata().map_or(0, |metadata| metadata.len());
-    let others = Name::ALL.into_iter().filter(|&other| other != name);
-    for (other, file) in others.flat_map(|other| other.files().iter().map(move |file| (other, file))) {
-        if file.bytes == length && md5_of(path).is_ok_and(|md5| md5 == file.md5) {
-            return Err(Error::File(FileError {
-                path: path.to_path_buf(),
-                at: Position { byte: 0, unpacked: false },
-                problem: FileProblem::OtherSet { expected: name.as_str(), found: other.as_str() },
-                advice: format!("keep each set in a folder of its own name; {}", name.advice()),
-            }));
-        }
-    }
-    Ok(())
-}
+pub(crate) const CIFAR10_BINARY: PublishedFile =
+    file("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171);
 
-/// What a person wants to know about a data set before using it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// Its name.
-    pub name: Name,
-    /// What it shows, in a few words.
-    pub content: &'static str,
-    /// Shape of an image: height, width, channels.
-    pub shape: [usize; 3],
-    /// Number of classes.
-    pub classes: usize,
-    /// Number of training images; of the built-in set, by default.
-    pub train: usize,
-    /// Number of test images; of the built-in set, by default.
-    pub test: usize,
-    /// Who made it, and where it is downloaded from.
-    pub source: String,
-    /// What is known about its licence.
-    pub licence: &'static str,
-    /// Number of files; 0 if it is built in.
-    pub files: usize,
-    /// Bytes to download.
-    pub bytes: u64,
-}
+pub(crate) const CIFAR10_PYTHON: PublishedFile =
+    file("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071);
 
-/// All data sets, built-in and published.
-pub fn list() -> Vec<Description> {
-    Name::ALL.into_iter().map(describe).collect()
-}
+pub(crate) const CIFAR100_BINARY: PublishedFile =
+    file("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8", 168_513_733);
 
-fn describe(name: Name) -> Description {
-    let options = crate::LoadOptions::default();
-    let (content, source, licence, train, test) = match name {
-        Name::Mnist => (
-            "handwritten digits",
-            format!("LeCun, Cortes, Burges 1998; {}", name.mirrors().join(", ")),
-            "none stated by the authors; often passed on under CC BY-SA 3.0",
-            60_000,
-            10_000,
-        ),
-        Name::FashionMnist => (
-            "articles of clothing",
-            format!("Xiao, Rasul, Vollgraf 2017 (Zalando); {}", name.mirrors().join(", ")),
-            "MIT",
-            60_000,
-            10_000,
-        ),
-        Name::Strokes => (
-            "digits of a few strokes among clutter",
-            "built in, drawn from a seed".to_owned(),
-            "that of this program",
-            options.train,
-            options.test,
-        ),
-    };
-    let files = name.files();
-    let bytes = files.iter().map(|file| file.bytes).sum();
-    Description {
-        name,
-        content,
-        shape: [28, 28, 1],
-        classes: 10,
-        train,
-        test,
-        source,
-        licence,
-        files: files.len(),
-        bytes,
-    }
-}
+pub(crate) const CIFAR100_PYTHON: PublishedFile =
+    file("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437);
+
+// Training before test: `svhn` relies on this order.
+const SVHN: [PublishedFile; 2] = [
+    file("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373", 182_040_794),
+    file("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3", 64_275_384),
+];
+
+const TINY_IMAGENET: [PublishedFile; 1] =
+    [file("tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de", 248_100_043)];

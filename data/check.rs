@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
-use crate::catalogue::{Content, Name, PublishedFile};
-use crate::error::{FileError, FileProblem, Position};
-use crate::{Error, idx};
+use crate::catalogue::{Name, PublishedFile};
+use crate::error::{FileError, FileProblem};
+use crate::{Error, cifar, mnist, svhn, tiny_imagenet};
 
 /// What [`check()`] found.
 #[derive(Debug)]
@@ -18,15 +18,15 @@ pub struct Report {
     pub name: Name,
     /// The folders that were searched.
     pub looked_in: Vec<PathBuf>,
-    /// Each of its files; none for the built-in set.
+    /// Each of its files; none for a built-in set.
     pub files: Vec<FileReport>,
 }
 
 /// What [`check()`] found out about one file.
 #[derive(Debug)]
 pub struct FileReport {
-    /// Its published name.
-    pub file: &'static str,
+    /// Its name.
+    pub file: String,
     /// Where it lies, if it is there.
     pub path: Option<PathBuf>,
     /// How it is.
@@ -40,6 +40,11 @@ pub enum Status {
     Ok,
     /// Unpacked and well-formed, with the published number of examples. There is no published checksum to compare.
     Unpacked,
+    /// Undamaged, but only a part of what is published.
+    Part {
+        /// How much of it, such as `20 of 200 classes`.
+        what: String,
+    },
     /// Not there.
     Missing,
     /// A well-formed file, but not the published one.
@@ -56,7 +61,19 @@ pub enum Status {
 impl Report {
     /// Whether every file can be used as it is.
     pub fn is_ok(&self) -> bool {
-        self.files.iter().all(|file| matches!(file.status, Status::Ok | Status::Unpacked))
+        self.files
+            .iter()
+            .all(|file| matches!(file.status, Status::Ok | Status::Unpacked | Status::Part { .. }))
+    }
+}
+
+impl Status {
+    /// The same state with the remedy for a data set.
+    pub(crate) fn advise(self, name: Name) -> Self {
+        match self {
+            Status::Damaged(error) => Status::Damaged(error.advise(name)),
+            other => other,
+        }
     }
 }
 
@@ -65,6 +82,7 @@ impl fmt::Display for Status {
         match self {
             Status::Ok => f.write_str("ok"),
             Status::Unpacked => f.write_str("ok (unpacked: structure checked, no checksum to compare)"),
+            Status::Part { what } => write!(f, "ok, but a part of the published set: {what}"),
             Status::Missing => f.write_str("missing"),
             Status::WrongChecksum { expected, found } => {
                 write!(f, "wrong checksum: expected md5 {expected}, found {found}")
@@ -82,42 +100,32 @@ impl fmt::Display for Status {
 pub fn check(name: &str, dir: &Path) -> Result<Report, Error> {
     let name: Name = name.parse()?;
     let folders = name.folders(dir);
-    let files = name
-        .files()
-        .iter()
-        .map(|file| {
-            let path = file.find(&folders);
-            let status = path.as_deref().map_or(Status::Missing, |path| examine(name, file, path));
-            FileReport { file: file.name, path, status }
-        })
-        .collect();
+    let files = match name {
+        Name::Mnist | Name::FashionMnist => mnist::check(name, &folders),
+        Name::Cifar10 | Name::Cifar100 => cifar::check(name, &folders),
+        Name::Svhn => svhn::check(&folders),
+        Name::TinyImagenet => tiny_imagenet::check(&folders),
+        Name::Strokes | Name::Scenes => Vec::new(),
+    };
     Ok(Report { name, looked_in: folders.to_vec(), files })
 }
 
-fn examine(name: Name, file: &PublishedFile, path: &Path) -> Status {
-    let damaged = |at, problem| {
-        let advice = name.advice();
-        Status::Damaged(FileError { path: path.to_path_buf(), at, problem, advice })
-    };
-    let start = Position { byte: 0, unpacked: false };
+/// The state of a file that is there: compared with the published checksum, and read with `read` if it differs, or if it
+/// is not the file that was published but was unpacked from it.
+pub(crate) fn examine(
+    file: &PublishedFile,
+    path: &Path,
+    read: impl FnOnce() -> Result<(), FileError>,
+) -> Status {
     let found = match md5_of(path) {
         Ok(md5) if md5 == file.md5 => return Status::Ok,
         Ok(md5) => md5,
-        Err(error) => return damaged(start, FileProblem::Unreadable(error)),
+        Err(error) => return Status::Damaged(FileError::new(path, 0, FileProblem::Unreadable(error))),
     };
-    let (what, examples) = match file.content {
-        Content::Images => ("images", idx::read_images(path, Some((28, 28))).map(|images| images.count)),
-        Content::Labels => ("labels", idx::read_labels(path, 10).map(|labels| labels.len())),
-    };
-    match examples {
-        Err(error) => Status::Damaged(error.advise(name)),
-        Ok(_) if path.ends_with(file.name) => Status::WrongChecksum { expected: file.md5, found },
-        Ok(examples) if examples == file.examples => Status::Unpacked,
-        Ok(examples) => damaged(
-            Position { byte: 4, unpacked: false },
-            // The count came from a 32-bit word.
-            FileProblem::Dimension { what, expected: file.examples.to_string(), found: examples as u32 },
-        ),
+    match read() {
+        Err(error) => Status::Damaged(error),
+        Ok(()) if path.ends_with(file.name) => Status::WrongChecksum { expected: file.md5, found },
+        Ok(()) => Status::Unpacked,
     }
 }
 

@@ -59,7 +59,9 @@ impl DataSet {
     /// [`Error::NotGrey`] if the images have more than one channel.
     pub fn dithered(&self) -> Result<DataSet, Error> {
         let (train, test) = (self.train.dithered()?, self.test.dithered()?);
-        Ok(DataSet { train, test, mean: self.mean.clone(), std: self.std.clone() })
+        let [mean, std, test_mean, test_std] =
+            [&self.mean, &self.std, &self.test_mean, &self.test_std].map(Vec::clone);
+        Ok(DataSet { train, test, mean, std, test_mean, test_std })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::Name;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +21,14 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// Files of a published set are not there.
-    #[error("{name}: missing {} (each looked for as FILE.gz and FILE in {}); {advice}", .missing.join(", "), paths(.looked_in))]
+    #[error("{name}: missing {} ({forms} in {}); {advice}", .missing.join(", "), paths(.looked_in))]
     Missing {
         /// The data set.
         name: &'static str,
-        /// Names of the missing files, without `.gz`.
+        /// Names of the missing files, unpacked.
         missing: Vec<&'static str>,
+        /// In which forms they were looked for, such as `each looked for as FILE.gz and FILE`.
+        forms: String,
         /// The folders that were searched.
         looked_in: Vec<PathBuf>,
         /// What to do.
@@ -50,8 +54,8 @@ pub enum Error {
         /// What to do.
         advice: String,
     },
-    /// The built-in set was asked for in an unusable size.
-    #[error("{option} = {requested}: the built-in set can have 1 to {limit} images")]
+    /// A built-in set was asked for in an unusable size.
+    #[error("{option} = {requested}: a built-in set can have 1 to {limit} images")]
     Size {
         /// The option that is out of range.
         option: &'static str,
@@ -59,6 +63,16 @@ pub enum Error {
         requested: usize,
         /// The largest value possible.
         limit: usize,
+    },
+    /// The images of a built-in set cannot be drawn with this side.
+    #[error("side = {requested}: {name} can be drawn with {}", sides(.possible))]
+    Side {
+        /// The data set.
+        name: &'static str,
+        /// What was asked for.
+        requested: usize,
+        /// The sides there are, in pixels.
+        possible: &'static [usize],
     },
     /// Dithering was asked for on images that are not grey.
     #[error("{name}: only grey images can be dithered to black and white; these have {channels} channels")]
@@ -68,7 +82,7 @@ pub enum Error {
         /// Their number of channels.
         channels: usize,
     },
-    /// The built-in set needs no download.
+    /// A built-in set needs no download.
     #[error("{name} is built in and drawn from a seed: there is nothing to download")]
     BuiltIn {
         /// The data set.
@@ -109,7 +123,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {at}: {problem}; {advice}", .path.display())]
 pub struct FileError {
-    /// The file.
+    /// The file; a member of an archive is written as a path below the archive.
     pub path: PathBuf,
     /// Where in it.
     pub at: Position,
@@ -117,6 +131,30 @@ pub struct FileError {
     pub problem: FileProblem,
     /// What to do.
     pub advice: String,
+}
+
+impl FileError {
+    /// A problem at a byte of the file at `path`, or of a member of an archive written as a path below it.
+    pub(crate) fn new(path: &Path, byte: u64, problem: FileProblem) -> Self {
+        let at = Position { byte, unpacked: false };
+        Self { path: path.to_path_buf(), at, problem, advice: "replace it by an undamaged copy".to_owned() }
+    }
+
+    /// [`FileProblem::Format`] at a byte.
+    pub(crate) fn format(
+        path: &Path,
+        byte: u64,
+        expected: impl Into<String>,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self::new(path, byte, FileProblem::Format { expected: expected.into(), found: found.to_string() })
+    }
+
+    /// The same error with the remedy for a data set.
+    pub(crate) fn advise(mut self, name: Name) -> Self {
+        self.advice = name.advice();
+        self
+    }
 }
 
 /// A place in a file.
@@ -185,6 +223,26 @@ pub enum FileProblem {
         /// What the decompressor says.
         detail: String,
     },
+    /// Not what its format or its data set says.
+    #[error("expected {expected}, found {found}")]
+    Format {
+        /// What would be right.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// An archive that cannot be unpacked.
+    #[error("the archive is damaged or cut short: {detail}")]
+    Archive {
+        /// What stops the unpacking.
+        detail: String,
+    },
+    /// An image that cannot be decoded.
+    #[error("cannot decode the image: {detail}")]
+    Image {
+        /// What the decoder says.
+        detail: String,
+    },
     /// Something follows where the file should end.
     #[error("expected the end of the file, found more bytes")]
     Trailing,
@@ -194,7 +252,7 @@ pub enum FileProblem {
         /// Number of classes.
         classes: usize,
         /// The label.
-        found: u8,
+        found: i64,
     },
     /// A file of another data set, under the same name.
     #[error("expected a file of {expected}, found the one of {found}")]
@@ -259,6 +317,10 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 fn paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn sides(sides: &[usize]) -> String {
+    sides.iter().map(|side| format!("{side} x {side}")).collect::<Vec<_>>().join(" or ")
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -11,7 +11,6 @@ use std::path::Path;
 use flate2::bufread::GzDecoder;
 
 use crate::Images;
-use crate::catalogue::Name;
 use crate::error::{FileError, FileProblem, Position};
 
 /// Magic number of an image file.
@@ -67,14 +66,6 @@ pub fn label_file(images: &Images) -> Vec<u8> {
     header.iter().flat_map(|word| word.to_be_bytes()).chain(labels).collect()
 }
 
-impl FileError {
-    /// The same error with the remedy for a data set.
-    pub(crate) fn advise(mut self, name: Name) -> Self {
-        self.advice = name.advice();
-        self
-    }
-}
-
 type Problem = (Position, FileProblem);
 
 fn read<T>(path: &Path, parse: impl FnOnce(&mut Source) -> Result<T, Problem>) -> Result<T, FileError> {
@@ -113,7 +104,7 @@ fn parse_labels(source: &mut Source, classes: usize) -> Result<Vec<u8>, Problem>
         None => Ok(labels),
         Some(index) => Err((
             Position { byte: 8 + index as u64, unpacked: source.is_packed() },
-            FileProblem::Label { classes, found: labels[index] },
+            FileProblem::Label { classes, found: labels[index].into() },
         )),
     }
 }

@@ -10,7 +10,8 @@
 //!   [`DataSet::mean`] and [`DataSet::std`] belong to whoever feeds a network.
 //! - Every random choice is a function of a seed, a purpose and an index ([`random`]). No result depends on
 //!   the clock, the platform or the number of threads.
-//! - The network is touched only by [`fetch()`], never by [`load`].
+//! - The network is touched only by [`fetch()`], never by [`load`]. [`load`] writes one file: the cache of decoded
+//!   images beside Tiny ImageNet ([`tiny_imagenet`]).
 //!
 //! ```
 //! use data::{LoadOptions, load, noise::NoiseKind};
@@ -26,19 +27,33 @@
 
 pub mod catalogue;
 pub mod check;
+pub mod cifar;
+pub mod describe;
 pub mod dither;
 pub mod error;
 pub mod fetch;
 pub mod idx;
+mod mat;
+mod mnist;
 pub mod noise;
+mod parallel;
+mod pickle;
 pub mod random;
+pub mod scenes;
 pub mod strokes;
 pub mod subset;
+pub mod svhn;
+mod tar;
+#[cfg(test)]
+mod testing;
+pub mod tiny_imagenet;
+mod zip;
 
 use std::path::Path;
 
-pub use catalogue::{Description, Name, list};
+pub use catalogue::Name;
 pub use check::check;
+pub use describe::{Description, list};
 pub use error::Error;
 pub use fetch::fetch;
 pub use noise::{NoiseKind, noisy_labels};
@@ -99,41 +114,88 @@ pub struct DataSet {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel of the training pixels, scaled to \[0, 1\]: `[C]`.
     pub std: Vec<f32>,
+    /// What the released Hare & Tortoise code normalises test images with: [`DataSet::mean`], but for CIFAR-100 the mean of
+    /// the test pixels. `[C]`.
+    pub test_mean: Vec<f32>,
+    /// As [`DataSet::test_mean`]: [`DataSet::std`], but for CIFAR-100 that of the test pixels. `[C]`.
+    pub test_std: Vec<f32>,
 }
+
+impl DataSet {
+    /// A set whose halves are normalised alike.
+    fn new(train: Images, test: Images, mean: &[f32], std: &[f32]) -> Self {
+        let (mean, std) = (mean.to_vec(), std.to_vec());
+        Self { train, test, test_mean: mean.clone(), test_std: std.clone(), mean, std }
+    }
+}
+
+/// The largest built-in set that is drawn.
+const LARGEST: usize = 10_000_000;
 
 /// What [`load`] needs to know beyond the name and the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Seed the built-in set is drawn from. Published sets ignore it.
+    /// Seed a built-in set is drawn from. Published sets ignore it.
     pub seed: u64,
-    /// Number of training images of the built-in set. Published sets ignore it.
+    /// Number of training images of a built-in set. Published sets ignore it.
     pub train: usize,
-    /// Number of test images of the built-in set. Published sets ignore it.
+    /// Number of test images of a built-in set. Published sets ignore it.
     pub test: usize,
-    /// Threads that draw the built-in set, at least 1. The images do not depend on it.
+    /// Height and width of a built-in set's images: [`strokes::SIDE`], or one of [`scenes::SIDES`]. `None` is the usual
+    /// one. Published sets ignore it.
+    pub side: Option<usize>,
+    /// Threads that draw a built-in set or decode images, at least 1. The images do not depend on it.
     pub threads: usize,
 }
 
 impl Default for LoadOptions {
-    /// Seed 0, 10,000 training and 2,000 test images, one thread per available core.
+    /// Seed 0, 10,000 training and 2,000 test images of the usual side, one thread per available core.
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { seed: 0, train: 10_000, test: 2_000, threads }
+        Self { seed: 0, train: 10_000, test: 2_000, side: None, threads: available_threads() }
+    }
+}
+
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl LoadOptions {
+    /// The side of the images to draw, the first of `sides` if none is asked for.
+    fn check(&self, name: Name, sides: &'static [usize]) -> Result<usize, Error> {
+        for (option, requested) in [("train", self.train), ("test", self.test)] {
+            if requested == 0 || requested > LARGEST {
+                return Err(Error::Size { option, requested, limit: LARGEST });
+            }
+        }
+        match self.side {
+            None => Ok(sides[0]),
+            Some(side) if sides.contains(&side) => Ok(side),
+            Some(requested) => Err(Error::Side { name: name.as_str(), requested, possible: sides }),
+        }
     }
 }
 
 /// Loads the data set called `name`: one of [`list`].
 ///
-/// The files of a published set are looked for in `dir/name`, then in `dir` itself, each packed (`.gz`) or unpacked.
-/// `strokes` is drawn from `options` and reads no file.
+/// The files of a published set are looked for in `dir/name`, then in `dir` itself, packed as they are published or
+/// unpacked. Images come in the order of the files, those of Tiny ImageNet class by class in turn; the released
+/// Hare & Tortoise code reads folders sorted by class. The order does not matter to an experiment, because
+/// [`phase_chunks`] draws its indices uniformly; it does to whoever takes the first so many images.
+/// The built-in sets are drawn from `options` and read no file.
 ///
 /// # Errors
 /// [`Error::UnknownName`]; [`Error::Missing`] if a file is not there; [`Error::File`] if one is damaged;
-/// [`Error::CountMismatch`] if images and labels do not belong together; [`Error::Size`] for an unusable size of the
-/// built-in set.
+/// [`Error::CountMismatch`] if images and labels do not belong together; [`Error::Size`] and [`Error::Side`] for an
+/// unusable size of a built-in set.
 pub fn load(name: &str, dir: &Path, options: &LoadOptions) -> Result<DataSet, Error> {
-    match name.parse()? {
+    let name: Name = name.parse()?;
+    let folders = name.folders(dir);
+    match name {
+        Name::Mnist | Name::FashionMnist => mnist::load(name, &folders),
+        Name::Cifar10 | Name::Cifar100 => cifar::load(name, &folders),
+        Name::Svhn => svhn::load(&folders),
+        Name::TinyImagenet => tiny_imagenet::load(&folders, options.threads),
         Name::Strokes => strokes::load(options),
-        published @ (Name::Mnist | Name::FashionMnist) => catalogue::load_published(published, dir),
+        Name::Scenes => scenes::load(options),
     }
 }

@@ -22,10 +22,14 @@ pub enum Purpose {
     Subset = 1,
     /// Which labels are noisy and what they become.
     Noise = 2,
-    /// Training images of the built-in set.
+    /// Training images of the built-in set of digits.
     StrokesTrain = 4,
-    /// Test images of the built-in set.
+    /// Test images of the built-in set of digits.
     StrokesTest = 5,
+    /// Training images of the built-in set in colour.
+    ScenesTrain = 6,
+    /// Test images of the built-in set in colour.
+    ScenesTest = 7,
 }
 
 /// A stream of random numbers.

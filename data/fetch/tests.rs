@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use tempfile::TempDir;
 
 use super::*;
-use crate::catalogue::Content;
 
 /// 300,000 bytes with a known md5: several network reads.
 fn content() -> Vec<u8> {
@@ -16,13 +15,7 @@ fn content() -> Vec<u8> {
 }
 
 fn published() -> PublishedFile {
-    PublishedFile {
-        name: "some-ubyte.gz",
-        md5: "14a1802113ce2773fe316b5a05dd3645",
-        bytes: 300_000,
-        content: Content::Labels,
-        examples: 1,
-    }
+    PublishedFile { name: "some-ubyte.gz", md5: "14a1802113ce2773fe316b5a05dd3645", bytes: 300_000 }
 }
 
 /// What the test server does with the whole file and the first byte asked for.

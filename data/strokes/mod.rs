@@ -1,4 +1,4 @@
-//! The built-in data set: digits of a few strokes, drawn from a seed, for work without a download.
+//! A built-in data set: digits of a few strokes, drawn from a seed, for work without a download.
 //!
 //! Each image is 28x28 grey: a digit 0 to 9 as in `glyphs.rs`, whose control points are jittered one by one and then
 //! mapped by a random rotation, shear, scale and translation; drawn with a pen of random thickness, softness and darkness
@@ -11,17 +11,13 @@
 
 mod glyphs;
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::random::{Purpose, Random};
-use crate::{DataSet, Error, Images, LoadOptions};
+use crate::{DataSet, Error, Images, LoadOptions, Name, parallel};
 
 /// Height and width of an image.
 pub const SIDE: usize = 28;
 /// Number of classes.
 pub const CLASSES: usize = 10;
-/// The largest set that [`load`] draws.
-const LARGEST: usize = 10_000_000;
 /// Images that a thread draws at a time.
 const BLOCK: usize = 64;
 /// Straight pieces that a span between two control points is drawn with.
@@ -86,16 +82,12 @@ impl Difficulty {
 
 /// Draws the training and the test set; mean and standard deviation are those of the training pixels.
 pub(crate) fn load(options: &LoadOptions) -> Result<DataSet, Error> {
-    for (option, requested) in [("train", options.train), ("test", options.test)] {
-        if requested == 0 || requested > LARGEST {
-            return Err(Error::Size { option, requested, limit: LARGEST });
-        }
-    }
-    let LoadOptions { seed, train, test, threads } = *options;
+    options.check(Name::Strokes, &[SIDE])?;
+    let LoadOptions { seed, train, test, threads, .. } = *options;
     let train = draw(Purpose::StrokesTrain, "strokes train", train, seed, &Difficulty::STANDARD, threads);
     let test = draw(Purpose::StrokesTest, "strokes test", test, seed, &Difficulty::STANDARD, threads);
     let (mean, std) = mean_std(&train.pixels);
-    Ok(DataSet { train, test, mean: vec![mean], std: vec![std] })
+    Ok(DataSet::new(train, test, &[mean], &[std]))
 }
 
 /// Draws `count` images on up to `threads` threads, the calling one included. `purpose` tells training from test images.
@@ -110,26 +102,11 @@ pub fn draw(
     let mut pixels = vec![0; count * SIDE * SIDE];
     let mut labels = vec![0; count];
     let blocks = pixels.chunks_mut(BLOCK * SIDE * SIDE).zip(labels.chunks_mut(BLOCK)).enumerate();
-    let blocks = Mutex::new(blocks);
-    let work = || {
-        loop {
-            // The guard is dropped at once: blocks are claimed in turn but drawn at the same time.
-            let block = blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((block, (pixels, labels))) = block else { return };
-            for (offset, (image, label)) in pixels.chunks_mut(SIDE * SIDE).zip(labels).enumerate() {
-                let mut random = Random::new(seed, purpose, (block * BLOCK + offset) as u64);
-                *label = draw_image(&mut random, difficulty, image);
-            }
+    parallel::for_each(blocks, threads.min(count.div_ceil(BLOCK)), |(block, (pixels, labels))| {
+        for (offset, (image, label)) in pixels.chunks_mut(SIDE * SIDE).zip(labels).enumerate() {
+            let mut random = Random::new(seed, purpose, (block * BLOCK + offset) as u64);
+            *label = draw_image(&mut random, difficulty, image);
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(count.div_ceil(BLOCK)) {
-            // Where the system refuses another thread, those there are do the work.
-            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
-                break;
-            }
-        }
-        work();
     });
     Images { name: name.to_owned(), height: SIDE, width: SIDE, channels: 1, classes: CLASSES, pixels, labels }
 }

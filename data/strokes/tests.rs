@@ -113,5 +113,8 @@ fn unusable_sizes_are_refused() {
         let error = load(&LoadOptions { train, test, ..LoadOptions::default() }).unwrap_err();
         assert!(matches!(error, Error::Size { option: found, .. } if found == option), "{error}");
     }
-    assert_eq!(load(&LoadOptions { train: 1, test: 1, threads: 0, seed: 9 }).unwrap().train.len(), 1);
+    assert_eq!(
+        load(&LoadOptions { train: 1, test: 1, threads: 0, seed: 9, side: None }).unwrap().train.len(),
+        1
+    );
 }

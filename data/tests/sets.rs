@@ -123,7 +123,7 @@ fn images_of_another_size_are_refused() {
 fn an_unknown_name_gets_a_suggestion() {
     let nearest = |name: &str| match name.parse::<Name>() {
         Err(Error::UnknownName { nearest, known, .. }) => {
-            assert_eq!(known, ["mnist", "fashion-mnist", "strokes"]);
+            assert_eq!(known, Name::ALL.map(Name::as_str));
             nearest
         }
         other => panic!("{other:?}"),
@@ -131,11 +131,14 @@ fn an_unknown_name_gets_a_suggestion() {
     assert_eq!(nearest("MNIST"), Some("mnist"));
     assert_eq!(nearest("fashionmnist"), Some("fashion-mnist"));
     assert_eq!(nearest("stroke"), Some("strokes"));
-    assert_eq!(nearest("imagenet-22k"), None);
+    assert_eq!(nearest("tinyimagenet"), Some("tiny-imagenet"));
+    assert_eq!(nearest("cifar-10"), Some("cifar10"));
+    assert_eq!(nearest("voc"), None);
     let text = "minst".parse::<Name>().unwrap_err().to_string();
     assert_eq!(
         text,
-        "unknown data set `minst` (did you mean `mnist`?); known are: mnist, fashion-mnist, strokes"
+        "unknown data set `minst` (did you mean `mnist`?); known are: mnist, fashion-mnist, cifar10, \
+         cifar100, svhn, tiny-imagenet, strokes, scenes"
     );
     for name in Name::ALL {
         assert_eq!(name.to_string().parse::<Name>().unwrap(), name);
@@ -171,13 +174,24 @@ fn the_list_describes_every_set() {
     let all = list();
     assert_eq!(all.iter().map(|set| set.name).collect::<Vec<_>>(), Name::ALL);
     for set in &all {
-        assert_eq!((set.shape, set.classes), ([28, 28, 1], 10));
         assert_eq!(set.files, set.name.files().len());
         assert_eq!(set.bytes > 0, set.files > 0);
+        assert_eq!(set.files == 0, set.name.is_built_in());
     }
+    assert_eq!((all[0].shape, all[0].classes), ([28, 28, 1], 10));
+    assert_eq!((all[5].shape, all[5].classes), ([64, 64, 3], 200));
     assert_eq!((all[0].train, all[0].test, all[0].bytes), (60_000, 10_000, 11_594_722));
     let options = LoadOptions { train: 30, test: 20, ..LoadOptions::default() };
-    let set = load("strokes", Path::new("/nowhere"), &options).unwrap();
-    assert_eq!((set.train.len(), set.test.len()), (30, 20));
-    assert_eq!(set.train.pixels.len(), 30 * set.train.image_len());
+    for description in all.iter().filter(|set| set.name.is_built_in()) {
+        let set = load(description.name.as_str(), Path::new("/nowhere"), &options).unwrap();
+        assert_eq!((set.train.len(), set.test.len()), (30, 20));
+        assert_eq!(set.train.pixels.len(), 30 * set.train.image_len());
+        let shape = [set.train.height, set.train.width, set.train.channels];
+        assert_eq!((shape, set.train.classes), (description.shape, description.classes));
+        let statistics = [&set.mean, &set.std, &set.test_mean, &set.test_std];
+        assert!(statistics.iter().all(|values| values.len() == set.train.channels));
+    }
+    let side = LoadOptions { side: Some(32), ..options };
+    let error = load("strokes", Path::new("/nowhere"), &side).unwrap_err();
+    assert_eq!(error.to_string(), "side = 32: strokes can be drawn with 28 x 28");
 }

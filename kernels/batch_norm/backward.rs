@@ -1,6 +1,6 @@
 //! The gradients' declaration: buffers, cost, launches.
 
-use super::{partial_words, shape};
+use super::{images, partial_words, shape};
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
@@ -85,7 +85,7 @@ impl Kernel for BatchNormBackward {
         let passes = if self.relu { 7 } else { 5 };
         Cost { flops: (11 + 2 * u64::from(self.relu)) * all + 4 * c, bytes: 4 * (passes * all + 5 * c) }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         use Access::{Read, ReadWrite};
         let cut = Columns::new(self.rows, self.channels);
         let (rows, units) = (self.rows as u32, cut.units());
@@ -114,52 +114,48 @@ impl Kernel for BatchNormBackward {
                 windows: Vec::new(),
             }];
         }
-        let [x, chunks, z] = cut.grid();
+        let [x, _, z] = cut.grid();
         let to_sum = [(0, Read), (saved, Read), (SCRATCH, ReadWrite), changed(masks)];
+        let mut launches = cut.in_windows(&images(&[0, dy], read(y)), gpu, |rows, chunks| Dispatch {
+            label: "batch_norm/backward chunks".into(),
+            source: cut.source(&[sums, include_str!("backward_chunks.wgsl")], &values),
+            constants: vec![width],
+            bindings: to_sum.into_iter().chain(read(y)).collect(),
+            immediates: vec![rows.len() as u32, units, cut.chunk_rows as u32, chunks.start as u32],
+            clock: false,
+            grid: [x, chunks.len() as u32, z],
+            windows: Vec::new(),
+        });
+        launches.push(Dispatch {
+            label: "batch_norm/backward merge".into(),
+            source: cut.source(&[sums, include_str!("backward_merge.wgsl")], &[]),
+            constants: vec![width],
+            bindings: vec![(SCRATCH, Read), (dweight, ReadWrite), (dbias, ReadWrite)],
+            immediates: vec![units, cut.chunks as u32],
+            clock: false,
+            grid: [x, 1, z],
+            windows: Vec::new(),
+        });
         let to_apply = [(0, Read), (weight, Read), (saved, Read), (dweight, Read), (dbias, Read)];
-        let gate = if self.residual { None } else { read(y) };
-        vec![
-            Dispatch {
-                label: "batch_norm/backward chunks".into(),
-                source: cut.source(&[sums, include_str!("backward_chunks.wgsl")], &values),
-                constants: vec![width],
-                bindings: to_sum.into_iter().chain(read(y)).collect(),
-                immediates: vec![rows, units, cut.chunk_rows as u32],
-                clock: false,
-                grid: [x, chunks, z],
-                windows: Vec::new(),
-            },
-            Dispatch {
-                label: "batch_norm/backward merge".into(),
-                source: cut.source(&[sums, include_str!("backward_merge.wgsl")], &[]),
-                constants: vec![width],
-                bindings: vec![(SCRATCH, Read), (dweight, ReadWrite), (dbias, ReadWrite)],
-                immediates: vec![units, cut.chunks as u32],
-                clock: false,
-                grid: [x, 1, z],
-                windows: Vec::new(),
-            },
-            Dispatch {
-                label: "batch_norm/backward apply".into(),
-                source: cut.source(&[include_str!("backward_apply.wgsl")], &values),
-                constants: vec![width],
-                bindings: to_apply
-                    .into_iter()
-                    .chain([changed(!self.residual)])
-                    .chain(write(dx).or(gate))
-                    .collect(),
-                immediates: vec![rows, units],
-                clock: false,
-                grid: cut.pointwise_grid(),
-                windows: Vec::new(),
-            },
-        ]
+        // With a residual dx lies apart and dy holds dz already; without, y is still the gate.
+        let last = if self.residual { write(dx) } else { read(y) };
+        launches.extend(cut.in_windows(&images(&[0, dy], last), gpu, |window, _| Dispatch {
+            label: "batch_norm/backward apply".into(),
+            source: cut.source(&[include_str!("backward_apply.wgsl")], &values),
+            constants: vec![width],
+            bindings: to_apply.into_iter().chain([changed(!self.residual)]).chain(last).collect(),
+            immediates: vec![window.len() as u32, units, rows],
+            clock: false,
+            grid: cut.pointwise_grid(window.len()),
+            windows: Vec::new(),
+        }));
+        launches
     }
     fn gpu_scratch(&self, _gpu: &GpuTraits) -> usize {
-        partial_words(self.rows, self.channels)
+        partial_words(self.rows, self.channels, 2)
     }
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        partial_words(self.rows, self.channels)
+        super::cpu_backward::scratch(self)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         super::cpu_backward::backward(self, cpu, args);

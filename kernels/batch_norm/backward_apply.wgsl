@@ -7,6 +7,8 @@
 struct Immediates {
     rows: u32,
     units: u32,
+    // Rows of the whole array, of which this may be a window.
+    all_rows: u32,
 }
 var<immediate> imm: Immediates;
 
@@ -41,8 +43,8 @@ fn main(
     let mean = saved[column];
     let inverse = saved[imm.units + column];
     let scale = weight[column] * inverse;
-    let mean_sum = dbias[column] / f32(imm.rows);
-    let mean_product = dweight[column] / f32(imm.rows);
+    let mean_sum = dbias[column] / f32(imm.all_rows);
+    let mean_product = dweight[column] / f32(imm.all_rows);
     for (var row = group.y * height + thread / WIDTH; row < imm.rows; row += groups.y * height) {
         let at = row * imm.units + column;
         let along = mean_sum + (x[at] - mean) * inverse * mean_product;

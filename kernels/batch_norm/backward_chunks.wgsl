@@ -1,14 +1,16 @@
 // Gradients of batch normalisation, stage 1 of 3: the sums of dz and of dz * xhat over every chunk of rows, where dz is
 // dy, masked by y > 0 if RELU. If MASKS, dz takes the place of dy.
 //
-// Layout: x, y, dy [rows, C]; saved [2, C]: mean, then 1 / sqrt(var + eps); partials [chunks, 2, C]. `Value` is vec4<f32>
-// (C a multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values:
-// thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
+// Layout: x, y, dy [rows, C]; saved [2, C]: mean, then 1 / sqrt(var + eps); partials [chunks, 2, C];
+// `first_chunk` is the number of the first chunk of this window. `Value` is vec4<f32> (C a multiple of 4) or f32; `units`
+// Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values: thread t takes Value t % WIDTH of
+// every (256 / WIDTH)-th row.
 // Workgroup memory: 8 KiB. Prepended: sums.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
     chunk_rows: u32,
+    first_chunk: u32,
 }
 var<immediate> imm: Immediates;
 
@@ -51,7 +53,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     sum_threads(thread, sum, product);
     if (thread < WIDTH && column < imm.units) {
-        partials[2u * group.y * imm.units + column] = sums[thread];
-        partials[(2u * group.y + 1u) * imm.units + column] = products[thread];
+        let at = 2u * (imm.first_chunk + group.y) * imm.units + column;
+        partials[at] = sums[thread];
+        partials[at + imm.units] = products[thread];
     }
 }

@@ -1,17 +1,46 @@
-//! Batch normalisation on the CPU: channels in vector lanes, chunks of rows as tasks.
+//! Batch normalisation on the CPU: channels in vector lanes, chunks of rows as tasks (`cpu_cut.rs`).
 //!
-//! Statistics of a chunk take two passes over it (mean, then squared distances), relative to its first row, while it
-//! lies in the cache; chunks are merged in f64.
+//! Statistics take two passes (mean, then squared distances) over a few rows that lie in the first cache, relative to the
+//! first of them, and merge them in f32; chunks are merged in f64.
 
+use super::cpu_cut::Cut;
 use super::{BatchNormForward, BatchNormInference};
-use crate::reduce::columns::{ColumnWork, Columns, Output, Rows, load};
-use crate::simd::Simd;
+use crate::reduce::columns::{ColumnWork, Output, Rows, load};
+use crate::simd::{Simd, Vectorised};
 use crate::{Arg, Args, Cpu};
 use std::ops::Range;
+
+/// Rows that are read twice at once: 16 KiB of a tile.
+const TWICE: usize = 32;
 
 /// Mean, and sum of squared distances from it, of a block of columns over some rows.
 #[inline(always)]
 fn statistics<S: Simd, const N: usize>(
+    s: S,
+    x: Rows,
+    rows: Range<usize>,
+    columns: &Range<usize>,
+) -> ([S::V; N], [S::V; N]) {
+    let first = rows.start..rows.end.min(rows.start + TWICE);
+    let (mut mean, mut squares) = few_rows::<S, N>(s, x, first.clone(), columns);
+    let mut start = first.end;
+    while start < rows.end {
+        let few = start..rows.end.min(start + TWICE);
+        let (done, count) = ((start - rows.start) as f32, few.len() as f32);
+        let (share, weight) = (s.splat(count / (done + count)), s.splat(done * count / (done + count)));
+        let (few_mean, few_squares) = few_rows::<S, N>(s, x, few.clone(), columns);
+        for i in 0..N {
+            let distance = s.sub(few_mean[i], mean[i]);
+            mean[i] = s.fma(distance, share, mean[i]);
+            squares[i] = s.fma(s.mul(distance, distance), weight, s.add(squares[i], few_squares[i]));
+        }
+        start = few.end;
+    }
+    (mean, squares)
+}
+
+#[inline(always)]
+fn few_rows<S: Simd, const N: usize>(
     s: S,
     x: Rows,
     rows: Range<usize>,
@@ -25,10 +54,10 @@ fn statistics<S: Simd, const N: usize>(
             sums[i] = s.add(sums[i], s.sub(values[i], pivot[i]));
         }
     }
-    let count = s.splat(rows.len() as f32);
+    let share = s.splat(1.0 / rows.len() as f32);
     let mut mean = pivot;
     for i in 0..N {
-        mean[i] = s.add(pivot[i], s.div(sums[i], count));
+        mean[i] = s.fma(sums[i], share, pivot[i]);
     }
     let mut squares = [s.splat(0.0); N];
     for row in rows {
@@ -41,34 +70,26 @@ fn statistics<S: Simd, const N: usize>(
     (mean, squares)
 }
 
-/// How x becomes y once mean and scale are known.
+/// How x becomes y once the parameters are known.
 struct Normalise<'a> {
     x: Rows<'a>,
     residual: Option<Rows<'a>>,
     y: Output<'a>,
-    weight: &'a [f32],
-    bias: &'a [f32],
     /// 0 with ReLU, else minus infinity.
     floor: f32,
 }
 
 impl Normalise<'_> {
+    /// `scale` is weight / sqrt(var + eps).
     #[inline(always)]
     fn rows<S: Simd, const N: usize>(
         &self,
         s: S,
         rows: Range<usize>,
         columns: &Range<usize>,
-        mean: [S::V; N],
-        inverse: [S::V; N],
+        [mean, scale, bias]: [[S::V; N]; 3],
     ) {
-        let weight = load::<S, N>(s, &self.weight[columns.clone()]);
-        let bias = load::<S, N>(s, &self.bias[columns.clone()]);
         let floor = s.splat(self.floor);
-        let mut scale = inverse;
-        for i in 0..N {
-            scale[i] = s.mul(inverse[i], weight[i]);
-        }
         for row in rows {
             let mut values = self.x.load::<S, N>(s, row, columns);
             for i in 0..N {
@@ -89,20 +110,12 @@ impl Normalise<'_> {
     }
 }
 
-/// `1 / sqrt(variance + eps)`.
-#[inline(always)]
-fn inverse<S: Simd, const N: usize>(s: S, variance: [S::V; N], eps: f32) -> [S::V; N] {
-    let mut result = variance;
-    for v in &mut result {
-        *v = s.div(s.splat(1.0), s.sqrt(s.add(*v, s.splat(eps))));
-    }
-    result
-}
-
-/// All rows at once: statistics, running statistics, y.
+/// Few rows at once: statistics, running statistics, y.
 struct Whole<'a> {
     kernel: &'a BatchNormForward,
     normalise: Normalise<'a>,
+    weight: &'a [f32],
+    bias: &'a [f32],
     running_mean: Output<'a>,
     running_var: Output<'a>,
     saved: Output<'a>,
@@ -113,12 +126,15 @@ impl ColumnWork for Whole<'_> {
     fn block<S: Simd, const N: usize>(&self, s: S, _chunk: usize, rows: Range<usize>, columns: Range<usize>) {
         let count = rows.len() as f32;
         let (mean, squares) = statistics::<S, N>(s, self.normalise.x, rows.clone(), &columns);
-        let (mut biased, mut unbiased) = (squares, squares);
+        let weight = load::<S, N>(s, &self.weight[columns.clone()]);
+        let bias = load::<S, N>(s, &self.bias[columns.clone()]);
+        let (mut inverse, mut unbiased, mut scale) = (squares, squares, weight);
         for i in 0..N {
-            biased[i] = s.div(squares[i], s.splat(count));
+            let biased = s.div(squares[i], s.splat(count));
+            inverse[i] = s.div(s.splat(1.0), s.sqrt(s.add(biased, s.splat(self.kernel.eps))));
             unbiased[i] = s.div(squares[i], s.splat((count - 1.0).max(1.0)));
+            scale[i] = s.mul(weight[i], inverse[i]);
         }
-        let inverse = inverse::<S, N>(s, biased, self.kernel.eps);
         self.saved.store::<S, N>(s, 0, &columns, mean);
         self.saved.store::<S, N>(s, 1, &columns, inverse);
         let momentum = s.splat(self.kernel.momentum);
@@ -130,11 +146,11 @@ impl ColumnWork for Whole<'_> {
             }
             running.store::<S, N>(s, 0, &columns, values);
         }
-        self.normalise.rows::<S, N>(s, rows, &columns, mean, inverse);
+        self.normalise.rows::<S, N>(s, rows, &columns, [mean, scale, bias]);
     }
 }
 
-/// Statistics of each chunk, to `[chunks, 2, C]`.
+/// Statistics of each chunk, to `[chunks, 2, columns]`.
 struct Chunks<'a> {
     x: Rows<'a>,
     partials: Output<'a>,
@@ -149,148 +165,177 @@ impl ColumnWork for Chunks<'_> {
     }
 }
 
-/// y from `saved`, or from running statistics if `eps` is given.
+/// y from mean, scale and bias, each as long as a folded row.
 struct Apply<'a> {
     normalise: Normalise<'a>,
-    mean: &'a [f32],
-    deviation: &'a [f32],
-    eps: Option<f32>,
+    parameters: [&'a [f32]; 3],
 }
 
 impl ColumnWork for Apply<'_> {
     #[inline(always)]
     fn block<S: Simd, const N: usize>(&self, s: S, _chunk: usize, rows: Range<usize>, columns: Range<usize>) {
-        let mean = load::<S, N>(s, &self.mean[columns.clone()]);
-        let mut scale = load::<S, N>(s, &self.deviation[columns.clone()]);
-        if let Some(eps) = self.eps {
-            scale = inverse::<S, N>(s, scale, eps);
-        }
-        self.normalise.rows::<S, N>(s, rows, &columns, mean, scale);
-    }
-}
-
-pub(super) fn forward(kernel: &BatchNormForward, cpu: &Cpu, args: &mut Args) {
-    if kernel.residual {
-        let ([x, weight, bias, mean, var, residual, y, saved], scratch) = args.split();
-        let inputs = Inputs { x, weight, bias, residual: Some(residual) };
-        train(kernel, cpu, inputs, [mean, var, y, saved].map(Arg::f32_mut), scratch);
-    } else {
-        let ([x, weight, bias, mean, var, y, saved], scratch) = args.split();
-        let inputs = Inputs { x, weight, bias, residual: None };
-        train(kernel, cpu, inputs, [mean, var, y, saved].map(Arg::f32_mut), scratch);
+        let parameters = self.parameters.map(|values| load::<S, N>(s, &values[columns.clone()]));
+        self.normalise.rows::<S, N>(s, rows, &columns, parameters);
     }
 }
 
 /// What both kinds of forward pass read.
 struct Inputs<'a> {
-    x: &'a Arg<'a>,
-    weight: &'a Arg<'a>,
-    bias: &'a Arg<'a>,
-    residual: Option<&'a Arg<'a>>,
+    x: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    residual: Option<&'a [f32]>,
+    relu: bool,
 }
 
-impl<'a> Inputs<'a> {
-    fn normalise(&self, y: &'a mut [f32], channels: usize, relu: bool) -> Normalise<'a> {
-        Normalise {
-            x: Rows::new(self.x.f32(), channels),
-            residual: self.residual.map(|residual| Rows::new(residual.f32(), channels)),
-            y: Output::new(y, channels),
-            weight: self.weight.f32(),
-            bias: self.bias.f32(),
-            floor: if relu { 0.0 } else { f32::NEG_INFINITY },
-        }
+impl Inputs<'_> {
+    /// Folded rows and rest.
+    fn normalise<'a>(&'a self, cut: &Cut, y: &'a mut [f32]) -> [Normalise<'a>; 2] {
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let residual = self.residual.map(|residual| cut.rows(residual));
+        let ([x, x_rest], [y, y_rest]) = (cut.rows(self.x), cut.output(y));
+        [
+            Normalise { x, residual: residual.map(|pair| pair[0]), y, floor },
+            Normalise { x: x_rest, residual: residual.map(|pair| pair[1]), y: y_rest, floor },
+        ]
     }
 }
 
-fn train<'a>(
+/// Normalises all rows with mean, scale and bias `of` each channel.
+fn apply(
+    cpu: &Cpu,
+    cut: &Cut,
+    normalise: [Normalise; 2],
+    scratch: &mut [f32],
+    of: impl Fn(usize) -> [f32; 3],
+) {
+    let parameters = cut.parameters(scratch, of);
+    cut.run(cpu, &normalise.map(|normalise| Apply { normalise, parameters }));
+}
+
+pub(super) fn forward_scratch(kernel: &BatchNormForward) -> usize {
+    let cut = Cut::new(kernel.rows, kernel.channels);
+    if cut.whole().is_some() { 0 } else { cut.partial_words() + 3 * cut.width() }
+}
+
+pub(super) fn forward(kernel: &BatchNormForward, cpu: &Cpu, args: &mut Args) {
+    let relu = kernel.relu;
+    if kernel.residual {
+        let ([x, weight, bias, mean, var, residual, y, saved], scratch) = args.split();
+        let residual = Some(residual.f32());
+        let inputs = Inputs { x: x.f32(), weight: weight.f32(), bias: bias.f32(), residual, relu };
+        train(kernel, cpu, &inputs, [mean, var, y, saved].map(Arg::f32_mut), scratch);
+    } else {
+        let ([x, weight, bias, mean, var, y, saved], scratch) = args.split();
+        let inputs = Inputs { x: x.f32(), weight: weight.f32(), bias: bias.f32(), residual: None, relu };
+        train(kernel, cpu, &inputs, [mean, var, y, saved].map(Arg::f32_mut), scratch);
+    }
+}
+
+fn train(
     kernel: &BatchNormForward,
     cpu: &Cpu,
-    inputs: Inputs<'a>,
-    [running_mean, running_var, y, saved]: [&'a mut [f32]; 4],
+    inputs: &Inputs,
+    [running_mean, running_var, y, saved]: [&mut [f32]; 4],
     scratch: &mut [u32],
 ) {
-    let (cut, channels) = (kernel.cut(), kernel.channels);
-    let normalise = inputs.normalise(y, channels, kernel.relu);
-    if cut.whole() {
-        let running_mean = Output::new(running_mean, channels);
-        let running_var = Output::new(running_var, channels);
-        let saved = Output::new(saved, channels);
-        cut.run(cpu, &Whole { kernel, normalise, running_mean, running_var, saved });
+    let channels = kernel.channels;
+    let cut = Cut::new(kernel.rows, channels);
+    let normalise = inputs.normalise(&cut, y);
+    if let Some(rows) = cut.whole() {
+        let [normalise, _] = normalise;
+        let [running_mean, running_var, saved] =
+            [running_mean, running_var, saved].map(|data| Output::new(data, channels));
+        let (weight, bias) = (inputs.weight, inputs.bias);
+        rows.run(cpu, &Whole { kernel, normalise, weight, bias, running_mean, running_var, saved });
         return;
     }
-    let partials: &mut [f32] = bytemuck::cast_slice_mut(scratch);
-    cut.run(cpu, &Chunks { x: normalise.x, partials: Output::new(partials, channels) });
-    merge(kernel, &cut, partials, running_mean, running_var, saved);
-    let (mean, deviation) = saved.split_at(channels);
-    cut.run(cpu, &Apply { normalise, mean, deviation, eps: None });
+    let (partials, parameters) = bytemuck::cast_slice_mut(scratch).split_at_mut(cut.partial_words());
+    let [wide, rest] = cut.partials(partials);
+    let chunks = [(normalise[0].x, wide), (normalise[1].x, rest)].map(|(x, partials)| Chunks { x, partials });
+    cut.run(cpu, &chunks);
+    cpu.isa.run(Merge { kernel, cut: &cut, partials, running_mean, running_var, saved });
+    let (mean, inverse) = saved.split_at(channels);
+    apply(cpu, &cut, normalise, parameters, |c| [mean[c], inputs.weight[c] * inverse[c], inputs.bias[c]]);
 }
 
 /// Merges the chunks: `mean = Σ n_k mean_k / n`, `m2 = Σ m2_k + n_k (mean_k - mean)²`, in f64.
-fn merge(
-    kernel: &BatchNormForward,
-    cut: &Columns,
-    partials: &[f32],
-    running_mean: &mut [f32],
-    running_var: &mut [f32],
-    saved: &mut [f32],
-) {
-    /// Channels merged together, so that neighbours in memory are read together.
-    const BLOCK: usize = 64;
-    let channels = kernel.channels;
-    let rows = kernel.rows as f64;
-    let (saved_mean, saved_inverse) = saved.split_at_mut(channels);
-    let count = |chunk: usize| cut.chunk_rows.min(cut.rows - chunk * cut.chunk_rows) as f64;
-    for start in (0..channels).step_by(BLOCK) {
-        let block = start..(start + BLOCK).min(channels);
-        let (mut mean, mut m2) = ([0.0f64; BLOCK], [0.0f64; BLOCK]);
-        for chunk in 0..cut.chunks {
-            let means = &partials[2 * chunk * channels..][block.clone()];
-            for (mean, &partial) in mean.iter_mut().zip(means) {
-                *mean += count(chunk) * f64::from(partial);
+struct Merge<'a> {
+    kernel: &'a BatchNormForward,
+    cut: &'a Cut,
+    partials: &'a [f32],
+    running_mean: &'a mut [f32],
+    running_var: &'a mut [f32],
+    saved: &'a mut [f32],
+}
+
+impl Vectorised for Merge<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        /// Channels merged together, so that neighbours in memory are read together.
+        const BLOCK: usize = 64;
+        let Self { kernel, cut, partials, running_mean, running_var, saved } = self;
+        let rows = kernel.rows as f64;
+        let (saved_mean, saved_inverse) = saved.split_at_mut(kernel.channels);
+        for start in (0..kernel.channels).step_by(BLOCK) {
+            let block = start..(start + BLOCK).min(kernel.channels);
+            let (mut mean, mut m2) = ([0.0f64; BLOCK], [0.0f64; BLOCK]);
+            for (count, means, _) in cut.parts(partials) {
+                for (mean, &partial) in mean.iter_mut().zip(&means[block.clone()]) {
+                    *mean += count as f64 * f64::from(partial);
+                }
             }
-        }
-        for mean in &mut mean {
-            *mean /= rows;
-        }
-        for chunk in 0..cut.chunks {
-            let means = &partials[2 * chunk * channels..][block.clone()];
-            let squares = &partials[(2 * chunk + 1) * channels..][block.clone()];
-            for (i, (&partial, &squares)) in means.iter().zip(squares).enumerate() {
-                m2[i] += f64::from(squares) + count(chunk) * (f64::from(partial) - mean[i]).powi(2);
+            for mean in &mut mean {
+                *mean /= rows;
             }
-        }
-        for (i, channel) in block.enumerate() {
-            saved_mean[channel] = mean[i] as f32;
-            saved_inverse[channel] = (1.0 / (m2[i] / rows + f64::from(kernel.eps)).sqrt()) as f32;
-            let unbiased = (m2[i] / (rows - 1.0).max(1.0)) as f32;
-            let (keep, momentum) = (1.0 - kernel.momentum, kernel.momentum);
-            running_mean[channel] = keep * running_mean[channel] + momentum * saved_mean[channel];
-            running_var[channel] = keep * running_var[channel] + momentum * unbiased;
+            for (count, means, squares) in cut.parts(partials) {
+                let parts = means[block.clone()].iter().zip(&squares[block.clone()]);
+                for ((m2, mean), (&partial, &squares)) in m2.iter_mut().zip(&mean).zip(parts) {
+                    *m2 += f64::from(squares) + count as f64 * (f64::from(partial) - mean).powi(2);
+                }
+            }
+            for (i, channel) in block.enumerate() {
+                saved_mean[channel] = mean[i] as f32;
+                saved_inverse[channel] = (1.0 / (m2[i] / rows + f64::from(kernel.eps)).sqrt()) as f32;
+                let unbiased = (m2[i] / (rows - 1.0).max(1.0)) as f32;
+                let (keep, momentum) = (1.0 - kernel.momentum, kernel.momentum);
+                running_mean[channel] = keep * running_mean[channel] + momentum * saved_mean[channel];
+                running_var[channel] = keep * running_var[channel] + momentum * unbiased;
+            }
         }
     }
+}
+
+pub(super) fn inference_scratch(kernel: &BatchNormInference) -> usize {
+    3 * Cut::new(kernel.rows, kernel.channels).width()
 }
 
 pub(super) fn inference(kernel: &BatchNormInference, cpu: &Cpu, args: &mut Args) {
+    let relu = kernel.relu;
     if kernel.residual {
-        let ([x, weight, bias, mean, var, residual, y], _) = args.split();
-        let inputs = Inputs { x, weight, bias, residual: Some(residual) };
-        evaluate(kernel, cpu, inputs, mean.f32(), var.f32(), y.f32_mut());
+        let ([x, weight, bias, mean, var, residual, y], scratch) = args.split();
+        let residual = Some(residual.f32());
+        let inputs = Inputs { x: x.f32(), weight: weight.f32(), bias: bias.f32(), residual, relu };
+        evaluate(kernel, cpu, &inputs, [mean.f32(), var.f32()], y.f32_mut(), scratch);
     } else {
-        let ([x, weight, bias, mean, var, y], _) = args.split();
-        let inputs = Inputs { x, weight, bias, residual: None };
-        evaluate(kernel, cpu, inputs, mean.f32(), var.f32(), y.f32_mut());
+        let ([x, weight, bias, mean, var, y], scratch) = args.split();
+        let inputs = Inputs { x: x.f32(), weight: weight.f32(), bias: bias.f32(), residual: None, relu };
+        evaluate(kernel, cpu, &inputs, [mean.f32(), var.f32()], y.f32_mut(), scratch);
     }
 }
 
-fn evaluate<'a>(
+fn evaluate(
     kernel: &BatchNormInference,
     cpu: &Cpu,
-    inputs: Inputs<'a>,
-    mean: &[f32],
-    deviation: &[f32],
-    y: &'a mut [f32],
+    inputs: &Inputs,
+    [mean, var]: [&[f32]; 2],
+    y: &mut [f32],
+    scratch: &mut [u32],
 ) {
-    let normalise = inputs.normalise(y, kernel.channels, kernel.relu);
-    let cut = Columns::new(kernel.rows, kernel.channels);
-    cut.run(cpu, &Apply { normalise, mean, deviation, eps: Some(kernel.eps) });
+    let cut = Cut::new(kernel.rows, kernel.channels);
+    let normalise = inputs.normalise(&cut, y);
+    apply(cpu, &cut, normalise, bytemuck::cast_slice_mut(scratch), |c| {
+        [mean[c], inputs.weight[c] / (var[c] + kernel.eps).sqrt(), inputs.bias[c]]
+    });
 }

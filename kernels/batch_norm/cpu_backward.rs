@@ -1,8 +1,9 @@
 //! The gradients of batch normalisation on the CPU: channels in vector lanes, chunks of rows as tasks.
 
 use super::BatchNormBackward;
-use crate::reduce::columns::{ColumnWork, Columns, Output, Rows, load};
-use crate::simd::Simd;
+use super::cpu_cut::Cut;
+use crate::reduce::columns::{ColumnWork, Output, Rows, load};
+use crate::simd::{Simd, Vectorised};
 use crate::{Arg, Args, Cpu};
 use std::ops::Range;
 
@@ -28,7 +29,7 @@ impl Dy<'_> {
     }
 }
 
-/// What the sums and dx are made of.
+/// What the sums and dx are made of, over folded rows or the rest.
 struct Gradient<'a> {
     x: Rows<'a>,
     /// The gate of the ReLU, if there is one.
@@ -36,8 +37,6 @@ struct Gradient<'a> {
     dy: Dy<'a>,
     /// Where dx goes if dy becomes dz.
     dx: Option<Output<'a>>,
-    mean: &'a [f32],
-    inverse: &'a [f32],
 }
 
 impl Gradient<'_> {
@@ -52,16 +51,15 @@ impl Gradient<'_> {
         }
         dz
     }
-    /// `Σ dz` and `Σ dz xhat`; dz takes the place of dy if dx does not.
+    /// `Σ dz` and `Σ dz (x - mean)`; dz takes the place of dy if dx does not.
     #[inline(always)]
     fn sums<S: Simd, const N: usize>(
         &self,
         s: S,
         rows: Range<usize>,
         columns: &Range<usize>,
+        mean: [S::V; N],
     ) -> ([S::V; N], [S::V; N]) {
-        let mean = load::<S, N>(s, &self.mean[columns.clone()]);
-        let inverse = load::<S, N>(s, &self.inverse[columns.clone()]);
         let (mut sums, mut products) = ([s.splat(0.0); N], [s.splat(0.0); N]);
         for row in rows {
             let dz = self.dz::<S, N>(s, row, columns);
@@ -74,103 +72,135 @@ impl Gradient<'_> {
                 products[i] = s.fma(dz[i], s.sub(x[i], mean[i]), products[i]);
             }
         }
-        for i in 0..N {
-            products[i] = s.mul(products[i], inverse[i]);
-        }
         (sums, products)
     }
-}
-
-/// dx once the sums over all rows are known.
-struct InputGradient<'a> {
-    of: Gradient<'a>,
-    weight: &'a [f32],
-    rows: f32,
-}
-
-impl InputGradient<'_> {
+    /// `dx = scale (dz - (x - mean) slope - shift)`.
     #[inline(always)]
-    fn rows<S: Simd, const N: usize>(
+    fn apply<S: Simd, const N: usize>(
         &self,
         s: S,
         rows: Range<usize>,
         columns: &Range<usize>,
-        dbias: [S::V; N],
-        dweight: [S::V; N],
+        [mean, scale, slope, shift]: [[S::V; N]; 4],
     ) {
-        let mean = load::<S, N>(s, &self.of.mean[columns.clone()]);
-        let inverse = load::<S, N>(s, &self.of.inverse[columns.clone()]);
-        let weight = load::<S, N>(s, &self.weight[columns.clone()]);
-        let (mut scale, mut slope, mut shift) = (weight, weight, weight);
-        for i in 0..N {
-            scale[i] = s.mul(weight[i], inverse[i]);
-            slope[i] = s.div(s.mul(dweight[i], inverse[i]), s.splat(self.rows));
-            shift[i] = s.div(dbias[i], s.splat(self.rows));
-        }
         for row in rows {
             // With a residual dz lies in dy already.
-            let mut dx = match &self.of.dx {
-                None => self.of.dz::<S, N>(s, row, columns),
-                Some(_) => self.of.dy.load::<S, N>(s, row, columns),
+            let mut dx = match self.dx {
+                None => self.dz::<S, N>(s, row, columns),
+                Some(_) => self.dy.load::<S, N>(s, row, columns),
             };
-            let x = self.of.x.load::<S, N>(s, row, columns);
+            let x = self.x.load::<S, N>(s, row, columns);
             for i in 0..N {
                 let along = s.fma(s.sub(x[i], mean[i]), slope[i], shift[i]);
                 dx[i] = s.mul(scale[i], s.sub(dx[i], along));
             }
-            match &self.of.dx {
-                None => self.of.dy.store::<S, N>(s, row, columns, dx),
+            match &self.dx {
+                None => self.dy.store::<S, N>(s, row, columns, dx),
                 Some(apart) => apart.store::<S, N>(s, row, columns, dx),
             }
         }
     }
 }
 
-/// All rows at once.
-struct WholeBackward<'a> {
-    input: InputGradient<'a>,
+/// Few rows at once.
+struct Whole<'a> {
+    of: Gradient<'a>,
+    weight: &'a [f32],
+    mean: &'a [f32],
+    inverse: &'a [f32],
     dweight: Output<'a>,
     dbias: Output<'a>,
 }
 
-impl ColumnWork for WholeBackward<'_> {
+impl ColumnWork for Whole<'_> {
     #[inline(always)]
     fn block<S: Simd, const N: usize>(&self, s: S, _chunk: usize, rows: Range<usize>, columns: Range<usize>) {
-        let (dbias, dweight) = self.input.of.sums::<S, N>(s, rows.clone(), &columns);
+        let count = s.splat(rows.len() as f32);
+        let mean = load::<S, N>(s, &self.mean[columns.clone()]);
+        let inverse = load::<S, N>(s, &self.inverse[columns.clone()]);
+        let weight = load::<S, N>(s, &self.weight[columns.clone()]);
+        let (dbias, products) = self.of.sums::<S, N>(s, rows.clone(), &columns, mean);
+        let (mut dweight, mut scale, mut slope, mut shift) = (products, weight, weight, weight);
+        for i in 0..N {
+            dweight[i] = s.mul(products[i], inverse[i]);
+            scale[i] = s.mul(weight[i], inverse[i]);
+            slope[i] = s.div(s.mul(dweight[i], inverse[i]), count);
+            shift[i] = s.div(dbias[i], count);
+        }
         self.dbias.store::<S, N>(s, 0, &columns, dbias);
         self.dweight.store::<S, N>(s, 0, &columns, dweight);
-        self.input.rows::<S, N>(s, rows, &columns, dbias, dweight);
+        self.of.apply::<S, N>(s, rows, &columns, [mean, scale, slope, shift]);
     }
 }
 
-/// The sums of each chunk, to `[chunks, 2, C]`.
-struct ChunksBackward<'a> {
-    of: &'a Gradient<'a>,
-    partials: Output<'a>,
+/// The sums of each chunk, to `[chunks, 2, columns]`.
+struct Chunks<'a, 'b> {
+    of: &'b Gradient<'a>,
+    mean: &'b [f32],
+    partials: Output<'b>,
 }
 
-impl ColumnWork for ChunksBackward<'_> {
+impl ColumnWork for Chunks<'_, '_> {
     #[inline(always)]
     fn block<S: Simd, const N: usize>(&self, s: S, chunk: usize, rows: Range<usize>, columns: Range<usize>) {
-        let (sums, products) = self.of.sums::<S, N>(s, rows, &columns);
+        let mean = load::<S, N>(s, &self.mean[columns.clone()]);
+        let (sums, products) = self.of.sums::<S, N>(s, rows, &columns, mean);
         self.partials.store::<S, N>(s, 2 * chunk, &columns, sums);
         self.partials.store::<S, N>(s, 2 * chunk + 1, &columns, products);
     }
 }
 
-struct ApplyBackward<'a> {
-    input: InputGradient<'a>,
-    dweight: &'a [f32],
-    dbias: &'a [f32],
+/// dx from mean, scale, slope and shift, each as long as a folded row.
+struct Apply<'a, 'b> {
+    of: &'b Gradient<'a>,
+    parameters: [&'b [f32]; 4],
 }
 
-impl ColumnWork for ApplyBackward<'_> {
+impl ColumnWork for Apply<'_, '_> {
     #[inline(always)]
     fn block<S: Simd, const N: usize>(&self, s: S, _chunk: usize, rows: Range<usize>, columns: Range<usize>) {
-        let dbias = load::<S, N>(s, &self.dbias[columns.clone()]);
-        let dweight = load::<S, N>(s, &self.dweight[columns.clone()]);
-        self.input.rows::<S, N>(s, rows, &columns, dbias, dweight);
+        let parameters = self.parameters.map(|values| load::<S, N>(s, &values[columns.clone()]));
+        self.of.apply::<S, N>(s, rows, &columns, parameters);
     }
+}
+
+/// Adds up the chunks in f64.
+struct Merge<'a> {
+    cut: &'a Cut,
+    partials: &'a [f32],
+    inverse: &'a [f32],
+    dweight: &'a mut [f32],
+    dbias: &'a mut [f32],
+}
+
+impl Vectorised for Merge<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        /// Channels merged together, so that neighbours in memory are read together.
+        const BLOCK: usize = 64;
+        let channels = self.inverse.len();
+        for start in (0..channels).step_by(BLOCK) {
+            let block = start..(start + BLOCK).min(channels);
+            let (mut sum, mut product) = ([0.0f64; BLOCK], [0.0f64; BLOCK]);
+            for (_, sums, products) in self.cut.parts(self.partials) {
+                let parts = sums[block.clone()].iter().zip(&products[block.clone()]);
+                for ((sum, product), (&s, &p)) in sum.iter_mut().zip(&mut product).zip(parts) {
+                    *sum += f64::from(s);
+                    *product += f64::from(p);
+                }
+            }
+            for (i, channel) in block.enumerate() {
+                self.dbias[channel] = sum[i] as f32;
+                self.dweight[channel] = (product[i] * f64::from(self.inverse[channel])) as f32;
+            }
+        }
+    }
+}
+
+pub(super) fn scratch(kernel: &BatchNormBackward) -> usize {
+    let cut = Cut::new(kernel.rows, kernel.channels);
+    if cut.whole().is_some() { 0 } else { cut.partial_words() + 4 * cut.width() }
 }
 
 pub(super) fn backward(kernel: &BatchNormBackward, cpu: &Cpu, args: &mut Args) {
@@ -213,39 +243,36 @@ struct Buffers<'a, 'b> {
 
 fn run(kernel: &BatchNormBackward, cpu: &Cpu, buffers: Buffers, scratch: &mut [u32]) {
     let channels = kernel.channels;
-    let cut = Columns::new(kernel.rows, channels);
+    let cut = Cut::new(kernel.rows, channels);
     let Buffers { x, y, weight, saved, dy, dx, dweight, dbias } = buffers;
+    let weight = weight.f32();
     let (mean, inverse) = saved.f32().split_at(channels);
-    let of = Gradient {
-        x: Rows::new(x.f32(), channels),
-        y: y.map(|y| Rows::new(y.f32(), channels)),
-        dy: match kernel.writes_dy() {
-            true => Dy::InPlace(Output::new(dy.f32_mut(), channels)),
-            false => Dy::Kept(Rows::new(dy.f32(), channels)),
-        },
-        dx: dx.map(|dx| Output::new(dx.f32_mut(), channels)),
-        mean,
-        inverse,
-    };
-    let (dweight, dbias) = (dweight.f32_mut(), dbias.f32_mut());
-    if !cut.whole() {
-        let partials: &mut [f32] = bytemuck::cast_slice_mut(scratch);
-        cut.run(cpu, &ChunksBackward { of: &of, partials: Output::new(partials, channels) });
-        for channel in 0..channels {
-            let (mut sum, mut product) = (0.0, 0.0);
-            for chunk in partials.chunks_exact(2 * channels) {
-                sum += f64::from(chunk[channel]);
-                product += f64::from(chunk[channels + channel]);
-            }
-            dbias[channel] = sum as f32;
-            dweight[channel] = product as f32;
-        }
-    }
-    let input = InputGradient { of, weight: weight.f32(), rows: kernel.rows as f32 };
-    if cut.whole() {
-        let (dweight, dbias) = (Output::new(dweight, channels), Output::new(dbias, channels));
-        cut.run(cpu, &WholeBackward { input, dweight, dbias });
+    let dy = if kernel.writes_dy() {
+        cut.output(dy.f32_mut()).map(Dy::InPlace)
     } else {
-        cut.run(cpu, &ApplyBackward { input, dweight, dbias });
+        cut.rows(dy.f32()).map(Dy::Kept)
+    };
+    let [x, x_rest] = cut.rows(x.f32());
+    let [y, y_rest] = y.map_or([None; 2], |y| cut.rows(y.f32()).map(Some));
+    let [dx, dx_rest] = dx.map_or([None, None], |dx| cut.output(dx.f32_mut()).map(Some));
+    let [dy, dy_rest] = dy;
+    let of = Gradient { x, y, dy, dx };
+    let (dweight, dbias) = (dweight.f32_mut(), dbias.f32_mut());
+    if let Some(rows) = cut.whole() {
+        let [dweight, dbias] = [dweight, dbias].map(|data| Output::new(data, channels));
+        rows.run(cpu, &Whole { of, weight, mean, inverse, dweight, dbias });
+        return;
     }
+    let of = [of, Gradient { x: x_rest, y: y_rest, dy: dy_rest, dx: dx_rest }];
+    let (partials, parameters) = bytemuck::cast_slice_mut(scratch).split_at_mut(cut.partial_words());
+    let [means] = cut.parameters(parameters, |channel| [mean[channel]]);
+    let [wide, rest] = cut.partials(partials);
+    let chunks = [(&of[0], wide), (&of[1], rest)].map(|(of, partials)| Chunks { of, mean: means, partials });
+    cut.run(cpu, &chunks);
+    cpu.isa.run(Merge { cut: &cut, partials, inverse, dweight, dbias });
+    let count = kernel.rows as f32;
+    let parameters = cut.parameters(parameters, |c| {
+        [mean[c], weight[c] * inverse[c], dweight[c] * inverse[c] / count, dbias[c] / count]
+    });
+    cut.run(cpu, &of.each_ref().map(|of| Apply { of, parameters }));
 }

@@ -1,13 +1,15 @@
 // Batch normalisation, stage 1 of 3: the statistics of every chunk of rows.
 //
-// Layout: x [rows, C]; partials [chunks, 2, C]: mean (relative to row 0), then sum of squared distances from it. `Value`
-// is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows` rows of WIDTH
-// neighbouring Values: thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
+// Layout: x [rows, C]; partials [chunks, 3, C]: the chunk's first row, the mean relative to it, the sum of squared
+// distances from the mean; `first_chunk` is the number of the first chunk of this window. `Value` is vec4<f32> (C a
+// multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values:
+// thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
 // Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
     chunk_rows: u32,
+    first_chunk: u32,
 }
 var<immediate> imm: Immediates;
 
@@ -22,15 +24,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = group.y * imm.chunk_rows;
     let end = min(first + imm.chunk_rows, imm.rows);
     var own = Statistics(0.0, Value(0.0), Value(0.0));
+    var pivot = Value(0.0);
     if (column < imm.units) {
-        let pivot = x[column];
+        pivot = x[first * imm.units + column];
         for (var row = first + thread / WIDTH; row < end; row += 256u / WIDTH) {
             own = include(own, x[row * imm.units + column] - pivot);
         }
     }
     merge_threads(thread, own);
     if (thread < WIDTH && column < imm.units) {
-        partials[2u * group.y * imm.units + column] = means[thread];
-        partials[(2u * group.y + 1u) * imm.units + column] = m2s[thread];
+        let at = 3u * (imm.first_chunk + group.y) * imm.units + column;
+        partials[at] = pivot;
+        partials[at + imm.units] = means[thread];
+        partials[at + 2u * imm.units] = m2s[thread];
     }
 }

@@ -1,7 +1,7 @@
 // Batch normalisation, stage 2 of 3: merges the statistics of the chunks, updates the running statistics.
 //
-// Layout: partials [chunks, 2, C] from stage 1; x [rows, C], of which row 0 is added back; running_mean, running_var [C];
-// saved [2, C]. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH
+// Layout: partials [chunks, 3, C] from stage 1; running_mean, running_var [C]; saved [2, C]. Means are merged relative to
+// row 0 of the array. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH
 // neighbouring Values: thread t merges Value t % WIDTH of every (256 / WIDTH)-th chunk, then a tree merges the threads.
 // Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
 struct Immediates {
@@ -17,26 +17,28 @@ var<immediate> imm: Immediates;
 override WIDTH: u32 = 8u;
 
 @group(0) @binding(0) var<storage, read> partials: array<Value>;
-@group(0) @binding(1) var<storage, read> x: array<Value>;
-@group(0) @binding(2) var<storage, read_write> running_mean: array<Value>;
-@group(0) @binding(3) var<storage, read_write> running_var: array<Value>;
-@group(0) @binding(4) var<storage, read_write> saved: array<Value>;
+@group(0) @binding(1) var<storage, read_write> running_mean: array<Value>;
+@group(0) @binding(2) var<storage, read_write> running_var: array<Value>;
+@group(0) @binding(3) var<storage, read_write> saved: array<Value>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
     var own = Statistics(0.0, Value(0.0), Value(0.0));
+    var pivot = Value(0.0);
     if (column < imm.units) {
+        pivot = partials[column];
         for (var chunk = thread / WIDTH; chunk < imm.chunks; chunk += 256u / WIDTH) {
             let count = min(imm.chunk_rows, imm.rows - chunk * imm.chunk_rows);
-            let at = 2u * chunk * imm.units + column;
-            own = merge(own, Statistics(f32(count), partials[at], partials[at + imm.units]));
+            let at = 3u * chunk * imm.units + column;
+            let mean = (partials[at] - pivot) + partials[at + imm.units];
+            own = merge(own, Statistics(f32(count), mean, partials[at + 2u * imm.units]));
         }
     }
     merge_threads(thread, own);
     if (thread < WIDTH && column < imm.units) {
         let rows = f32(imm.rows);
-        let mean = x[column] + means[thread];
+        let mean = pivot + means[thread];
         let m2 = m2s[thread];
         saved[column] = mean;
         saved[imm.units + column] = inverseSqrt(m2 / rows + imm.eps);

@@ -1,8 +1,8 @@
 // Batch normalisation of up to 1,024 rows in one launch: statistics, running statistics, y.
 //
-// Layout: x, residual, y [rows, C]; weight, bias, running_mean, running_var [C]; saved [2, C]. `Value` is vec4<f32> (C a multiple
-// of 4) or f32; `units` Values make a row. A workgroup owns WIDTH neighbouring Values of every row: thread t takes Value
-// t % WIDTH of every (256 / WIDTH)-th row, first for the statistics, then (from the cache) to normalise.
+// Layout: x, residual, y [rows, C]; weight, bias, running_mean, running_var [C]; saved [2, C]. `Value` is vec4<f32> (C a
+// multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH neighbouring Values of every row: thread t
+// takes Value t % WIDTH of every (256 / WIDTH)-th row, first for the statistics, then (from the cache) to normalise.
 // Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
 struct Immediates {
     rows: u32,

@@ -2,7 +2,8 @@
 // if RELU.
 //
 // Layout: x, residual, y [rows, C]; all others [C]. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a
-// row. Thread t of a workgroup takes Value t % WIDTH of every (256 / WIDTH)-th row, so it loads the parameters once. No workgroup memory.
+// row. Thread t of a workgroup takes Value t % WIDTH of every (256 / WIDTH)-th row, so it loads the parameters once.
+// No workgroup memory.
 struct Immediates {
     rows: u32,
     units: u32,

@@ -24,9 +24,10 @@
 //! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
 //!
 //! Variances are never `Σx² / n - mean²`, which loses every digit when the mean is large: the CPU makes two passes over
-//! a chunk that stays in its cache, the GPU updates mean and squared distances as Welford (1962), and groups are merged as
-//! Chan, Golub and LeVeque (1983) do. Up to 1,024 rows are one launch; beyond, fixed chunks of rows leave partial results
-//! in scratch, a second launch merges them in a fixed order, a third normalises.
+//! a few rows that stay in its cache, the GPU updates mean and squared distances as Welford (1962), and groups are merged
+//! as Chan, Golub and LeVeque (1983) do. On a GPU up to 1,024 rows are one launch; beyond, fixed chunks of rows leave
+//! partial results in scratch, a second launch merges them in a fixed order, a third normalises. The first and the third
+//! run once for each window of a buffer that is too large to bind.
 
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
@@ -37,6 +38,7 @@ mod backward;
 mod cases;
 mod cpu;
 mod cpu_backward;
+mod cpu_cut;
 
 pub use backward::BatchNormBackward;
 pub use cases::cases;
@@ -79,10 +81,15 @@ fn shape(rows: usize, channels: usize, relu: bool, residual: bool) -> String {
     format!("{rows}x{channels}{}{}", option(residual, " +residual"), option(relu, " +relu"))
 }
 
-/// Scratch for two partial results of each chunk and channel, on either device: `[chunks, 2, C]`.
-fn partial_words(rows: usize, channels: usize) -> usize {
+/// Scratch on a GPU for the partial results of each chunk and channel: `[chunks, results, C]`.
+fn partial_words(rows: usize, channels: usize, results: usize) -> usize {
     let cut = Columns::new(rows, channels);
-    if cut.whole() { 0 } else { 2 * cut.chunks * channels }
+    if cut.whole() { 0 } else { results * cut.chunks * channels }
+}
+
+/// The buffers of x's shape, which are bound in windows.
+fn images(buffers: &[usize], more: impl IntoIterator<Item = (usize, Access)>) -> Vec<usize> {
+    buffers.iter().copied().chain(more.into_iter().map(|(buffer, _)| buffer)).collect()
 }
 
 impl BatchNormForward {
@@ -119,7 +126,7 @@ impl Kernel for BatchNormForward {
         // Mean: 1. Variance: 3. Normalising: 3. x is read twice.
         Cost { flops: (7 + relu + residual) * all + 12 * c, bytes: 4 * ((3 + residual) * all + 8 * c) }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let cut = self.cut();
         let (rows, units) = (self.rows as u32, cut.units());
         let (eps, momentum) = (self.eps.to_bits(), self.momentum.to_bits());
@@ -153,52 +160,45 @@ impl Kernel for BatchNormForward {
             }];
         }
         let chunk_rows = cut.chunk_rows as u32;
-        let [x, chunks, z] = cut.grid();
+        let [x, _, z] = cut.grid();
+        let mut launches = cut.in_windows(&[0], gpu, |rows, chunks| Dispatch {
+            label: "batch_norm/forward chunks".into(),
+            source: cut.source(&[statistics, include_str!("forward_chunks.wgsl")], &[]),
+            constants: vec![width],
+            bindings: vec![(0, Read), (SCRATCH, ReadWrite)],
+            immediates: vec![rows.len() as u32, units, chunk_rows, chunks.start as u32],
+            clock: false,
+            grid: [x, chunks.len() as u32, z],
+            windows: Vec::new(),
+        });
+        launches.push(Dispatch {
+            label: "batch_norm/forward merge".into(),
+            source: cut.source(&[statistics, include_str!("forward_merge.wgsl")], &[]),
+            constants: vec![width],
+            bindings: vec![(SCRATCH, Read), (3, ReadWrite), (4, ReadWrite), (saved, ReadWrite)],
+            immediates: vec![rows, units, chunk_rows, cut.chunks as u32, eps, momentum],
+            clock: false,
+            grid: [x, 1, z],
+            windows: Vec::new(),
+        });
         let apply = [(0, Read), (1, Read), (2, Read), (saved, Read), (y, ReadWrite)];
-        vec![
-            Dispatch {
-                label: "batch_norm/forward chunks".into(),
-                source: cut.source(&[statistics, include_str!("forward_chunks.wgsl")], &[]),
-                constants: vec![width],
-                bindings: vec![(0, Read), (SCRATCH, ReadWrite)],
-                immediates: vec![rows, units, chunk_rows],
-                clock: false,
-                grid: [x, chunks, z],
-                windows: Vec::new(),
-            },
-            Dispatch {
-                label: "batch_norm/forward merge".into(),
-                source: cut.source(&[statistics, include_str!("forward_merge.wgsl")], &[]),
-                constants: vec![width],
-                bindings: vec![
-                    (SCRATCH, Read),
-                    (0, Read),
-                    (3, ReadWrite),
-                    (4, ReadWrite),
-                    (saved, ReadWrite),
-                ],
-                immediates: vec![rows, units, chunk_rows, cut.chunks as u32, eps, momentum],
-                clock: false,
-                grid: [x, 1, z],
-                windows: Vec::new(),
-            },
-            Dispatch {
-                label: "batch_norm/forward apply".into(),
-                source: cut.source(&[include_str!("forward_apply.wgsl")], &values),
-                constants: vec![width, relu],
-                bindings: apply.into_iter().chain(residual).collect(),
-                immediates: vec![rows, units],
-                clock: false,
-                grid: cut.pointwise_grid(),
-                windows: Vec::new(),
-            },
-        ]
+        launches.extend(cut.in_windows(&images(&[0, y], residual), gpu, |rows, _| Dispatch {
+            label: "batch_norm/forward apply".into(),
+            source: cut.source(&[include_str!("forward_apply.wgsl")], &values),
+            constants: vec![width, relu],
+            bindings: apply.into_iter().chain(residual).collect(),
+            immediates: vec![rows.len() as u32, units],
+            clock: false,
+            grid: cut.pointwise_grid(rows.len()),
+            windows: Vec::new(),
+        }));
+        launches
     }
     fn gpu_scratch(&self, _gpu: &GpuTraits) -> usize {
-        partial_words(self.rows, self.channels)
+        partial_words(self.rows, self.channels, 3)
     }
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        partial_words(self.rows, self.channels)
+        cpu::forward_scratch(self)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::forward(self, cpu, args);
@@ -232,21 +232,25 @@ impl Kernel for BatchNormInference {
         let (relu, residual) = (u64::from(self.relu), u64::from(self.residual));
         Cost { flops: (3 + relu + residual) * all + 4 * c, bytes: 4 * ((2 + residual) * all + 4 * c) }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let cut = Columns::new(self.rows, self.channels);
         let y = if self.residual { 6 } else { 5 };
         let residual = self.residual.then_some((5, Access::Read));
         let bindings = (0..5).map(|binding| (binding, Access::Read)).chain([(y, Access::ReadWrite)]);
-        vec![Dispatch {
+        let bindings = bindings.chain(residual).collect::<Vec<_>>();
+        cut.in_windows(&images(&[0, y], residual), gpu, |rows, _| Dispatch {
             label: "batch_norm/inference".into(),
             source: cut.source(&[include_str!("inference.wgsl")], &[("RESIDUAL", &self.residual)]),
             constants: vec![("WIDTH", cut.width().into()), ("RELU", u8::from(self.relu).into())],
-            bindings: bindings.chain(residual).collect(),
-            immediates: vec![self.rows as u32, cut.units(), self.eps.to_bits()],
+            bindings: bindings.clone(),
+            immediates: vec![rows.len() as u32, cut.units(), self.eps.to_bits()],
             clock: false,
-            grid: cut.pointwise_grid(),
+            grid: cut.pointwise_grid(rows.len()),
             windows: Vec::new(),
-        }]
+        })
+    }
+    fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
+        cpu::inference_scratch(self)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::inference(self, cpu, args);

@@ -13,7 +13,7 @@ const fn conv(shape: [usize; 8]) -> Conv2d {
 
 /// Small and ragged: odd channel counts, images that are no multiple of any tile, every filter size and stride in use,
 /// no padding, images smaller than the filter's reach.
-const TINY: [Conv2d; 22] = [
+const TINY: [Conv2d; 26] = [
     conv([1, 1, 1, 1, 1, 1, 1, 0]),
     conv([1, 3, 3, 1, 1, 3, 1, 0]),
     conv([2, 5, 4, 3, 5, 3, 1, 1]),
@@ -36,6 +36,12 @@ const TINY: [Conv2d; 22] = [
     conv([2, 10, 9, 4, 4, 5, 2, 0]),
     conv([1, 20, 20, 4, 8, 8, 4, 0]),
     conv([65, 3, 3, 2, 3, 2, 1, 1]),
+    // Vectors of x but not of y; a stride with a phase that no tap reaches; enough tiles for the largest design on a
+    // software driver, without and with a stride.
+    conv([2, 6, 5, 8, 6, 3, 1, 1]),
+    conv([2, 7, 8, 3, 4, 2, 3, 1]),
+    conv([2, 16, 16, 64, 32, 3, 1, 1]),
+    conv([4, 32, 32, 16, 32, 3, 2, 1]),
 ];
 
 /// The layers of ResNet-18 at 32x32 and of VGG-16 at 64x64, batch 64.

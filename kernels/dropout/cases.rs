@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The cases of this family.
 pub fn cases() -> Vec<Case> {
-    let tiny = [1, 3, 5, 17, 63, 65, 257, 1025];
+    let tiny = [1, 3, 5, 17, 63, 65, 257, 1025, 4099];
     let mut cases: Vec<_> = tiny.map(|len| case(len, 0.3, len as u32, Size::Tiny)).into();
     cases.extend([0.0, 0.5, 0.9, 1.0].map(|rate| case(1000, rate, 2, Size::Tiny)));
     // ViT-Tiny's activations at batch 256, and an MLP's.

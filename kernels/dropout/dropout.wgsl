@@ -5,6 +5,8 @@
 // of pcg4d, and strides over the grid. No workgroup memory. Prepended: clock.wgsl, random.wgsl.
 struct Immediates {
     len: u32,
+    // The counter of the first vec4: that of a window's start.
+    first: u32,
     stream: u32,
     rate: f32,
     scale: f32,
@@ -16,7 +18,7 @@ var<immediate> imm: Immediates;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
 
 fn dropout(i: u32) -> vec4<f32> {
-    let words = pcg4d(vec4<u32>(i, imm.clock.step, imm.stream, imm.clock.seed));
+    let words = pcg4d(vec4<u32>(imm.first + i, imm.clock.step, imm.stream, imm.clock.seed));
     let units = vec4<f32>(unit(words.x), unit(words.y), unit(words.z), unit(words.w));
     return select(vec4<f32>(0.0), x[i] * imm.scale, units >= vec4<f32>(imm.rate));
 }

@@ -11,6 +11,7 @@
 
 use crate::kernel::CLOCK_WGSL;
 use crate::random::{self, stream};
+use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -54,17 +55,20 @@ impl Kernel for Dropout {
         // The integer arithmetic of the generator is not counted.
         Cost { flops: self.len as u64, bytes: 8 * self.len as u64 }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        vec![Dispatch {
-            label: "dropout/dropout".into(),
-            source: [CLOCK_WGSL, random::WGSL, include_str!("dropout.wgsl")].concat().into(),
-            constants: Vec::new(),
-            bindings: vec![(0, Access::Read), (1, Access::ReadWrite)],
-            immediates: vec![self.len as u32, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
-            clock: true,
-            grid: crate::elementwise::grid(self.len),
-            windows: Vec::new(),
-        }]
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        in_windows(self.len, &[(0, 1), (1, 1)], gpu, |window| {
+            let [len, first] = [window.len(), window.start / 4].map(|n| n as u32);
+            vec![Dispatch {
+                label: "dropout/dropout".into(),
+                source: [CLOCK_WGSL, random::WGSL, include_str!("dropout.wgsl")].concat().into(),
+                constants: Vec::new(),
+                bindings: vec![(0, Access::Read), (1, Access::ReadWrite)],
+                immediates: vec![len, first, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
+                clock: true,
+                grid: crate::elementwise::grid(window.len()),
+                windows: Vec::new(),
+            }]
+        })
     }
     fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::dropout(self, cpu, clock, args);

@@ -6,6 +6,7 @@
 //!
 //! A NaN stays a NaN in ReLU, as in PyTorch. The gradient at x = 0 is 0.
 
+use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -46,19 +47,28 @@ pub(crate) fn grid(len: usize) -> [u32; 3] {
     [len.div_ceil(4 * WORKGROUP).min(GRID) as u32, 1, 1]
 }
 
-/// The launch of a shader whose bindings are all read but the last.
-fn launch(label: &'static str, source: &'static str, len: usize, buffers: usize) -> Vec<Dispatch> {
+/// The launches of a shader whose bindings are all read but the last, one for each window of the buffers.
+fn launch(
+    label: &'static str,
+    source: &'static str,
+    len: usize,
+    buffers: usize,
+    gpu: &GpuTraits,
+) -> Vec<Dispatch> {
     let access = |i| if i + 1 == buffers { Access::ReadWrite } else { Access::Read };
-    vec![Dispatch {
-        label: label.into(),
-        source: source.into(),
-        constants: Vec::new(),
-        bindings: (0..buffers).map(|i| (i, access(i))).collect(),
-        immediates: vec![len as u32],
-        clock: false,
-        grid: grid(len),
-        windows: Vec::new(),
-    }]
+    let windowed: Vec<_> = (0..buffers).map(|buffer| (buffer, 1)).collect();
+    in_windows(len, &windowed, gpu, |window| {
+        vec![Dispatch {
+            label: label.into(),
+            source: source.into(),
+            constants: Vec::new(),
+            bindings: (0..buffers).map(|i| (i, access(i))).collect(),
+            immediates: vec![window.len() as u32],
+            clock: false,
+            grid: grid(window.len()),
+            windows: Vec::new(),
+        }]
+    })
 }
 
 impl Kernel for Relu {
@@ -74,8 +84,8 @@ impl Kernel for Relu {
     fn cost(&self) -> Cost {
         Cost { flops: self.len as u64, bytes: 8 * self.len as u64 }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        launch(self.name(), include_str!("relu.wgsl"), self.len, 2)
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        launch(self.name(), include_str!("relu.wgsl"), self.len, 2, gpu)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::relu(cpu, args);
@@ -95,8 +105,8 @@ impl Kernel for ReluBackward {
     fn cost(&self) -> Cost {
         Cost { flops: self.len as u64, bytes: 12 * self.len as u64 }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        launch(self.name(), include_str!("relu_backward.wgsl"), self.len, 3)
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        launch(self.name(), include_str!("relu_backward.wgsl"), self.len, 3, gpu)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::relu_backward(cpu, args);
@@ -116,8 +126,8 @@ impl Kernel for Add {
     fn cost(&self) -> Cost {
         Cost { flops: self.len as u64, bytes: 12 * self.len as u64 }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        launch(self.name(), include_str!("add.wgsl"), self.len, 3)
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        launch(self.name(), include_str!("add.wgsl"), self.len, 3, gpu)
     }
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::add(cpu, args);

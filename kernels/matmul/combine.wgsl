@@ -1,7 +1,7 @@
 // The second launch when K is split: C = activation(sum of the partial products + bias), always added in the same order.
 //
-// The partial products are [splits, batch, M, N]. A thread computes four neighbouring elements of C if N is a multiple of
-// 4 (C_VEC4), else one. Workgroup memory: none.
+// The partial products are [splits, batch, M, N]; with ACCUMULATE they are added to what C holds from launches before. A
+// thread computes four neighbouring elements of C if N is a multiple of 4 (C_VEC4), else one. Workgroup memory: none.
 
 struct Immediates {
     elements: u32, // of C: vec4 if C_VEC4, else floats
@@ -28,7 +28,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if index >= imm.elements {
         return;
     }
+//! if ACCUMULATE
+    var sum = c[index] + partial[index];
+//! else
     var sum = partial[index];
+//! end
     for (var split = 1u; split < imm.splits; split++) {
         sum += partial[index + split * imm.elements];
     }

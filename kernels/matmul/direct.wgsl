@@ -1,4 +1,4 @@
-// C = A B for software drivers, after problem.wgsl, operand.wgsl (twice) and store.wgsl.
+// C = A B for software drivers, after problem.wgsl, operand.wgsl (twice, or what reads another operand) and store.wgsl.
 //
 // Such a driver runs 8 or 16 threads in the lanes of one SIMD register and keeps workgroup memory no nearer than any
 // other memory, so there is none here and no barrier. A thread computes BLOCKS x BLOCKS blocks of 4x4 elements of C from

@@ -24,8 +24,9 @@
 mod cases;
 mod cpu;
 mod gpu;
-mod pack;
-mod tile;
+pub(crate) mod pack;
+pub(crate) mod product;
+pub(crate) mod tile;
 
 pub use cases::cases;
 
@@ -101,11 +102,11 @@ impl Kernel for Matmul {
     }
 
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
-        gpu::dispatches(self, gpu)
+        gpu::product(self).dispatches(gpu)
     }
 
     fn gpu_scratch(&self, gpu: &GpuTraits) -> usize {
-        gpu::scratch(self, gpu)
+        gpu::product(self).scratch(gpu)
     }
 
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {

@@ -11,9 +11,11 @@
 @group(0) @binding($BINDING) var<storage, read> $X: array<f32>;
 //! end
 
+alias Lines_$X = vec4<u32>;
+
 // Where the four rows of A or columns of B from `outer` on begin. Those beyond the edge repeat the last one, so that
 // loads need no test: what is computed from them is not stored.
-fn start_$X(batch: u32, outer: u32) -> vec4<u32> {
+fn start_$X(batch: u32, outer: u32) -> Lines_$X {
     let matrix = batch * imm.$OUTER * imm.k;
     let lines = min(vec4<u32>(outer) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(imm.$OUTER - 1u));
 //! if K_CONTIGUOUS
@@ -29,7 +31,7 @@ fn start_$X(batch: u32, outer: u32) -> vec4<u32> {
 }
 
 // Column j of the result holds the four rows of A (columns of B) at k + j.
-fn load_$X(start: vec4<u32>, k: u32, k_end: u32) -> mat4x4<f32> {
+fn load_$X(start: Lines_$X, k: u32, k_end: u32) -> mat4x4<f32> {
     var block = mat4x4<f32>();
 //! if VEC4
 //! if K_CONTIGUOUS

@@ -5,24 +5,24 @@ use std::ops::Range;
 
 /// Some rows of op(A)^T or op(B), which both have k rows, where they lie.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     /// Starts at column 0 of the first of these rows.
-    pub(super) matrix: &'a [f32],
+    pub(crate) matrix: &'a [f32],
     /// Distance of two rows, or of two columns if `transposed`.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// The elements of a column are adjacent, not those of a row.
-    pub(super) transposed: bool,
+    pub(crate) transposed: bool,
 }
 
 /// Some columns of a matrix, copied as `[k][width]` with zeros behind the last column.
 #[derive(Clone, Debug)]
-pub(super) struct Panel {
-    pub(super) columns: Range<usize>,
-    pub(super) width: usize,
+pub(crate) struct Panel {
+    pub(crate) columns: Range<usize>,
+    pub(crate) width: usize,
 }
 
 /// Fills `to` with adjacent panels of k rows, one after the other.
-pub(super) fn pack(
+pub(crate) fn pack(
     isa: Isa,
     source: Source,
     k: usize,
@@ -123,7 +123,7 @@ mod x86 {
 
     /// Whole blocks: `columns` and `k` are multiples of [`BLOCK`].
     #[target_feature(enable = "avx")]
-    pub(super) fn transpose(
+    pub(crate) fn transpose(
         from: &[f32],
         stride: usize,
         columns: usize,

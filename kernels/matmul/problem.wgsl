@@ -1,4 +1,6 @@
 // The sizes of the product, and which tile of C a workgroup (tiled.wgsl) or a thread (direct.wgsl) computes.
+//
+//   GEOMETRY  the operands need more than these sizes, and declare `struct Geometry`
 
 struct Immediates {
     m: u32,
@@ -10,6 +12,9 @@ struct Immediates {
     tiles_n: u32,
     tiles: u32, // in all: tiles_m * tiles_n * planes
     grid_x: u32,
+//! if GEOMETRY
+    geometry: Geometry,
+//! end
 }
 var<immediate> imm: Immediates;
 

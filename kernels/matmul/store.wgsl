@@ -2,6 +2,7 @@
 //
 //   C_VEC4      N is a multiple of 4: stores are 16 bytes wide
 //   BIAS, RELU  the epilogue; off while K is split, where C is a plane of partial sums
+//   ROW         where the row lies in C, counted in rows
 //! if C_VEC4
 @group(0) @binding(2) var<storage, read_write> c: array<vec4<f32>>;
 //! else
@@ -23,7 +24,7 @@ fn store(plane: u32, row: u32, column: u32, sum: vec4<f32>) {
     // Not max: a NaN has to stay one.
     value = select(value, vec4<f32>(), value < vec4<f32>());
 //! end
-    let at = (plane * imm.m + row) * imm.n + column;
+    let at = ($ROW) * imm.n + column;
 //! if C_VEC4
     c[at / 4u] = value;
 //! else

@@ -1,4 +1,4 @@
-// C = A B for GPUs, after problem.wgsl, operand.wgsl (twice) and store.wgsl.
+// C = A B for GPUs, after problem.wgsl, operand.wgsl (twice, or what reads another operand) and store.wgsl.
 //
 // A workgroup computes a tile of TILE x TILE elements of C. It walks along K in slabs of TILE_K: each slab of A and B is
 // staged in workgroup memory as [TILE_K][TILE], A and B alike, so that a thread reads the rows of A and the columns of B
@@ -35,14 +35,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let stage = block_k * QUADS + block_quad;
 //! if HALVES
     let brings_a = thread == loader;
-    var origin: vec4<u32>;
+    var origin_a: Lines_a;
+    var origin_b: Lines_b;
     var next: mat4x4<f32>;
     if brings_a {
-        origin = start_a(tile.batch, row + 4u * block_quad);
-        next = load_a(origin, k_begin + block_k, k_end);
+        origin_a = start_a(tile.batch, row + 4u * block_quad);
+        next = load_a(origin_a, k_begin + block_k, k_end);
     } else {
-        origin = start_b(tile.batch, column + 4u * block_quad);
-        next = load_b(origin, k_begin + block_k, k_end);
+        origin_b = start_b(tile.batch, column + 4u * block_quad);
+        next = load_b(origin_b, k_begin + block_k, k_end);
     }
 //! else
     let origin_a = start_a(tile.batch, row + 4u * block_quad);
@@ -80,9 +81,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         // Beyond the last slab this loads nothing.
 //! if HALVES
         if brings_a {
-            next = load_a(origin, k + $TILE_Ku + block_k, k_end);
+            next = load_a(origin_a, k + $TILE_Ku + block_k, k_end);
         } else {
-            next = load_b(origin, k + $TILE_Ku + block_k, k_end);
+            next = load_b(origin_b, k + $TILE_Ku + block_k, k_end);
         }
 //! else
         next_a = load_a(origin_a, k + $TILE_Ku + block_k, k_end);

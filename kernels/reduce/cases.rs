@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The cases of this family.
 pub fn cases() -> Vec<Case> {
     let tiny = [1, 3, 5, 16, 17, 40, 65, 84, 257].map(|columns| (7, columns));
-    let rows = [(1, 5), (256, 10), (1024, 3), (1025, 6), (1100, 5), (1300, 20)];
+    let rows = [(1, 5), (256, 10), (1024, 3), (1025, 6), (1100, 5), (1300, 20), (2100, 3), (9001, 2)];
     // The MLPs' biases, one of their last batches, and a convolution's bias.
     let real = [(256, 512), (256, 256), (256, 100), (96, 112), (65_536, 64)];
     tiny.into_iter()

@@ -8,6 +8,8 @@ struct Immediates {
     rows: u32,
     units: u32,
     chunk_rows: u32,
+    // The row of the sums that the first chunk goes to.
+    first_chunk: u32,
 }
 var<immediate> imm: Immediates;
 
@@ -38,6 +40,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if (thread < WIDTH && column < imm.units) {
-        sum[group.y * imm.units + column] = sums[thread];
+        sum[(imm.first_chunk + group.y) * imm.units + column] = sums[thread];
     }
 }

@@ -3,14 +3,16 @@
 //! The cut depends on the shape only, never on the device or the number of threads, so sums are reproducible.
 
 use crate::Cpu;
+use crate::kernel::{Dispatch, GpuTraits};
 use crate::simd::{LANES, Simd, Vectorised};
 use crate::template::expand;
 use crate::threads::Parts;
+use crate::windows::windows;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;
 
-/// Up to this many rows one workgroup, or one CPU task, reduces a block of columns alone, in one launch.
+/// Up to this many rows one workgroup, or one CPU task of a column sum, reduces a block of columns alone, in one launch.
 const WHOLE_ROWS: usize = 1024;
 /// Fewest rows of a chunk, where there are several.
 const CHUNK_ROWS: usize = 256;
@@ -38,11 +40,15 @@ pub(crate) struct Columns {
 
 impl Columns {
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
-        let chunk_rows = if rows <= WHOLE_ROWS {
-            rows.max(1)
-        } else {
-            rows.div_ceil(MOST_CHUNKS).next_multiple_of(32).max(CHUNK_ROWS)
-        };
+        if rows <= WHOLE_ROWS { Self::whole_rows(rows, columns) } else { Self::in_chunks(rows, columns) }
+    }
+    /// All rows in one chunk.
+    pub(crate) fn whole_rows(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, chunk_rows: rows.max(1), chunks: 1 }
+    }
+    /// Chunks of at least [`CHUNK_ROWS`] rows.
+    pub(crate) fn in_chunks(rows: usize, columns: usize) -> Self {
+        let chunk_rows = rows.div_ceil(MOST_CHUNKS).next_multiple_of(32).max(CHUNK_ROWS);
         Self { rows, columns, chunk_rows, chunks: rows.div_ceil(chunk_rows).max(1) }
     }
 
@@ -77,11 +83,33 @@ impl Columns {
         let blocks = self.units().div_ceil(self.width());
         [blocks.min(GRID), self.chunks as u32, blocks.div_ceil(GRID)]
     }
-    /// The same for a pass without reduction: enough workgroups for four rows per thread; shaders stride over the rest.
-    pub(crate) fn pointwise_grid(&self) -> [u32; 3] {
+    /// The same for a pass over `rows` without reduction: enough workgroups for four rows per thread; shaders stride over
+    /// the rest.
+    pub(crate) fn pointwise_grid(&self, rows: usize) -> [u32; 3] {
         let [x, _, z] = self.grid();
-        let rows = 4 * WORKGROUP / self.width();
-        [x, (self.rows as u32).div_ceil(rows).min(GRID), z]
+        let height = 4 * WORKGROUP / self.width();
+        [x, (rows as u32).div_ceil(height).clamp(1, GRID), z]
+    }
+    /// The launch that `of` makes for each window of the `buffers`, all `[rows, columns]`; windows hold whole chunks. It is
+    /// given the rows and the chunks of the window.
+    pub(crate) fn in_windows(
+        &self,
+        buffers: &[usize],
+        gpu: &GpuTraits,
+        of: impl Fn(Range<usize>, Range<usize>) -> Dispatch,
+    ) -> Vec<Dispatch> {
+        let ranges = windows(self.chunks, &[(0, self.chunk_rows * self.columns)], gpu);
+        let several = ranges.len() > 1;
+        let launch = |chunks: Range<usize>| {
+            let rows = chunks.start * self.chunk_rows..self.rows.min(chunks.end * self.chunk_rows);
+            let words = rows.start * self.columns..rows.end * self.columns;
+            let mut dispatch = of(rows, chunks);
+            if several {
+                dispatch.windows.extend(buffers.iter().map(|&buffer| (buffer, words.clone())));
+            }
+            dispatch
+        };
+        ranges.into_iter().map(launch).collect()
     }
 }
 
@@ -201,9 +229,10 @@ impl<'a> Output<'a> {
 pub(crate) fn load<S: Simd, const N: usize>(s: S, from: &[f32]) -> [S::V; N] {
     let (whole, tail) = from.as_chunks::<LANES>();
     let mut vectors = [s.splat(0.0); N];
-    if whole.len() == N {
-        for (vector, from) in vectors.iter_mut().zip(whole) {
-            *vector = s.load(from);
+    // As an array of known length: the vectors stay in registers.
+    if let Ok(whole) = <&[_; N]>::try_from(whole) {
+        for i in 0..N {
+            vectors[i] = s.load(&whole[i]);
         }
     } else {
         vectors[0] = s.load_partial(tail);
@@ -215,9 +244,9 @@ pub(crate) fn load<S: Simd, const N: usize>(s: S, from: &[f32]) -> [S::V; N] {
 #[inline(always)]
 pub(crate) fn store<S: Simd, const N: usize>(s: S, to: &mut [f32], vectors: [S::V; N]) {
     let (whole, tail) = to.as_chunks_mut::<LANES>();
-    if whole.len() == N {
-        for (vector, to) in vectors.into_iter().zip(whole) {
-            s.store(to, vector);
+    if let Ok(whole) = <&mut [_; N]>::try_from(whole) {
+        for i in 0..N {
+            s.store(&mut whole[i], vectors[i]);
         }
     } else {
         s.store_partial(tail, vectors[0]);

@@ -39,26 +39,34 @@ impl Kernel for ColumnSum {
         let elements = (self.rows * self.columns) as u64;
         Cost { flops: elements, bytes: 4 * (elements + self.columns as u64) }
     }
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let cut = Columns::new(self.rows, self.columns);
-        let launch = |label: &'static str, rows: usize, chunk_rows: usize, from, to, grid| Dispatch {
-            label: label.into(),
-            source: cut.source(&[include_str!("column_sum.wgsl")], &[]),
-            constants: vec![("WIDTH", cut.width().into())],
-            bindings: vec![(from, Access::Read), (to, Access::ReadWrite)],
-            immediates: vec![rows as u32, cut.units(), chunk_rows as u32],
-            clock: false,
-            grid,
-            windows: Vec::new(),
-        };
-        let [x, y, z] = cut.grid();
+        // Sums `rows` of `from`, the first chunk into row `first` of `to`.
+        let launch =
+            |label: &'static str, (rows, chunk_rows, first): (usize, usize, usize), (from, to), grid| {
+                Dispatch {
+                    label: label.into(),
+                    source: cut.source(&[include_str!("column_sum.wgsl")], &[]),
+                    constants: vec![("WIDTH", cut.width().into())],
+                    bindings: vec![(from, Access::Read), (to, Access::ReadWrite)],
+                    immediates: vec![rows as u32, cut.units(), chunk_rows as u32, first as u32],
+                    clock: false,
+                    grid,
+                    windows: Vec::new(),
+                }
+            };
+        let [x, _, z] = cut.grid();
         if cut.whole() {
-            return vec![launch("reduce/column_sum", self.rows, self.rows, 0, 1, [x, 1, z])];
+            return vec![launch("reduce/column_sum", (self.rows, self.rows, 0), (0, 1), [x, 1, z])];
         }
-        vec![
-            launch("reduce/column_sum chunks", self.rows, cut.chunk_rows, 0, SCRATCH, [x, y, z]),
-            launch("reduce/column_sum merge", cut.chunks, cut.chunks, SCRATCH, 1, [x, 1, z]),
-        ]
+        let mut launches = cut.in_windows(&[0], gpu, |rows, chunks| {
+            let grid = [x, chunks.len() as u32, z];
+            let cut = (rows.len(), cut.chunk_rows, chunks.start);
+            launch("reduce/column_sum chunks", cut, (0, SCRATCH), grid)
+        });
+        let merge = (cut.chunks, cut.chunks, 0);
+        launches.push(launch("reduce/column_sum merge", merge, (SCRATCH, 1), [x, 1, z]));
+        launches
     }
     fn gpu_scratch(&self, _gpu: &GpuTraits) -> usize {
         self.partial_words()

@@ -1,96 +1,75 @@
-//! Direct convolution: plain loops, to be replaced.
+//! Direct convolution: any filter, stride, padding and number of channels, all three passes.
+//!
+//! The forward pass and the backward pass of data are [products](product) of [windows] of the source and packed weights;
+//! the backward pass of weights sums up windows times dy. Nothing is unfolded (no `im2col`): with channels last, a row
+//! of a window is one run of floats in memory.
+
+mod accumulate;
+mod backward_data;
+mod backward_weight;
+mod forward;
+mod product;
+mod tile;
+mod windows;
 
 use super::Conv2d;
 use crate::Cpu;
 
-pub(super) fn forward_scratch(_conv: &Conv2d, _cpu: &Cpu) -> usize {
-    0
-}
-pub(super) fn backward_data_scratch(_conv: &Conv2d, _cpu: &Cpu) -> usize {
-    0
-}
-pub(super) fn backward_weight_scratch(_conv: &Conv2d, _cpu: &Cpu) -> usize {
-    0
+/// Scratch memory from the first boundary of a cache line on: a vector that straddles two lines costs two loads.
+fn aligned(scratch: &mut [f32]) -> &mut [f32] {
+    let start = scratch.as_ptr().align_offset(64).min(scratch.len());
+    &mut scratch[start..]
 }
 
-/// Calls `visit` with the first element of x, of the weight and of y of every product.
-fn taps(conv: &Conv2d, mut visit: impl FnMut(usize, usize, usize)) {
-    let Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, padding } = *conv;
-    let (oh, ow) = (conv.out_height(), conv.out_width());
-    for n in 0..batch {
-        for i in 0..oh {
-            for j in 0..ow {
-                for u in 0..kernel {
-                    for v in 0..kernel {
-                        let (a, b) = (stride * i + u, stride * j + v);
-                        if a < padding || b < padding || a - padding >= height || b - padding >= width {
-                            continue;
-                        }
-                        visit(
-                            ((n * height + a - padding) * width + b - padding) * in_channels,
-                            (u * kernel + v) * in_channels * out_channels,
-                            ((n * oh + i) * ow + j) * out_channels,
-                        );
-                    }
-                }
-            }
-        }
-    }
+pub(super) fn forward_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
+    forward::scratch(conv, cpu)
+}
+pub(super) fn backward_data_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
+    backward_data::scratch(conv, cpu)
+}
+pub(super) fn backward_weight_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
+    backward_weight::scratch(conv, cpu)
+}
+
+/// The micro-kernels take pointers: the lengths of the tensors are all that they rely on.
+fn check(conv: &Conv2d, x: &[f32], weight: &[f32], y: &[f32]) {
+    assert_eq!([x.len(), weight.len(), y.len()], [conv.x_len(), conv.weight_len(), conv.y_len()], "{conv:?}");
 }
 
 pub(super) fn forward(
     conv: &Conv2d,
-    _cpu: &Cpu,
+    cpu: &Cpu,
     x: &[f32],
     weight: &[f32],
     bias: Option<&[f32]>,
     y: &mut [f32],
-    _scratch: &mut [f32],
+    scratch: &mut [f32],
 ) {
-    for (i, y) in y.iter_mut().enumerate() {
-        *y = bias.map_or(0.0, |bias| bias[i % conv.out_channels]);
-    }
-    taps(conv, |x_at, w_at, y_at| {
-        for c in 0..conv.in_channels {
-            for o in 0..conv.out_channels {
-                y[y_at + o] += x[x_at + c] * weight[w_at + c * conv.out_channels + o];
-            }
-        }
-    });
+    check(conv, x, weight, y);
+    assert!(bias.is_none_or(|bias| bias.len() == conv.out_channels));
+    forward::run(conv, cpu, x, weight, bias, y, aligned(scratch));
 }
 
 pub(super) fn backward_data(
     conv: &Conv2d,
-    _cpu: &Cpu,
+    cpu: &Cpu,
     dy: &[f32],
     weight: &[f32],
     dx: &mut [f32],
-    _scratch: &mut [f32],
+    scratch: &mut [f32],
 ) {
-    dx.fill(0.0);
-    taps(conv, |x_at, w_at, y_at| {
-        for c in 0..conv.in_channels {
-            for o in 0..conv.out_channels {
-                dx[x_at + c] += dy[y_at + o] * weight[w_at + c * conv.out_channels + o];
-            }
-        }
-    });
+    check(conv, dx, weight, dy);
+    backward_data::run(conv, cpu, dy, weight, dx, aligned(scratch));
 }
 
 pub(super) fn backward_weight(
     conv: &Conv2d,
-    _cpu: &Cpu,
+    cpu: &Cpu,
     x: &[f32],
     dy: &[f32],
     dweight: &mut [f32],
-    _scratch: &mut [f32],
+    scratch: &mut [f32],
 ) {
-    dweight.fill(0.0);
-    taps(conv, |x_at, w_at, y_at| {
-        for c in 0..conv.in_channels {
-            for o in 0..conv.out_channels {
-                dweight[w_at + c * conv.out_channels + o] += x[x_at + c] * dy[y_at + o];
-            }
-        }
-    });
+    check(conv, x, dweight, dy);
+    backward_weight::run(conv, cpu, x, dy, dweight, aligned(scratch));
 }

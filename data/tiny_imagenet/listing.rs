@@ -1,0 +1,128 @@
+//! Which images there are, in which order, and of which class.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use md5::{Digest, Md5};
+
+use super::CLASSES;
+use super::source::{Entry, Source};
+use crate::error::FileError;
+
+const ANNOTATIONS: &str = "val/val_annotations.txt";
+
+/// An image of the set.
+pub(super) struct Item {
+    pub(super) entry: Entry,
+    pub(super) label: u32,
+}
+
+/// All images of the set.
+pub(super) struct Listing {
+    /// Names of the classes, sorted; a label is an index into them.
+    pub(super) classes: Vec<String>,
+    pub(super) train: Vec<Item>,
+    pub(super) test: Vec<Item>,
+    /// A checksum over name, length, stamp and label of each image in order: what the pixels follow from.
+    pub(super) digest: [u8; 16],
+}
+
+impl Listing {
+    pub(super) fn new(source: &Source) -> Result<Self, FileError> {
+        let mut by_class: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        let mut validation = HashMap::new();
+        let mut annotations = None;
+        for entry in source.entries()? {
+            match entry.name.split('/').collect::<Vec<_>>().as_slice() {
+                ["train", class, "images", file] if is_image(file) => {
+                    by_class.entry((*class).to_owned()).or_default().push(entry);
+                }
+                ["val", "images", file] if is_image(file) => {
+                    validation.insert((*file).to_owned(), entry);
+                }
+                _ if entry.name == ANNOTATIONS => annotations = Some(entry),
+                _ => {}
+            }
+        }
+        if by_class.is_empty() {
+            let path = source.path_of("train");
+            return Err(FileError::format(&path, 0, "images as train/CLASS/images/*.JPEG", "none"));
+        }
+        let Some(annotations) = annotations else {
+            return Err(FileError::format(&source.path_of(ANNOTATIONS), 0, "this file", "none"));
+        };
+        let classes: Vec<String> = by_class.keys().cloned().collect();
+        let train = in_turn(by_class);
+        let text = source.read(&annotations)?;
+        let test = annotated(source, &text, &classes, validation)?;
+        let digest = digest(train.iter().chain(&test));
+        Ok(Self { classes, train, test, digest })
+    }
+}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (classes, train, test) = (self.classes.len(), self.train.len(), self.test.len());
+        write!(f, "{classes} of {CLASSES} classes, {train} training and {test} test images")
+    }
+}
+
+/// Hidden files, such as some systems add to copies, are none.
+fn is_image(file: &str) -> bool {
+    let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    !file.starts_with('.') && matches!(extension.as_deref(), Some("jpeg" | "jpg"))
+}
+
+/// The first image of each class, then the second of each, and so on.
+fn in_turn(by_class: BTreeMap<String, Vec<Entry>>) -> Vec<Item> {
+    let mut ranked = Vec::new();
+    for (label, mut entries) in (0..).zip(by_class.into_values()) {
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        ranked.extend(entries.into_iter().enumerate().map(|(rank, entry)| (rank, Item { entry, label })));
+    }
+    ranked.sort_by_key(|(rank, item)| (*rank, item.label));
+    ranked.into_iter().map(|(_, item)| item).collect()
+}
+
+/// The test images of these classes, in the order of the annotations: lines of file, class and the corners of a box,
+/// with tabs between them.
+fn annotated(
+    source: &Source,
+    text: &[u8],
+    classes: &[String],
+    mut images: HashMap<String, Entry>,
+) -> Result<Vec<Item>, FileError> {
+    let path = source.path_of(ANNOTATIONS);
+    let mut items = Vec::new();
+    let mut at = 0;
+    for line in text.split(|&byte| byte == b'\n') {
+        let wrong = |expected: &str, found: &str| FileError::format(&path, at, expected, found);
+        let words = String::from_utf8_lossy(line);
+        let mut words = words.trim_end().split('\t');
+        match (words.next(), words.next()) {
+            (Some(""), None) => {}
+            (Some(file), Some(class)) => {
+                if let Ok(label) = classes.binary_search_by(|known| known.as_str().cmp(class)) {
+                    let entry = images.remove(file).ok_or_else(|| {
+                        wrong(&format!("the image {file} in val/images"), "none of that name")
+                    })?;
+                    items.push(Item { entry, label: label as u32 });
+                }
+            }
+            _ => return Err(wrong("file and class with a tab between them", "a line without")),
+        }
+        at += line.len() as u64 + 1;
+    }
+    if items.is_empty() {
+        return Err(FileError::format(&path, 0, "test images of the classes in train", "none"));
+    }
+    Ok(items)
+}
+
+fn digest<'a>(items: impl Iterator<Item = &'a Item>) -> [u8; 16] {
+    let mut hash = Md5::new();
+    for Item { entry, label } in items {
+        hash.update(format!("{}\n{} {} {label}\n", entry.name, entry.length, entry.stamp));
+    }
+    hash.finalize().into()
+}

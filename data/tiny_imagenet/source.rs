@@ -1,0 +1,137 @@
+//! Where the files of Tiny ImageNet are: a folder or a zip archive, read in the same way.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::{FOLDER, ZIP};
+use crate::error::{FileError, FileProblem};
+use crate::zip::Zip;
+
+/// Where the set was found.
+pub(super) struct Place {
+    /// The folder with `train` and `val`, or the archive.
+    pub(super) path: PathBuf,
+    /// Whether it is an archive.
+    pub(super) zip: bool,
+    /// The folder that was searched.
+    pub(super) home: PathBuf,
+}
+
+impl Place {
+    /// A folder before an archive, in the first of `folders` that has any.
+    pub(super) fn find(folders: &[PathBuf]) -> Option<Self> {
+        let unpacked = folders.iter().flat_map(|home| [(home.join(FOLDER), home), (home.clone(), home)]);
+        let has_set = |path: &Path| path.join("train").is_dir() && path.join("val").is_dir();
+        for (path, home) in unpacked {
+            // An empty or half-made folder of this name is the set all the same, and what it lacks will be said.
+            if has_set(&path) || (path.ends_with(FOLDER) && path.is_dir()) {
+                return Some(Self { path, zip: false, home: home.clone() });
+            }
+        }
+        let archives = folders.iter().map(|home| (home.join(ZIP), home));
+        let found = archives.into_iter().find(|(path, _)| path.is_file());
+        found.map(|(path, home)| Self { path, zip: true, home: home.clone() })
+    }
+}
+
+/// A file of the set.
+pub(super) struct Entry {
+    /// Its path within the set, with `/` between the parts.
+    pub(super) name: String,
+    pub(super) length: u64,
+    /// Changes when its content does: time of modification in nanoseconds, or checksum.
+    pub(super) stamp: u128,
+    /// Its place in the archive's directory; 0 in a folder.
+    index: usize,
+}
+
+/// The set, ready to be read by several threads at once.
+pub(super) enum Source {
+    Folder(PathBuf),
+    Zip(Zip),
+}
+
+impl Source {
+    pub(super) fn open(place: &Place) -> Result<Self, FileError> {
+        if place.zip {
+            return Zip::open(&place.path).map(Source::Zip);
+        }
+        Ok(Source::Folder(place.path.clone()))
+    }
+
+    /// A file of the set as a path, for messages.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        match self {
+            Source::Folder(folder) => folder.join(name),
+            Source::Zip(zip) => zip.path.join(FOLDER).join(name),
+        }
+    }
+
+    /// The images in `train/CLASS/images` and `val/images`, and the text files in `val`, in no particular order.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, FileError> {
+        match self {
+            Source::Folder(folder) => {
+                let mut entries = Vec::new();
+                for class in names(&folder.join("train"))? {
+                    if folder.join("train").join(&class).join("images").is_dir() {
+                        list(folder, &format!("train/{class}/images"), &mut entries)?;
+                    }
+                }
+                list(folder, "val", &mut entries)?;
+                list(folder, "val/images", &mut entries)?;
+                Ok(entries)
+            }
+            Source::Zip(zip) => {
+                let entry = |(index, member): (usize, &crate::zip::Member)| {
+                    let name = member.name.strip_prefix(FOLDER)?.strip_prefix('/')?.to_owned();
+                    Some(Entry { name, length: member.length, stamp: u128::from(member.crc), index })
+                };
+                Ok(zip.members.iter().enumerate().filter_map(entry).collect())
+            }
+        }
+    }
+
+    /// The bytes of a file.
+    pub(super) fn read(&self, entry: &Entry) -> Result<Vec<u8>, FileError> {
+        match self {
+            Source::Folder(folder) => {
+                let path = folder.join(&entry.name);
+                fs::read(&path).map_err(|error| unreadable(&path, error))
+            }
+            Source::Zip(zip) => zip.read(&zip.members[entry.index]),
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> FileError {
+    FileError::new(path, 0, FileProblem::Unreadable(error))
+}
+
+/// The names in a folder; those that are not Unicode cannot belong to the set.
+fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| unreadable(folder, error))?;
+        names.extend(entry.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Adds the files in `root/under`.
+fn list(root: &Path, under: &str, entries: &mut Vec<Entry>) -> Result<(), FileError> {
+    for name in names(&root.join(under))? {
+        let name = format!("{under}/{name}");
+        let path = root.join(&name);
+        let metadata = path.metadata().map_err(|error| unreadable(&path, error))?;
+        if metadata.is_file() {
+            // Where there are no such times, a file of the same length goes for the same.
+            let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let stamp = modified.map_or(0, |time| time.as_nanos());
+            entries.push(Entry { name, length: metadata.len(), stamp, index: 0 });
+        }
+    }
+    Ok(())
+}
