@@ -215,7 +215,7 @@ fn a_program_that_is_replayed_from_the_same_state_gives_the_same_bits() {
         let v = network::weight(&mut parameters, "fc2", [5, 33]);
         let forward: network::Forward = Box::new(move |graph, x| {
             let x = graph.linear(x, w, Some(b), Activation::None)?;
-            let x = graph.batch_norm(x, &norm, true)?;
+            let x = graph.batch_norm(x, &norm, true, None)?;
             let x = graph.dropout(x, 0.3)?;
             graph.linear(x, v, None, Activation::None)
         });

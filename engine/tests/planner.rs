@@ -175,6 +175,60 @@ fn a_deep_chain_needs_the_memory_of_its_widest_step_alone() {
 }
 
 #[test]
+fn batch_norm_keeps_what_its_gradient_reads_and_overwrites_the_gradient() {
+    let (layers, size) = (6, 40 * 64);
+    let mut parameters = Parameters::new();
+    let units: Vec<_> = (0..layers)
+        .map(|k| {
+            let w = weight(&mut parameters, &format!("fc{k}"), [64, 64]);
+            (w, batch_norm(&mut parameters, &format!("bn{k}"), 64))
+        })
+        .collect();
+    let head = weight(&mut parameters, "head", [CLASSES, 64]);
+    let bytes = |relu: bool| {
+        let mut graph = Graph::training(&parameters);
+        let mut x: Tensor = graph.input("x", &[40, 64]);
+        for (w, norm) in &units {
+            x = graph.linear(x, *w, None, Activation::None).unwrap();
+            x = graph.batch_norm(x, norm, relu, None).unwrap();
+            if !relu {
+                x = graph.relu(x);
+            }
+        }
+        let logits = graph.linear(x, head, None, Activation::None).unwrap();
+        let labels = graph.input("y", &[40]);
+        let loss = graph.cross_entropy(logits, labels).unwrap();
+        graph.backward(loss).unwrap();
+        Plan::new(&graph).bytes() as usize
+    };
+    // What the linear layers and the rectifiers gave, one gradient, and what is much smaller.
+    let small = layers * 2 * 64 + 4 * 40 * 8;
+    let fused = bytes(true);
+    assert!(fused <= ((2 * layers + 1) * size + small) * 4, "{fused} bytes");
+    // The rectifier's own gradient is not in place; what batch norm gave is read by nobody after the rectifier.
+    let apart = bytes(false);
+    assert!(apart <= ((2 * layers + 2) * size + small) * 4, "{apart} bytes");
+}
+
+#[test]
+fn what_is_large_is_placed_first() {
+    // Sizes 1, 2, 4 and 8, each made of the one before: blocks that grow would end with 8 and 4 and what was left behind.
+    let mut parameters = Parameters::new();
+    let widths = [64, 128, 256, 512];
+    let weights: Vec<_> = widths
+        .windows(2)
+        .map(|pair| weight(&mut parameters, &format!("fc{}", pair[0]), [pair[1], pair[0]]))
+        .collect();
+    let mut graph = Graph::evaluation(&parameters);
+    let mut x: Tensor = graph.input("x", &[10, 64]);
+    for &w in &weights {
+        x = graph.linear(x, w, None, Activation::None).unwrap();
+    }
+    graph.output("y", x);
+    assert_eq!(Plan::new(&graph).bytes(), 10 * (512 + 256) * 4);
+}
+
+#[test]
 fn programs_share_a_workspace() {
     let device = Device::cpu(1);
     let (large, small) = (random_network(7, 20, false), random_network(8, 20, false));

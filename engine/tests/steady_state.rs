@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::network::{Forward, Network, batch_norm, bias, weight};
+use common::network::{Forward, Network, batch_norm, bias, filters, weight};
 use engine::optim::{AdamW, AdamWMemory, METRICS};
 use engine::{Activation, Clock, Device, Parameters};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -52,9 +52,34 @@ fn network(width: usize) -> Network {
     Network::new(parameters, [65, 20], 10, 1, forward)
 }
 
+/// A residual network on images, with every kind of layer for them.
+fn images() -> Network {
+    let mut parameters = Parameters::new();
+    let stem = filters(&mut parameters, "stem", [8, 3, 3]);
+    let norms = [1, 2, 3].map(|k| batch_norm(&mut parameters, &format!("bn{k}"), 8));
+    let (conv, shift) = (filters(&mut parameters, "conv", [8, 8, 3]), bias(&mut parameters, "conv", 8));
+    let downsample = filters(&mut parameters, "downsample", [8, 8, 1]);
+    let (w, b) = (weight(&mut parameters, "fc1", [20, 8]), bias(&mut parameters, "fc1", 20));
+    let v = weight(&mut parameters, "fc2", [4, 40]);
+    let forward: Forward = Box::new(move |graph, x| {
+        let x = graph.reshape(x, &[16, 12, 12, 3])?;
+        let z = graph.conv2d(x, stem, None, 1, 1)?;
+        let y = graph.batch_norm(z, &norms[0], true, None)?;
+        let x = graph.max_pool(y, 2, 2, 0)?;
+        let z = graph.conv2d(x, downsample, None, 2, 0)?;
+        let shortcut = graph.batch_norm(z, &norms[1], false, None)?;
+        let z = graph.conv2d(x, conv, Some(shift), 2, 1)?;
+        let y = graph.batch_norm(z, &norms[2], true, Some(shortcut))?;
+        let x = graph.global_average_pool(y)?;
+        let z = graph.linear(x, w, Some(b), Activation::None)?;
+        let y = graph.crelu(z)?;
+        graph.linear(y, v, None, Activation::None)
+    });
+    Network::new(parameters, [16, 12 * 12 * 3], 4, 2, forward)
+}
+
 /// A whole training step, replayed: nothing is created, uploaded or read back, and on the CPU nothing is allocated.
-fn check(device: &Device, width: usize, replays: u32) {
-    let network = network(width);
+fn check(device: &Device, network: &Network, replays: u32) {
     let loaded = network.load(device, true).unwrap();
     let words = network.parameters.words();
     let optimizer = AdamW { clip: Some(0.5), ..AdamW::default() };
@@ -103,10 +128,13 @@ fn check(device: &Device, width: usize, replays: u32) {
 // One test only: another one would allocate meanwhile.
 #[test]
 fn replays_create_upload_read_and_allocate_nothing() {
-    check(&Device::cpu(2), 33, 1000);
+    check(&Device::cpu(2), &network(33), 1000);
     // Wide enough that the kernels use both threads.
-    check(&Device::cpu(2), 300, 50);
-    check(&common::gpu(), 33, 50);
+    check(&Device::cpu(2), &network(300), 50);
+    check(&Device::cpu(2), &images(), 100);
+    let gpu = common::gpu();
+    check(&gpu, &network(33), 50);
+    check(&gpu, &images(), 50);
     // The counter does count.
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     drop(std::hint::black_box(vec![0u8; 100]));
