@@ -204,11 +204,12 @@ impl Activation {
         taken.sort_unstable();
         let (mut start, mut tightest) = (0, None);
         for (offset, words) in taken.into_iter().chain([(block, 0)]) {
-            let gap = (offset - start, start);
+            let gap = (offset.saturating_sub(start), start);
             if gap.0 >= self.words && tightest.is_none_or(|tightest| gap < tightest) {
                 tightest = Some(gap);
             }
-            start = offset + words;
+            // What the others hold may overlap: they need not live with each other.
+            start = start.max(offset + words);
         }
         tightest
     }
