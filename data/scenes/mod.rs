@@ -60,19 +60,19 @@ pub struct Difficulty {
 impl Difficulty {
     /// The difficulty of the set called `scenes`.
     pub const STANDARD: Difficulty = Difficulty {
-        rotation: 0.3,
-        shear: 0.25,
-        size: (0.2, 0.36),
-        aspect: (0.75, 1.25),
-        translation: 0.14,
-        contrast: 0.16,
-        texture: 0.2,
-        clutter: 4,
-        clutter_size: (0.06, 0.16),
-        stroke: 0.4,
+        rotation: 0.12,
+        shear: 0.12,
+        size: (0.28, 0.42),
+        aspect: (0.85, 1.15),
+        translation: 0.06,
+        contrast: 0.28,
+        texture: 0.1,
+        clutter: 2,
+        clutter_size: (0.06, 0.12),
+        stroke: 0.25,
         stroke_width: (0.015, 0.04),
-        light: 0.3,
-        noise: 0.06,
+        light: 0.2,
+        noise: 0.04,
     };
 }
 

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Arguments of `ht demo`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:  ht demo --out runs/demo\n\n\
-    Fresh training, a plain warm start, Shrink & Perturb and Hare & Tortoise on the built-in stroke digits, 3 seeds\n\
-    each. Started again, it resumes, or shows the finished table.")]
+    A narrow ResNet-18 on the built-in shapes in colour: fresh training, a plain warm start, Shrink & Perturb and Hare &\n\
+    Tortoise, 3 seeds each. Started again, it resumes, or shows the finished table.")]
 pub(super) struct DemoArgs {
     /// Folder of the runs, the table and the plots
     #[arg(long, default_value = "runs/demo", value_name = "DIR")]
@@ -28,10 +28,10 @@ pub(super) struct DemoArgs {
 
 /// The four rows of the table: preset and method.
 const RUNS: [(&str, &str); 4] = [
-    ("fresh-strokes", "none"),
-    ("warm-start-strokes", "none"),
-    ("warm-start-strokes", "shrink-perturb"),
-    ("warm-start-strokes", "hare-tortoise"),
+    ("fresh-scenes", "none"),
+    ("warm-start-scenes", "none"),
+    ("warm-start-scenes", "shrink-perturb"),
+    ("warm-start-scenes", "hare-tortoise"),
 ];
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {

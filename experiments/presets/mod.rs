@@ -47,6 +47,8 @@ pub const PRESETS: &[Preset] = presets! {
     "quick-fresh-cifar10-aug": "quick-fresh" "quick-cifar10" "augmented";
     "quick-warm-start-cifar10": "quick-warm-start" "quick-cifar10";
     "quick-warm-start-cifar10-aug": "quick-warm-start" "quick-cifar10" "augmented";
+    "fresh-scenes": "quick-fresh" "scenes";
+    "warm-start-scenes": "quick-warm-start" "scenes";
     "fresh-strokes": "short-fresh" "strokes";
     "warm-start-strokes": "short-warm-start" "strokes";
 };
