@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 /// Launches in a program on a real GPU, where a step has as many: so the cost of a submit is shared as it is there.
 const LAUNCHES: u64 = 32;
 
-/// What a software adapter runs by default: kernels of a training step of the MLPs.
-const FEW: [&str; 7] = [
+/// What a software adapter runs by default: kernels of a training step of the MLPs, and the passes of a convolution.
+const FEW: [&str; 10] = [
     "matmul/256x512x784 nt +bias +relu",
     "matmul/256x100x100 nt +bias +relu",
+    "conv2d/forward/64x4x4x512 -> 512, 3x3 s1 p1",
+    "conv2d/backward_data/64x4x4x512 -> 512, 3x3 s1 p1",
+    "conv2d/backward_weight/64x4x4x512 -> 512, 3x3 s1 p1",
     "batch_norm/forward/256x512 +relu",
     "loss/cross_entropy/256x10",
     "arena/adamw/537354",
