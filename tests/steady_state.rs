@@ -61,17 +61,18 @@ struct Training {
 }
 
 impl Training {
-    /// 600 images in batches of 256: two full batches and one of 88 per epoch.
-    fn new(device: &Device, hidden: &str) -> Self {
-        let sets = ["data.set=strokes", "optimizer.batch=256", "model.dropout=0.1", hidden];
+    /// Two full batches and one of a third per epoch.
+    fn new(device: &Device, sets: &[&str]) -> Self {
         let layers: Vec<_> = sets.iter().map(|set| parse_set(set).unwrap()).collect();
         let config = Config::resolve(&layers).unwrap();
-        let options = LoadOptions { train: 600, test: 200, ..LoadOptions::default() };
-        let data = data::load("strokes", Path::new(""), &options).unwrap();
+        let train = config.optimizer.batch * 7 / 3;
+        let side = Some(config.model.build().unwrap().input().image_size);
+        let options = LoadOptions { train, test: 200, side, ..LoadOptions::default() };
+        let data = data::load(&config.data.set, Path::new(""), &options).unwrap();
         let mut trainer = Trainer::new(device, &config, &data).unwrap();
         let tortoise = Tortoise::new(&trainer, 0.999).unwrap();
         let phase = phases(&config, &data.train.labels, 10).unwrap().remove(0);
-        assert_eq!((phase.batches, phase.examples.len()), (3, 600));
+        assert_eq!((phase.batches, phase.examples.len()), (3, train));
         trainer.begin_phase(&phase).unwrap();
         Self { config, trainer, tortoise, phase, step: 0, read: 0, loss: 0.0 }
     }
@@ -83,7 +84,7 @@ impl Training {
                 seed: 1,
                 step: self.step as u32,
                 epoch: (self.step / batches) as u32,
-                cursor: (self.step % batches) as u32 * 256,
+                cursor: (self.step % batches) as u32 * self.config.optimizer.batch as u32,
                 slot: (self.step % RING_ROWS as u64) as u32,
                 ..Clock::default()
             };
@@ -107,13 +108,33 @@ impl Training {
     }
 }
 
+const SMALL: &[&str] = &["data.set=strokes", "model.dropout=0.1", "model.hidden=[16,12]"];
+const LARGER: &[&str] = &["data.set=strokes", "model.dropout=0.1", "model.hidden=[64,32]"];
+const RESNET: &[&str] = &[
+    "model.name=resnet18",
+    "model.width=4",
+    "model.head_hidden=8",
+    "model.image_size=16",
+    "data.set=scenes",
+    "data.augment=true",
+    "optimizer.batch=24",
+];
+const VGG: &[&str] = &[
+    "model.name=vgg16",
+    "model.width=4",
+    "model.head_hidden=8",
+    "model.image_size=32",
+    "model.classes=10",
+    "data.set=scenes",
+    "optimizer.batch=12",
+];
+
 // One test: another beside it would allocate.
 #[test]
 fn training_reaches_a_steady_state() {
-    let cases = [("model.hidden=[16,12]", 1), ("model.hidden=[16,12]", 3), ("model.hidden=[64,32]", 3)];
-    for (hidden, threads) in cases {
+    for (sets, threads) in [(SMALL, 1), (SMALL, 3), (LARGER, 3), (RESNET, 2), (VGG, 2)] {
         let device = Device::cpu(threads);
-        let mut training = Training::new(&device, hidden);
+        let mut training = Training::new(&device, sets);
         training.steps(256 + 10);
         let (counters, bytes) = (device.counters(), device.allocated_bytes());
         COUNTING.store(true, Ordering::SeqCst);
@@ -121,27 +142,30 @@ fn training_reaches_a_steady_state() {
         COUNTING.store(false, Ordering::SeqCst);
         let allocations = ALLOCATIONS.swap(0, Ordering::SeqCst);
         let after = device.counters();
-        assert_eq!(allocations, 0, "{hidden}, {threads} threads: heap allocations in 1,000 steps");
-        assert_eq!((after.objects, after.uploads), (counters.objects, counters.uploads), "{hidden}");
+        assert_eq!(allocations, 0, "{sets:?}, {threads} threads: heap allocations in 1,000 steps");
+        assert_eq!((after.objects, after.uploads), (counters.objects, counters.uploads), "{sets:?}");
         // 1,266 steps: the ring was full after 512, 768 and 1,024 of them.
-        assert_eq!(after.reads - counters.reads, 3, "{hidden}: reads of the metrics ring");
-        assert_eq!(device.allocated_bytes(), bytes, "{hidden}");
-        assert!(training.loss < 1.8, "it trained, from 2.3 to {}", training.loss);
+        assert_eq!(after.reads - counters.reads, 3, "{sets:?}: reads of the metrics ring");
+        assert_eq!(device.allocated_bytes(), bytes, "{sets:?}");
+        assert!(training.loss < 1.8, "{sets:?}: it trained, from 2.3 to {}", training.loss);
     }
 
     let device = Device::open(common::wgsl_device(), 0).unwrap();
-    let mut training = Training::new(&device, "model.hidden=[16,12]");
-    training.steps(20);
-    training.read_metrics();
-    let (counters, bytes, first) = (device.counters(), device.allocated_bytes(), training.loss);
-    training.steps(60);
-    assert_eq!(device.counters(), counters, "60 steps through WGSL");
-    assert_eq!(device.allocated_bytes(), bytes);
-    training.read_metrics();
-    let after = device.counters();
-    assert_eq!(
-        (after.objects, after.uploads, after.reads),
-        (counters.objects, counters.uploads, counters.reads + 1)
-    );
-    assert!(training.loss.is_finite() && training.loss < first, "it trained: {first}, {}", training.loss);
+    for (sets, steps) in [(SMALL, 60), (RESNET, 6)] {
+        let mut training = Training::new(&device, sets);
+        training.steps(steps / 3);
+        training.read_metrics();
+        let (counters, bytes, first) = (device.counters(), device.allocated_bytes(), training.loss);
+        training.steps(steps);
+        assert_eq!(device.counters(), counters, "{sets:?}: {steps} steps through WGSL");
+        assert_eq!(device.allocated_bytes(), bytes);
+        training.read_metrics();
+        let after = device.counters();
+        assert_eq!(
+            (after.objects, after.uploads, after.reads),
+            (counters.objects, counters.uploads, counters.reads + 1)
+        );
+        let last = training.loss;
+        assert!(last.is_finite() && (steps < 60 || last < first), "{sets:?}: {first}, {last}");
+    }
 }
