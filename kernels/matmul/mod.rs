@@ -24,8 +24,9 @@
 mod cases;
 mod cpu;
 mod gpu;
-mod pack;
-mod tile;
+pub(crate) mod pack;
+pub(crate) mod block;
+pub(crate) mod tile;
 
 pub use cases::cases;
 

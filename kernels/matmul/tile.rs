@@ -11,42 +11,42 @@ const MAX_ROWS: usize = 12;
 
 /// Everything that a tile needs to know. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tile {
+pub(crate) struct Tile {
     /// Rows of the tile, 1 to [`TileShape::rows`].
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Columns of the tile, 1 to [`TileShape::columns`].
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
     /// Length of the sums.
-    pub(super) k: usize,
+    pub(crate) k: usize,
     /// Element (row, k) of A is at `a[row / 3] + (row % 3) * a_row + k * a_k`. A pointer for every three rows: they
     /// and two scaled strides reach all rows. From a single pointer the compiler would make a chain of additions
     /// through all rows, as long as the multiplications take.
-    pub(super) a: [*const f32; MAX_ROWS / 3],
-    pub(super) a_row: usize,
-    pub(super) a_k: usize,
+    pub(crate) a: [*const f32; MAX_ROWS / 3],
+    pub(crate) a_row: usize,
+    pub(crate) a_k: usize,
     /// Row k of B is at `k * b_k`, whole vectors of it are readable.
-    pub(super) b: *const f32,
-    pub(super) b_k: usize,
+    pub(crate) b: *const f32,
+    pub(crate) b_k: usize,
     /// Row r of C is at `r * c_row`.
-    pub(super) c: *mut f32,
-    pub(super) c_row: usize,
+    pub(crate) c: *mut f32,
+    pub(crate) c_row: usize,
     /// The first block of the sums: C is overwritten. A later one is added to C.
-    pub(super) first: bool,
+    pub(crate) first: bool,
     /// `columns` floats, or null. Added in the first block.
-    pub(super) bias: *const f32,
+    pub(crate) bias: *const f32,
     /// Lower bound of the results: 0 in the last block before a ReLU, otherwise minus infinity.
-    pub(super) floor: f32,
+    pub(crate) floor: f32,
 }
 
 /// Size of a full tile on an instruction set.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TileShape {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
+pub(crate) struct TileShape {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
 impl TileShape {
-    pub(super) fn of(isa: Isa) -> Self {
+    pub(crate) fn of(isa: Isa) -> Self {
         isa.run(Ask)
     }
 }
@@ -68,7 +68,7 @@ impl Tile {
     /// # Safety
     /// All pointers and strides must be valid for the given sizes, and nobody else may touch this tile of C.
     #[inline]
-    pub(super) unsafe fn run(self, isa: Isa) {
+    pub(crate) unsafe fn run(self, isa: Isa) {
         macro_rules! exact {
             ($vectors:literal: $($rows:literal)*) => {
                 match self.rows {
