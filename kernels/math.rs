@@ -27,7 +27,7 @@ pub(crate) fn exp_not_positive<S: Simd>(s: S, x: S::V) -> S::V {
 }
 
 /// `erf(x) = 2 / sqrt(pi) ∫_0^x e^(-t²) dt` as a quotient of polynomials in x² (Eigen's `erf` for f32). The error is below
-/// 3e-7; beyond 4 the function is 1 to f32.
+/// 4e-7; beyond 4 the function is 1 to f32.
 #[inline(always)]
 pub(crate) fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     const P: [f32; 7] = [
@@ -89,7 +89,7 @@ mod tests {
                     let error = f64::from(exp[i]) / (-x.abs()).exp() - 1.0;
                     assert!(error.abs() < 3e-7, "{isa:?}: exp(-|{x}|) is off by {error}");
                     let error = f64::from(erf[i]) - definition(x);
-                    assert!(error.abs() < 3e-7, "{isa:?}: erf({x}) is off by {error}");
+                    assert!(error.abs() < 4e-7, "{isa:?}: erf({x}) is off by {error}");
                 }
             }
             let [exp, erf] = isa.run(Both([f32::NAN; LANES]));

@@ -22,7 +22,7 @@ var<immediate> imm: Immediates;
 @group(0) @binding(1) var<storage, read_write> to: array<vec4<f32>>;
 //! end
 
-// The same quotient of polynomials as math.rs: the error is below 3e-7.
+// The same quotient of polynomials as math.rs: the error is below 4e-7.
 fn erf(value: vec4<f32>) -> vec4<f32> {
     let x = clamp(value, vec4<f32>(-4.0), vec4<f32>(4.0));
     let square = x * x;
