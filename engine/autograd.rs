@@ -4,14 +4,17 @@ use crate::error::Result;
 use crate::graph::{Graph, Storage, Tensor};
 use crate::params::ParameterId;
 use kernels::Access;
+use kernels::arena::Copy;
 use kernels::elementwise::Add;
 use std::collections::{HashMap, HashSet};
 
 /// The gradients found so far, by tensor.
 #[derive(Debug, Default)]
 pub(crate) struct Gradients {
-    /// Gradient of each activation, keyed by the tensor that owns the memory.
+    /// Gradient of each activation whose operation has not yet taken it, keyed by the tensor that owns the memory.
     of: HashMap<Tensor, Tensor>,
+    /// The gradient of the logits, which belongs to whoever computed the loss.
+    dlogits: Option<Tensor>,
     /// Uses of each parameter on the way to the loss that have not yet sent their gradient, and the sum so far.
     parameters: HashMap<ParameterId, (usize, Option<Tensor>)>,
 }
@@ -42,6 +45,7 @@ impl Graph<'_> {
                 }
             }
         }
+        gradients.dlogits = Some(loss.dlogits);
         gradients.add(self, loss.logits, loss.dlogits)?;
         for index in (0..self.nodes.len()).rev() {
             if let Some(rule) = self.nodes[index].gradient.take() {
@@ -54,9 +58,25 @@ impl Graph<'_> {
 }
 
 impl Gradients {
-    /// The gradient of a tensor, if anything downstream depends on it.
-    pub(crate) fn of(&self, graph: &Graph<'_>, tensor: Tensor) -> Option<Tensor> {
-        self.of.get(&graph.root(tensor)).copied()
+    /// The gradient of an operation's output, if anything downstream depends on it. The operation may read it and hand
+    /// it on.
+    ///
+    /// All that use the output come after the operation, so the sum is complete, and nobody else asks for it.
+    pub(crate) fn take(&mut self, graph: &Graph<'_>, output: Tensor) -> Option<Tensor> {
+        self.of.remove(&graph.root(output))
+    }
+
+    /// The same for an operation that overwrites the gradient. Where another tensor has the same gradient (an addition
+    /// hands one to both of its inputs), this is a copy.
+    pub(crate) fn take_exclusive(&mut self, graph: &mut Graph<'_>, output: Tensor) -> Option<Tensor> {
+        let gradient = self.take(graph, output)?;
+        if self.dlogits != Some(gradient) && !self.of.values().any(|&other| other == gradient) {
+            return Some(gradient);
+        }
+        let shape = graph.shape(gradient).to_vec();
+        let copy = graph.activation(&shape);
+        graph.push("copy of a gradient", Copy { len: graph.len(gradient) }, &[copy, gradient], None);
+        Some(copy)
     }
 
     /// Adds `gradient` to the gradient of `tensor`; inputs, which need none, are passed over.

@@ -61,6 +61,7 @@ pub struct Graph<'p> {
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<(String, Tensor)>,
     training: bool,
+    pub(crate) winograd: bool,
     pub(crate) dropouts: u32,
 }
 
@@ -73,6 +74,7 @@ impl<'p> Graph<'p> {
             nodes: Vec::new(),
             outputs: Vec::new(),
             training: true,
+            winograd: true,
             dropouts: 0,
         }
     }
@@ -80,6 +82,12 @@ impl<'p> Graph<'p> {
     /// A graph in evaluation mode: running statistics, no dropout.
     pub fn evaluation(parameters: &'p Parameters) -> Self {
         Self { training: false, ..Self::training(parameters) }
+    }
+
+    /// Whether convolutions that are recorded from now on may use Winograd's method on the CPU where it is faster; at
+    /// first they may. It rounds a little more.
+    pub fn set_winograd(&mut self, winograd: bool) {
+        self.winograd = winograd;
     }
 
     /// Whether the graph is in training mode.

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::ops::BatchNormParameters;
-use crate::params::{Init, ParameterId, Parameters, Role};
+use crate::params::{Init, Layout, ParameterId, Parameters, Role};
 use kernels::matmul::Activation;
 
 /// A fully connected layer: weight `[out, in]`, bias `[out]`.
@@ -25,7 +25,7 @@ impl Linear {
 
     /// Says that the layer reads a flattened image `[N, H, W, C]`; weight files hold it in PyTorch's order C, H, W.
     pub fn reads_flattened_image(self, parameters: &mut Parameters, channels: usize) -> Self {
-        parameters.set_flattened_image(self.weight, channels);
+        parameters.set_layout(self.weight, Layout::FlattenedImage { channels });
         self
     }
 
@@ -35,6 +35,45 @@ impl Linear {
     /// A shape that does not fit.
     pub fn forward(&self, graph: &mut Graph<'_>, x: Tensor, activation: Activation) -> Result<Tensor> {
         graph.linear(x, self.weight, Some(self.bias), activation)
+    }
+}
+
+/// A convolution with square filters: weight `[O, I, K, K]` in files and `[K, K, I, O]` in the arena, bias `[O]` if
+/// there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2d {
+    weight: ParameterId,
+    bias: Option<ParameterId>,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv2d {
+    /// Registers `name.weight` and, with `bias`, `name.bias`, with PyTorch's default initialisation: both uniform within
+    /// `1/sqrt(I K K)`.
+    pub fn new(
+        parameters: &mut Parameters,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        bias: bool,
+    ) -> Self {
+        let init = Init::FanIn(inputs * kernel * kernel);
+        let shape = [outputs, inputs, kernel, kernel];
+        let weight = parameters.add(format!("{name}.weight"), &shape, Role::Weight, init);
+        parameters.set_layout(weight, Layout::Convolution);
+        let bias = bias.then(|| parameters.add(format!("{name}.bias"), &[outputs], Role::Bias, init));
+        Self { weight, bias, stride, padding }
+    }
+
+    /// The convolution of `[N, H, W, I]`: `[N, OH, OW, O]`.
+    ///
+    /// # Errors
+    /// A shape that does not fit.
+    pub fn forward(&self, graph: &mut Graph<'_>, x: Tensor) -> Result<Tensor> {
+        graph.conv2d(x, self.weight, self.bias, self.stride, self.padding)
     }
 }
 
@@ -62,11 +101,17 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises; with `relu`, rectifies in the same kernel.
+    /// Normalises; adds `residual` if there is one, then rectifies if `relu`, all in the same kernel.
     ///
     /// # Errors
     /// A shape that does not fit.
-    pub fn forward(&self, graph: &mut Graph<'_>, x: Tensor, relu: bool) -> Result<Tensor> {
-        graph.batch_norm(x, &self.parameters, relu)
+    pub fn forward(
+        &self,
+        graph: &mut Graph<'_>,
+        x: Tensor,
+        relu: bool,
+        residual: Option<Tensor>,
+    ) -> Result<Tensor> {
+        graph.batch_norm(x, &self.parameters, relu, residual)
     }
 }

@@ -18,6 +18,7 @@ pub mod device;
 mod error;
 pub mod graph;
 pub mod layers;
+mod layout;
 pub mod ops;
 pub mod optim;
 pub mod params;

@@ -6,6 +6,7 @@
 
 use crate::device::padded;
 use crate::error::{Error, Result};
+pub use crate::layout::Layout;
 use kernels::random::{pcg4d, unit};
 use std::ops::Range;
 
@@ -41,19 +42,6 @@ pub enum Init {
     FanIn(usize),
 }
 
-/// How the numbers of a tensor lie in the arena, compared with a weight file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// As in the file.
-    #[default]
-    Plain,
-    /// The last axis is a flattened image: C, H, W in the file, H, W, C in the arena, as activations lie.
-    FlattenedImage {
-        /// C
-        channels: usize,
-    },
-}
-
 /// One tensor in an arena.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
@@ -79,44 +67,6 @@ impl Segment {
     /// The words of the arena that hold this tensor.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len
-    }
-    /// From the order of a weight file to that of the arena.
-    fn to_arena(&self, values: &[f32]) -> Vec<f32> {
-        self.reorder(values, |row, position, channel, (positions, channels)| {
-            (
-                row * channels * positions + position * channels + channel,
-                row * channels * positions + channel * positions + position,
-            )
-        })
-    }
-    /// From the order of the arena to that of a weight file.
-    fn to_file(&self, values: &[f32]) -> Vec<f32> {
-        self.reorder(values, |row, position, channel, (positions, channels)| {
-            (
-                row * channels * positions + channel * positions + position,
-                row * channels * positions + position * channels + channel,
-            )
-        })
-    }
-    /// `to_from` gives target and source index of an element, given (positions, channels) of an image.
-    fn reorder(
-        &self,
-        values: &[f32],
-        to_from: impl Fn(usize, usize, usize, (usize, usize)) -> (usize, usize),
-    ) -> Vec<f32> {
-        let Layout::FlattenedImage { channels } = self.layout else { return values.to_vec() };
-        let width = self.shape.last().copied().unwrap_or(1);
-        let (rows, positions) = (self.len / width, width / channels);
-        let mut reordered = vec![0.0; values.len()];
-        for row in 0..rows {
-            for position in 0..positions {
-                for channel in 0..channels {
-                    let (to, from) = to_from(row, position, channel, (positions, channels));
-                    reordered[to] = values[from];
-                }
-            }
-        }
-        reordered
     }
     /// The name of the layer: the tensor's name without its last word.
     pub fn layer(&self) -> &str {
@@ -166,11 +116,21 @@ impl Parameters {
         StatisticId(self.statistics.len() - 1)
     }
 
-    /// Says that the last axis of a tensor is a flattened image of so many channels.
-    pub fn set_flattened_image(&mut self, id: ParameterId, channels: usize) {
-        if channels > 1 {
-            self.trained[id.0].layout = Layout::FlattenedImage { channels };
-        }
+    /// Says in which order the numbers of a tensor lie in the arenas.
+    ///
+    /// # Panics
+    /// If it cannot have this layout: a bug in a layer.
+    pub fn set_layout(&mut self, id: ParameterId, layout: Layout) {
+        let segment = &mut self.trained[id.0];
+        let fits = match layout {
+            Layout::Plain => true,
+            Layout::FlattenedImage { channels } => {
+                segment.shape.last().is_some_and(|width| width.is_multiple_of(channels))
+            }
+            Layout::Convolution => segment.shape.len() == 4,
+        };
+        assert!(fits, "{} {:?} cannot lie as {layout:?}", segment.name, segment.shape);
+        segment.layout = layout;
     }
 
     /// The trained tensors in order.
@@ -250,7 +210,10 @@ impl Parameters {
 pub type Exported = (String, Vec<usize>, Vec<f32>);
 
 fn export(segments: &[Segment], arena: &[f32]) -> Vec<Exported> {
-    segments.iter().map(|s| (s.name.clone(), s.shape.clone(), s.to_file(&arena[s.range()]))).collect()
+    segments
+        .iter()
+        .map(|s| (s.name.clone(), s.shape.clone(), s.layout.to_file(&s.shape, &arena[s.range()])))
+        .collect()
 }
 
 fn import(
@@ -276,7 +239,7 @@ fn import(
                 ),
             });
         }
-        arena[segment.range()].copy_from_slice(&segment.to_arena(&values));
+        arena[segment.range()].copy_from_slice(&segment.layout.to_arena(&segment.shape, &values));
     }
     Ok(arena)
 }
@@ -370,14 +333,19 @@ mod tests {
     }
 
     #[test]
-    fn a_flattened_image_is_channels_first_in_files_and_channels_last_in_the_arena() {
+    fn files_hold_images_and_filters_as_pytorch_does() {
         let mut table = Parameters::new();
-        let id = table.add("backbone.fc1.weight".into(), &[2, 6], Role::Weight, Init::Constant(0.0));
-        table.set_flattened_image(id, 3);
-        // Two rows of an image of 2 positions and 3 channels: c0p0 c0p1 c1p0 c1p1 c2p0 c2p1 in the file.
-        let file: Vec<f32> = (0..12u8).map(f32::from).collect();
-        let arena = table.import("w", |_| Some((vec![2, 6], file.clone()))).unwrap();
-        assert_eq!(arena[..12], [0.0, 2.0, 4.0, 1.0, 3.0, 5.0, 6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
-        assert_eq!(table.export(&arena)[0].2, file);
+        let image = table.add("head.fc.weight".into(), &[2, 12], Role::Weight, Init::FanIn(12));
+        table.set_layout(image, Layout::FlattenedImage { channels: 3 });
+        let filters = table.add("head.conv.weight".into(), &[4, 2, 3, 3], Role::Weight, Init::FanIn(18));
+        table.set_layout(filters, Layout::Convolution);
+        let arena = table.initial_values(3);
+        let file = table.export(&arena);
+        assert_eq!(file[1].1, [4, 2, 3, 3]);
+        // Output 1, input 0, tap (2, 1).
+        assert_eq!(file[1].2[18 + 7], arena[table.trained()[1].offset + 7 * 8 + 1]);
+        let find = |name: &str| file.iter().find(|t| t.0 == name).map(|t| (t.1.clone(), t.2.clone()));
+        assert_eq!(table.import("w", find).unwrap(), arena);
+        assert_ne!(file[0].2, arena[..24]);
     }
 }

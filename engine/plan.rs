@@ -1,12 +1,15 @@
 //! The planner: gives every activation a block of memory, shared by those that are never needed at the same time.
 //!
 //! Blocks are buffers of their own, because a GPU tracks whole buffers: two launches that touch different blocks can
-//! overlap. A tensor takes the smallest free block that is large enough, else the largest free one, which grows.
+//! overlap. Large tensors are placed first, each in the smallest block that is free all the time that it lives (greedy by
+//! size, Pisarchyk and Lee 2020): what is small and late fits into the gaps of what is large, and no block ever grows.
 
 use crate::device::{ALIGNMENT, Buffer, Device, Launch, Slice, padded};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Storage, Tensor};
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 /// A graph with memory assigned, ready to be bound to buffers.
 #[derive(Debug)]
@@ -47,48 +50,46 @@ pub struct Bound {
 }
 
 impl<'g> Plan<'g> {
-    /// Assigns blocks by liveness: an activation lives from the node that writes it to the last that reads it.
+    /// Assigns blocks by liveness: an activation lives from the node that writes it to the last that uses it. So an
+    /// output never shares memory with an input of the same launch.
     pub fn new(graph: &'g Graph<'g>) -> Self {
-        let mut last_use: HashMap<Tensor, usize> = HashMap::new();
+        let mut lives: HashMap<Tensor, RangeInclusive<usize>> = HashMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
-            for &tensor in &node.tensors {
-                last_use.insert(graph.root(tensor), index);
-            }
-        }
-        for (_, tensor) in &graph.outputs {
-            last_use.insert(graph.root(*tensor), usize::MAX);
-        }
-        let (mut blocks, mut block_of) = (Vec::<usize>::new(), HashMap::new());
-        let mut free: Vec<usize> = Vec::new();
-        for (index, node) in graph.nodes.iter().enumerate() {
-            for &tensor in &node.tensors {
-                let root = graph.root(tensor);
-                if graph.tensors[root.0].storage != Storage::Activation || block_of.contains_key(&root) {
-                    continue;
+            for root in node.tensors.iter().map(|&tensor| graph.root(tensor)) {
+                if graph.tensors[root.0].storage == Storage::Activation {
+                    let first = lives.get(&root).map_or(index, |life| *life.start());
+                    lives.insert(root, first..=index);
                 }
-                let need = padded(graph.len(root));
-                let fitting =
-                    (0..free.len()).filter(|&i| blocks[free[i]] >= need).min_by_key(|&i| blocks[free[i]]);
-                let chosen = fitting.or_else(|| (0..free.len()).max_by_key(|&i| blocks[free[i]]));
-                let block = match chosen {
-                    Some(i) => free.swap_remove(i),
-                    None => {
-                        blocks.push(0);
-                        blocks.len() - 1
-                    }
-                };
-                blocks[block] = blocks[block].max(need);
-                block_of.insert(root, block);
             }
-            // Freed only after the whole node: an output never shares memory with an input of the same launch.
-            let mut done: Vec<Tensor> = node.tensors.iter().map(|&tensor| graph.root(tensor)).collect();
-            done.sort_unstable_by_key(|tensor| tensor.0);
-            done.dedup();
-            free.extend(
-                done.iter().filter(|root| last_use[root] == index).filter_map(|root| block_of.get(root)),
-            );
         }
-        Self { graph, blocks, block_of }
+        for root in graph.outputs.iter().map(|(_, tensor)| graph.root(*tensor)) {
+            if let Some(life) = lives.get_mut(&root) {
+                *life = *life.start()..=usize::MAX;
+            }
+        }
+        let mut order: Vec<(Tensor, RangeInclusive<usize>)> = lives.into_iter().collect();
+        order.sort_by_key(|(tensor, life)| (Reverse(graph.len(*tensor)), *life.start(), tensor.0));
+        let mut blocks: Vec<(usize, Vec<RangeInclusive<usize>>)> = Vec::new();
+        let mut block_of = HashMap::new();
+        for (tensor, life) in order {
+            let free = |taken: &[RangeInclusive<usize>]| {
+                taken.iter().all(|other| other.end() < life.start() || life.end() < other.start())
+            };
+            // Of several, the one used last before: on a CPU it may still be in the cache.
+            let used_before = |taken: &[RangeInclusive<usize>]| {
+                taken.iter().map(|other| *other.end()).filter(|end| end < life.start()).max()
+            };
+            let chosen = (0..blocks.len())
+                .filter(|&block| free(&blocks[block].1))
+                .min_by_key(|&block| (blocks[block].0, Reverse(used_before(&blocks[block].1)), block));
+            let block = chosen.unwrap_or_else(|| {
+                blocks.push((padded(graph.len(tensor)), Vec::new()));
+                blocks.len() - 1
+            });
+            blocks[block].1.push(life);
+            block_of.insert(tensor, block);
+        }
+        Self { graph, blocks: blocks.into_iter().map(|(words, _)| words).collect(), block_of }
     }
 
     /// Bytes of all blocks: the peak of activation memory.

@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod config;
 mod error;
+pub mod images;
 pub mod interventions;
 pub mod presets;
 pub mod protocols;

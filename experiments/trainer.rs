@@ -5,20 +5,20 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
 use crate::protocols::schedule::Phase;
 use crate::training_step::{Network, RING_ROWS, StepMemory, record_forward};
-use data::{DataSet, Images};
+use data::DataSet;
 use engine::checkpoint::File;
 use engine::optim::{AdamW, METRICS};
-use engine::{Buffer, Device, Graph, Launch, Program, Slice};
+use engine::{Buffer, Device, Graph, Launch, Program};
 use kernels::Clock;
 use kernels::arena::Fill;
-use kernels::gather::Gather;
 use models::Model;
 use std::sync::Arc;
 
-/// Examples per launch of an evaluation.
-const EVALUATION_BATCH: usize = 1000;
+/// Examples per launch of an evaluation: no more than a training step has, whose activations take more room.
+const EVALUATION_BATCH: usize = 256;
 
 /// Mean loss and hit rates over the test set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,20 +42,11 @@ pub struct StepMetrics {
     pub gradient_norm: f32,
 }
 
-/// A set of images on the device, with what turns their bytes into inputs.
-#[derive(Debug)]
-struct DeviceImages {
-    pixels: Buffer,
-    rows: usize,
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-}
-
 /// The programs of a phase.
 #[derive(Debug)]
 struct PhasePrograms {
-    full: Option<Program>,
-    last: Option<Program>,
+    full: Option<BatchProgram>,
+    last: Option<BatchProgram>,
 }
 
 /// A network in training.
@@ -72,7 +63,7 @@ pub struct Trainer {
     train: DeviceImages,
     test: DeviceImages,
     test_labels: Buffer,
-    test_order: Buffer,
+    test_order: (Arc<Vec<u32>>, Buffer),
     programs: Option<PhasePrograms>,
 }
 
@@ -94,8 +85,12 @@ impl Trainer {
             )));
         }
         let rows = config.optimizer.batch.min(train.len()).max(EVALUATION_BATCH.min(test.len()));
-        let order: Vec<u32> = (0..test.len() as u32).collect();
-        let memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
+        let order: Arc<Vec<u32>> = Arc::new((0..test.len() as u32).collect());
+        let normalisation = (data.mean.as_slice(), data.std.as_slice());
+        let stream = config.run.stream_images;
+        let augment = config.data.augment.then_some(AUGMENT);
+        let mut memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
+        memory.winograd = config.engine.winograd;
         let clear = [&memory.exp_avg, &memory.exp_avg_sq].map(|moments| {
             let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
             Launch { label: "clear moments".into(), kernel, slices: vec![moments.all()] }
@@ -114,10 +109,10 @@ impl Trainer {
             clear: device.compile(clear.to_vec())?,
             memory,
             ring_words: vec![0; RING_ROWS * METRICS],
-            train: DeviceImages::new(device, "training images", train, data)?,
-            test: DeviceImages::new(device, "test images", test, data)?,
+            train: DeviceImages::new(device, train, normalisation, augment, stream, rows)?,
+            test: DeviceImages::new(device, test, normalisation, None, stream, rows)?,
             test_labels: device.buffer_with("test labels", &test.labels)?,
-            test_order: device.buffer_with("test order", &order)?,
+            test_order: (Arc::clone(&order), device.buffer_with("test order", &order)?),
             programs: None,
             device: device.clone(),
             model,
@@ -154,34 +149,27 @@ impl Trainer {
     /// # Errors
     /// Those of the device; a last batch of one example, which batch norm cannot take.
     pub fn begin_phase(&mut self, phase: &Phase) -> Result<()> {
-        let subset = self.device.buffer_with("examples of the phase", &phase.examples)?;
+        let examples = Arc::new(phase.examples.clone());
+        let subset = self.device.buffer_with("examples of the phase", &examples)?;
         let labels = self.device.buffer_with("labels of the phase", &phase.labels)?;
-        let (n, batch) = (phase.examples.len(), self.batch);
-        let mut program = |batch: usize, wanted: bool| {
-            wanted.then(|| self.training_program(&subset, &labels, n, batch)).transpose()
-        };
+        let (n, batch) = (examples.len(), self.batch);
+        let order = Order { examples: (&examples, &subset), labels: &labels, shuffle: true };
+        let mut program =
+            |batch: usize, wanted: bool| wanted.then(|| self.training_program(&order, batch)).transpose();
         let full = program(batch, n >= batch)?;
         let last = program(n % batch, n % batch > 0)?;
         self.programs = Some(PhasePrograms { full, last });
         Ok(())
     }
 
-    fn training_program(
-        &mut self,
-        subset: &Buffer,
-        labels: &Buffer,
-        n: usize,
-        batch: usize,
-    ) -> Result<Program> {
+    fn training_program(&mut self, order: &Order<'_>, batch: usize) -> Result<BatchProgram> {
         let step = self.memory.training(&self.device, self.model.as_ref(), &self.optimizer, batch)?;
         let inputs = self.memory.inputs(self.model.as_ref(), batch);
-        let mut launches = vec![self.train.gather(subset, labels, n, batch, true, inputs)];
-        launches.extend(step.launches);
-        Ok(self.device.compile(launches)?)
+        self.train.program(&self.device, order, batch, inputs, step.launches)
     }
 
     /// The program for a batch that starts at `cursor` of the phase's order.
-    fn program(&self, cursor: u32, n: usize) -> &Program {
+    fn program(&self, cursor: u32, n: usize) -> &BatchProgram {
         let programs = self.programs.as_ref().expect("begin_phase comes before a step");
         let program = if cursor as usize + self.batch <= n { &programs.full } else { &programs.last };
         program.as_ref().expect("begin_phase made a program for each batch size of the phase")
@@ -200,7 +188,7 @@ impl Trainer {
     /// # Errors
     /// Those of the device.
     pub fn step(&self, clock: &Clock, t: u64, learning_rate: f64, examples: usize) -> Result<()> {
-        Ok(self.program(clock.cursor, examples).run(&self.clock(clock, t, learning_rate))?)
+        self.program(clock.cursor, examples).run(&self.device, &self.clock(clock, t, learning_rate))
     }
 
     /// The same step, looking at every value: the first that is not finite.
@@ -214,8 +202,7 @@ impl Trainer {
         learning_rate: f64,
         examples: usize,
     ) -> Result<Option<String>> {
-        let program = self.program(clock.cursor, examples);
-        Ok(program.run_checked(&self.clock(clock, t, learning_rate))?.map(|found| found.to_string()))
+        self.program(clock.cursor, examples).run_checked(&self.device, &self.clock(clock, t, learning_rate))
     }
 
     fn clock(&self, clock: &Clock, t: u64, learning_rate: f64) -> Clock {
@@ -247,18 +234,20 @@ impl Trainer {
     /// # Errors
     /// Those of the device.
     pub fn evaluator(&mut self, network: &Network) -> Result<Evaluator> {
-        let n = self.test.rows;
+        let n = self.test.len();
         let batch = EVALUATION_BATCH.min(n);
         let rows = n.div_ceil(batch);
         let ring = self.device.buffer("evaluation metrics", rows * METRICS)?;
-        let mut program = |batch: usize| -> Result<Program> {
+        let order = Order {
+            examples: (&self.test_order.0, &self.test_order.1),
+            labels: &self.test_labels,
+            shuffle: false,
+        };
+        let mut program = |batch: usize| -> Result<BatchProgram> {
             let model = self.model.as_ref();
             let step = self.memory.evaluation(&self.device, model, network, batch, &ring, rows)?;
             let inputs = self.memory.inputs(model, batch);
-            let mut launches =
-                vec![self.test.gather(&self.test_order, &self.test_labels, n, batch, false, inputs)];
-            launches.extend(step.launches);
-            Ok(self.device.compile(launches)?)
+            self.test.program(&self.device, &order, batch, inputs, step.launches)
         };
         let full = program(batch)?;
         let rest = n % batch;
@@ -326,62 +315,12 @@ impl Trainer {
     }
 }
 
-impl DeviceImages {
-    /// Uploads the bytes, each image padded to whole words.
-    fn new(device: &Device, name: &str, images: &Images, data: &DataSet) -> Result<Self> {
-        let pixels = images.height * images.width * images.channels;
-        let words = pixels.div_ceil(4);
-        let mut packed = vec![0u32; images.len() * words];
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut packed);
-        for (image, row) in images.pixels.chunks(pixels).zip(bytes.chunks_mut(words * 4)) {
-            row[..pixels].copy_from_slice(image);
-        }
-        // (byte / 255 - mean) / std = byte * scale + shift, per channel.
-        let scale = data.std.iter().map(|std| (1.0 / (255.0 * f64::from(*std))) as f32).collect();
-        let shift = data.mean.iter().zip(&data.std).map(|(mean, std)| -mean / std).collect();
-        Ok(Self { pixels: device.buffer_with(name, &packed)?, rows: images.len(), scale, shift })
-    }
-
-    fn gather(
-        &self,
-        subset: &Buffer,
-        labels: &Buffer,
-        examples: usize,
-        batch: usize,
-        shuffle: bool,
-        (x, y): (Slice, Slice),
-    ) -> Launch {
-        let pixels = x.words / batch;
-        let kernel = Gather {
-            examples,
-            batch,
-            pixels,
-            channels: self.scale.len(),
-            scale: self.scale.clone(),
-            shift: self.shift.clone(),
-            images_rows: self.rows,
-            shuffle,
-        };
-        Launch {
-            label: "gather batch".into(),
-            kernel: Arc::new(kernel),
-            slices: vec![
-                self.pixels.slice(0, self.rows * pixels.div_ceil(4)),
-                subset.slice(0, examples),
-                labels.slice(0, examples),
-                x,
-                y,
-            ],
-        }
-    }
-}
-
 /// The prepared evaluation of one network.
 #[derive(Debug)]
 pub struct Evaluator {
     device: Device,
-    full: Program,
-    last: Option<Program>,
+    full: BatchProgram,
+    last: Option<BatchProgram>,
     ring: Buffer,
     examples: usize,
     batch: usize,
@@ -399,7 +338,7 @@ impl Evaluator {
             let clock = Clock { cursor: cursor as u32, slot: index as u32, ..Clock::default() };
             let whole = cursor + self.batch <= self.examples;
             let program = if whole { &self.full } else { self.last.as_ref().unwrap_or(&self.full) };
-            program.run(&clock)?;
+            program.run(&self.device, &clock)?;
         }
         let words = self.device.read_f32(&self.ring.slice(0, batches * METRICS))?;
         let (mut loss, mut top1, mut top5) = (0.0, 0.0, 0.0);

@@ -64,6 +64,8 @@ pub struct StepMemory {
     pub y: Buffer,
     /// Activations.
     pub workspace: Workspace,
+    /// Whether convolutions may use Winograd's method; they may, unless this is changed before a step is made.
+    pub winograd: bool,
 }
 
 /// A step for one batch size.
@@ -97,6 +99,7 @@ impl StepMemory {
             x: device.buffer("input batch", rows * input.image_size * input.image_size * input.channels)?,
             y: device.buffer("label batch", rows)?,
             workspace: Workspace::default(),
+            winograd: true,
         })
     }
 
@@ -112,6 +115,7 @@ impl StepMemory {
         batch: usize,
     ) -> Result<Step> {
         let mut graph = Graph::training(model.parameters());
+        graph.set_winograd(self.winograd);
         let loss = record_forward(&mut graph, model, batch)?;
         graph.backward(loss)?;
         let mut step =
@@ -145,6 +149,7 @@ impl StepMemory {
         ring_rows: usize,
     ) -> Result<Step> {
         let mut graph = Graph::evaluation(model.parameters());
+        graph.set_winograd(self.winograd);
         record_forward(&mut graph, model, batch)?;
         self.bind(device, model, &graph, batch, network, ring, ring_rows)
     }

@@ -4,13 +4,15 @@
 //! with 32-bit integer arithmetic only, so Rust and WGSL agree bit for bit. A stream is keyed by what it is for, so
 //! no two uses share numbers. `random.wgsl` is the same text for shaders.
 
-/// WGSL text of [`pcg4d`], [`unit()`] and [`shuffled`].
+/// WGSL text of [`pcg4d`], [`unit()`], [`below`] and [`shuffled`].
 pub const WGSL: &str = include_str!("random.wgsl");
 
 /// Streams: what a random number is for. The third word of every counter.
 pub mod stream {
     /// The order of the examples in an epoch.
     pub const SHUFFLE: u32 = 1;
+    /// Crops and flips of images.
+    pub const AUGMENT: u32 = 2;
     /// Dropout masks; the layer's number is added.
     pub const DROPOUT: u32 = 0x1_0000;
 }
@@ -38,6 +40,12 @@ pub fn pcg4d(counter: [u32; 4]) -> [u32; 4] {
 #[inline(always)]
 pub fn unit(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / 16_777_216.0)
+}
+
+/// A number below `n` from a random word; `n` is less than 2^16, and the probabilities differ by at most 2^-16.
+#[inline(always)]
+pub fn below(word: u32, n: u32) -> u32 {
+    ((word >> 16) * n) >> 16
 }
 
 /// Rounds of the Feistel network in [`shuffled`]; even, so that the halves end in their places.

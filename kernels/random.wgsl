@@ -18,6 +18,11 @@ fn unit(word: u32) -> f32 {
     return f32(word >> 8u) * (1.0 / 16777216.0);
 }
 
+// A number below n, which is less than 2^16, from the upper 16 bits of a random word.
+fn below(word: u32, n: u32) -> u32 {
+    return ((word >> 16u) * n) >> 16u;
+}
+
 // Position `index` of the shuffled order of 0..n: a Feistel network on `bits` bits that walks its cycle until it is
 // inside 0..n.
 fn shuffled(index: u32, n: u32, bits: u32, seed: u32, epoch: u32) -> u32 {

@@ -5,9 +5,15 @@
 //!   training loop.
 //! - Activations are channels last; the last layer gives logits `[N, classes]`.
 
+mod head;
 mod mlp;
+mod resnet;
+mod vgg;
 
+pub use head::HeadActivation;
 pub use mlp::{Mlp, MlpConfig};
+pub use resnet::{ResNet, ResNetConfig};
+pub use vgg::{Vgg, VggConfig};
 
 use engine::{Graph, Parameters, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -19,16 +25,24 @@ pub enum ModelConfig {
     /// The multi-layer perceptron.
     #[serde(rename = "mlp")]
     Mlp(MlpConfig),
+    /// The residual network.
+    #[serde(rename = "resnet18")]
+    ResNet18(ResNetConfig),
+    /// The plain deep network.
+    #[serde(rename = "vgg16")]
+    Vgg16(VggConfig),
 }
 
 impl ModelConfig {
     /// The names of all models.
-    pub const NAMES: [&str; 1] = ["mlp"];
+    pub const NAMES: [&str; 3] = ["mlp", "resnet18", "vgg16"];
 
     /// The default sizes of a model; `None` for an unknown name.
     pub fn default_for(name: &str) -> Option<Self> {
         match name {
             "mlp" => Some(Self::Mlp(MlpConfig::default())),
+            "resnet18" => Some(Self::ResNet18(ResNetConfig::default())),
+            "vgg16" => Some(Self::Vgg16(VggConfig::default())),
             _ => None,
         }
     }
@@ -38,12 +52,27 @@ impl ModelConfig {
     /// # Errors
     /// A size that cannot be: the key and what it must be.
     pub fn build(&self) -> Result<Box<dyn Model>, String> {
-        match self {
+        let model: Box<dyn Model> = match self {
             Self::Mlp(config) => {
                 config.check()?;
-                Ok(Box::new(Mlp::new(config.clone())))
+                Box::new(Mlp::new(config.clone()))
             }
+            Self::ResNet18(config) => {
+                config.check()?;
+                Box::new(ResNet::new(config.clone()))
+            }
+            Self::Vgg16(config) => {
+                config.check()?;
+                Box::new(Vgg::new(config.clone()))
+            }
+        };
+        let count = model.parameters().count();
+        if count > i32::MAX as usize {
+            return Err(format!(
+                "{count} parameters are more than 32-bit indices count: a smaller model.width"
+            ));
         }
+        Ok(model)
     }
 }
 

@@ -118,7 +118,7 @@ impl Model for Mlp {
             x = match norm {
                 Some(norm) => {
                     let z = linear.forward(graph, x, Activation::None)?;
-                    norm.forward(graph, z, true)?
+                    norm.forward(graph, z, true, None)?
                 }
                 None => linear.forward(graph, x, Activation::Relu)?,
             };

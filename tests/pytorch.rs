@@ -58,6 +58,7 @@ fn check(model: &dyn Model, name: &str) {
         weight_decay: number("weight_decay"),
         clip: Some(number("clip")),
         seed: 0,
+        winograd: true,
     };
     let gradients = || expected.tensors.keys().filter(|name| name.starts_with("grad."));
     let whole = norm(gradients().flat_map(|name| floats(&expected, name)).map(|&g| f64::from(g)));
@@ -113,7 +114,8 @@ fn weights_and_batches_that_do_not_fit_are_named_with_their_shapes() {
     let (model, expected) = (mlp(&[20, 12], false), fixture("mlp_plain"));
     let (weights, device) = (strip(&expected, "weight."), Device::cpu(1));
     let (x, y) = (&expected.tensors["x"], &expected.tensors["y"]);
-    let options = Options { steps: 1, learning_rate: 1e-3, weight_decay: 0.0, clip: None, seed: 0 };
+    let options =
+        Options { steps: 1, learning_rate: 1e-3, weight_decay: 0.0, clip: None, seed: 0, winograd: true };
     let message = |weights: &File, x: &Stored, y: &Stored| {
         format!("{:#}", step(&model, &device, Some(weights), x, y, &options).unwrap_err())
     };
@@ -159,7 +161,8 @@ fn without_weights_the_seed_decides_and_num_batches_tracked_is_ignored() {
     let (model, expected, device) = (mlp(&[24, 16], true), fixture("mlp_batch_norm"), Device::cpu(1));
     let (x, y) = (&expected.tensors["x"], &expected.tensors["y"]);
     let run = |weights: Option<&File>, seed| {
-        let options = Options { steps: 2, learning_rate: 1e-3, weight_decay: 0.0, clip: None, seed };
+        let options =
+            Options { steps: 2, learning_rate: 1e-3, weight_decay: 0.0, clip: None, seed, winograd: true };
         step(&model, &device, weights, x, y, &options).unwrap()
     };
     assert_eq!(run(None, 1), run(None, 1));

@@ -30,7 +30,7 @@ impl Graph<'_> {
 
 impl Gradient for Add {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
-        let Some(dc) = gradients.of(graph, self.c) else { return Ok(()) };
+        let Some(dc) = gradients.take(graph, self.c) else { return Ok(()) };
         gradients.add(graph, self.a, dc)?;
         gradients.add(graph, self.b, dc)
     }

@@ -1,13 +1,15 @@
-//! Batch normalisation over all axes but the last, with an optional fused ReLU.
+//! Batch normalisation over all axes but the last, with an optional fused residual connection and ReLU.
 //!
 //! Formulas: `kernels::batch_norm`. Training graphs use the batch's statistics and update the running ones;
 //! evaluation graphs use the running ones and have no gradient.
+//!
+//! The backward pass overwrites the gradient of y, which nobody else needs any more, instead of taking memory for
+//! another tensor of that size: with the gradient of x, or with that of the residual, if one is wanted.
 
 use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
 use crate::params::{ParameterId, StatisticId};
-use kernels::arena::Copy;
 use kernels::batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
 
 /// The tensors of one batch-norm layer, and PyTorch's two constants.
@@ -35,15 +37,22 @@ struct BatchNorm {
     weight: (ParameterId, Tensor),
     bias: ParameterId,
     relu: bool,
+    residual: Option<Tensor>,
 }
 
 impl Graph<'_> {
-    /// Batch normalisation of `[..., C]`, followed by ReLU if `relu`.
+    /// Batch normalisation of `[..., C]`, plus `residual` of the same shape if there is one, followed by ReLU if `relu`.
     ///
     /// # Errors
-    /// Another number of channels than the layer has; in training, fewer than two values per channel (the unbiased
+    /// Another number of channels than the layer has; a residual of another shape; in training, fewer than two values per channel (the unbiased
     /// variance does not exist, as in PyTorch).
-    pub fn batch_norm(&mut self, x: Tensor, layer: &BatchNormParameters, relu: bool) -> Result<Tensor> {
+    pub fn batch_norm(
+        &mut self,
+        x: Tensor,
+        layer: &BatchNormParameters,
+        relu: bool,
+        residual: Option<Tensor>,
+    ) -> Result<Tensor> {
         let name = self.layer_name(layer.weight);
         let label = format!("batch_norm {name}");
         let shape = self.shape(x).to_vec();
@@ -55,13 +64,20 @@ impl Graph<'_> {
                 format!("x has shape {shape:?}, {channels} channels expected last"),
             ));
         }
+        if let Some(added) = residual.map(|residual| self.shape(residual)).filter(|&added| added != shape) {
+            return Err(Error::shape(label, format!("x has shape {shape:?}, the residual {added:?}")));
+        }
         let rows = self.len(x) / channels;
         let bias = self.parameter(layer.bias);
         let (mean, var) = (self.statistic(layer.running_mean), self.statistic(layer.running_var));
-        let y = self.activation(&shape);
+        let mut tensors = vec![x, weight, bias, mean, var];
+        tensors.extend(residual);
+        let &BatchNormParameters { eps, momentum, .. } = layer;
         if !self.is_training() {
-            let kernel = BatchNormInference { rows, channels, eps: layer.eps, relu, residual: false };
-            self.push(label, kernel, &[x, weight, bias, mean, var, y], None);
+            let y = self.activation(&shape);
+            tensors.push(y);
+            let kernel = BatchNormInference { rows, channels, eps, relu, residual: residual.is_some() };
+            self.push(label, kernel, &tensors, None);
             return Ok(y);
         }
         if rows < 2 {
@@ -72,40 +88,50 @@ impl Graph<'_> {
                 ),
             ));
         }
-        let saved = self.activation(&[2, channels]);
-        let kernel = BatchNormForward {
-            rows,
-            channels,
-            eps: layer.eps,
-            momentum: layer.momentum,
-            relu,
-            residual: false,
-        };
-        let rule = BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu };
-        self.push(label, kernel, &[x, weight, bias, mean, var, y, saved], Some(Box::new(rule)));
+        let (y, saved) = (self.activation(&shape), self.activation(&[2, channels]));
+        tensors.extend([y, saved]);
+        let kernel = BatchNormForward { rows, channels, eps, momentum, relu, residual: residual.is_some() };
+        let rule =
+            BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu, residual };
+        self.push(label, kernel, &tensors, Some(Box::new(rule)));
         Ok(y)
     }
 }
 
 impl Gradient for BatchNorm {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
-        let Some(dy) = gradients.of(graph, self.y) else { return Ok(()) };
+        let residual = self.residual.filter(|&residual| gradients.wanted(graph, residual));
+        // Without a residual the kernel turns dy into dx, with one into the residual's gradient, which it is already
+        // where no ReLU followed.
+        let dy = match residual.is_some() && !self.relu {
+            true => gradients.take(graph, self.y),
+            false => gradients.take_exclusive(graph, self.y),
+        };
+        let Some(dy) = dy else { return Ok(()) };
         let channels = graph.len(self.weight.1);
         let rows = graph.len(self.x) / channels;
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = match residual {
+            Some(_) => {
+                let shape = graph.shape(self.x).to_vec();
+                graph.activation(&shape)
+            }
+            None => dy,
+        };
         let dweight = gradients.target(graph, self.weight.0);
         let dbias = gradients.target(graph, self.bias);
-        let label = format!("batch_norm backward {}", graph.layer_name(self.weight.0));
-        let kernel = BatchNormBackward { rows, channels, relu: self.relu, residual: false };
-        // dy may be needed elsewhere: its copy becomes dx.
-        graph.push("gradient to overwrite", Copy { len: rows * channels }, &[dx, dy], None);
         let mut tensors = vec![self.x];
         tensors.extend(self.relu.then_some(self.y));
-        tensors.extend([self.weight.1, self.saved, dx, dweight, dbias]);
+        tensors.extend([self.weight.1, self.saved, dy]);
+        tensors.extend(residual.map(|_| dx));
+        tensors.extend([dweight, dbias]);
+        let label = format!("batch_norm backward {}", graph.layer_name(self.weight.0));
+        let kernel = BatchNormBackward { rows, channels, relu: self.relu, residual: residual.is_some() };
         graph.push(label, kernel, &tensors, None);
         gradients.written(graph, self.weight.0, dweight);
         gradients.written(graph, self.bias, dbias);
+        if let Some(residual) = residual {
+            gradients.add(graph, residual, dy)?;
+        }
         gradients.add(graph, self.x, dx)
     }
 }

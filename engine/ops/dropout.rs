@@ -41,7 +41,7 @@ impl Graph<'_> {
 
 impl Gradient for Dropout {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
-        let Some(dy) = gradients.of(graph, self.y) else { return Ok(()) };
+        let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
         let shape = graph.shape(self.x).to_vec();
         let dx = graph.activation(&shape);
         let kernel = dropout::Dropout { len: graph.len(self.x), rate: self.rate, layer: self.layer };

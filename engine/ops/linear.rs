@@ -65,7 +65,7 @@ impl Graph<'_> {
 
 impl Gradient for Linear {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
-        let Some(mut dz) = gradients.of(graph, self.y) else { return Ok(()) };
+        let Some(mut dz) = gradients.take(graph, self.y) else { return Ok(()) };
         let label = graph.layer_name(self.weight.0).to_string();
         let (&[rows, outputs], &[_, inputs]) = (graph.shape(self.y), graph.shape(self.x)) else {
             unreachable!("checked when the node was recorded")

@@ -2,9 +2,12 @@
 
 mod add;
 mod batch_norm;
+mod conv2d;
+mod crelu;
 mod cross_entropy;
 mod dropout;
 mod linear;
+mod pool;
 mod relu;
 
 pub use batch_norm::BatchNormParameters;

@@ -23,7 +23,7 @@ impl Graph<'_> {
 
 impl Gradient for Relu {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
-        let Some(dy) = gradients.of(graph, self.y) else { return Ok(()) };
+        let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
         let shape = graph.shape(self.x).to_vec();
         let dx = graph.activation(&shape);
         graph.push(

@@ -1,82 +1,12 @@
 //! The gradient rule of every operation, and of small networks, against central differences on the CPU device.
 //!
-//! Each check is a network that ends in the cross-entropy loss. Every single element of every parameter is moved by h
-//! and h/2 in both directions; the two central differences are combined so that their error is of fourth order
-//! (Richardson). Gradients with respect to activations are checked through the parameters of the layer before.
+//! Gradients with respect to activations are checked through the parameters of the layer before.
 
 mod common;
 
-use common::network::{Forward, Loaded, Network, batch_norm, bias, weight};
+use common::differences::check;
+use common::network::{Forward, Network, batch_norm, bias, weight};
 use engine::{Activation, Device, Graph, Parameters, Result, Tensor};
-
-/// Step h of the differences: balances the rounding of an f32 loss (1e-7 / h) against the fourth-order error.
-const STEP: f64 = 0.02;
-/// Largest `norm(analytic - numeric)` relative to the norm of a tensor's gradient, or to a tenth of the norm of the
-/// whole gradient where that is larger (the bias before a batch norm has no gradient but rounding).
-const TOLERANCE: f64 = 1e-3;
-/// An element straddles a kink of ReLU when its slopes over h and h/2 disagree by this share of the largest gradient.
-const KINK: f64 = 5e-3;
-
-/// Checks all gradients of a network.
-fn check(what: &str, network: &Network) {
-    let device = Device::cpu(1);
-    let analytic = network.gradients(&device).unwrap();
-    let whole = norm(analytic.iter().map(|&g| f64::from(g)));
-    assert!(whole > 0.05, "{what}: a gradient of norm {whole:.1e} proves nothing");
-    let loaded = network.load(&device, false).unwrap();
-    let here = loaded.loss().unwrap();
-    let mut failures = Vec::new();
-    for segment in network.parameters.trained() {
-        let largest = analytic[segment.range()].iter().fold(0.1 * whole, |m, &g| m.max(f64::from(g.abs())));
-        let (mut error, mut length) = (Vec::new(), Vec::new());
-        for index in segment.range() {
-            let (wide, narrow) =
-                (slopes(&loaded, index, STEP, here), slopes(&loaded, index, STEP / 2.0, here));
-            // Where the loss is smooth, both slopes agree and the bend is proportional to h; a kink within h breaks
-            // one or the other, wherever it lies.
-            let broken = (wide.mean - narrow.mean).abs().max((wide.bend - 2.0 * narrow.bend).abs());
-            if broken <= KINK * largest {
-                let numeric = (4.0 * narrow.mean - wide.mean) / 3.0;
-                error.push(f64::from(analytic[index]) - numeric);
-                length.push(numeric);
-            }
-        }
-        let smooth = error.len();
-        let relative = norm(error) / norm(length).max(0.1 * whole);
-        if smooth * 2 < segment.len || relative.is_nan() || relative > TOLERANCE {
-            failures.push(format!(
-                "{}: off by {relative:.1e} over {smooth} of {} elements",
-                segment.name, segment.len
-            ));
-        }
-    }
-    assert!(failures.is_empty(), "{what}:\n  {}", failures.join("\n  "));
-}
-
-/// Slopes of the loss in one element over a distance h to either side.
-struct Slopes {
-    /// The central difference.
-    mean: f64,
-    /// Right minus left.
-    bend: f64,
-}
-
-fn slopes(loaded: &Loaded, index: usize, h: f64, here: f64) -> Slopes {
-    let at = |value: f32| loaded.device.write(&loaded.values, index, &[value.to_bits()]).unwrap();
-    let value = loaded.device.read_f32(&loaded.values.all()).unwrap()[index];
-    let slope = |h: f64| {
-        let moved = (f64::from(value) + h) as f32;
-        at(moved);
-        (loaded.loss().unwrap() - here) / (f64::from(moved) - f64::from(value))
-    };
-    let (right, left) = (slope(h), slope(-h));
-    at(value);
-    Slopes { mean: 0.5 * (right + left), bend: right - left }
-}
-
-fn norm(values: impl IntoIterator<Item = f64>) -> f64 {
-    values.into_iter().map(|value| value * value).sum::<f64>().sqrt()
-}
 
 const ROWS: usize = 9;
 const WIDTH: usize = 5;
@@ -119,7 +49,7 @@ fn batch_norm_with_and_without_relu() {
     for relu in [false, true] {
         let network = around(3, |parameters| {
             let layer = batch_norm(parameters, "op", WIDTH);
-            Box::new(move |graph, x| graph.batch_norm(x, &layer, relu))
+            Box::new(move |graph, x| graph.batch_norm(x, &layer, relu, None))
         });
         check(&format!("batch_norm, relu {relu}"), &network);
     }
@@ -131,11 +61,30 @@ fn batch_norm_over_several_axes() {
         let layer = batch_norm(parameters, "op", WIDTH);
         Box::new(move |graph, x| {
             let x = graph.reshape(x, &[ROWS / 3, 3, 1, WIDTH])?;
-            let y = graph.batch_norm(x, &layer, true)?;
+            let y = graph.batch_norm(x, &layer, true, None)?;
             graph.reshape(y, &[ROWS, WIDTH])
         })
     });
     check("batch_norm [N, H, W, C]", &network);
+}
+
+#[test]
+fn batch_norm_with_a_residual() {
+    for relu in [false, true] {
+        let network = around(16, |parameters| {
+            let (layer, w) = (batch_norm(parameters, "op", WIDTH), weight(parameters, "w", [WIDTH, WIDTH]));
+            Box::new(move |graph, x| {
+                let residual = graph.linear(x, w, None, Activation::None)?;
+                graph.batch_norm(x, &layer, relu, Some(residual))
+            })
+        });
+        check(&format!("batch_norm with a residual, relu {relu}"), &network);
+        let network = around(17, |parameters| {
+            let layer = batch_norm(parameters, "op", WIDTH);
+            Box::new(move |graph, x| graph.batch_norm(x, &layer, relu, Some(x)))
+        });
+        check(&format!("batch_norm whose input is the residual, relu {relu}"), &network);
+    }
 }
 
 #[test]
@@ -213,6 +162,75 @@ fn a_tensor_that_is_used_several_times_gets_the_sum() {
     check("x used three times, a twice", &network);
 }
 
+/// Launches that copy a gradient.
+fn copies(network: &Network) -> usize {
+    let loaded = network.load(&Device::cpu(1), true).unwrap();
+    loaded.launches.iter().filter(|launch| launch.label == "copy of a gradient").count()
+}
+
+#[test]
+fn a_gradient_that_two_tensors_share_is_copied_before_it_is_overwritten() {
+    // The addition hands one gradient to both of its inputs, and batch norm works in place.
+    let both = around(18, |parameters| {
+        let (first, second) = (batch_norm(parameters, "bn1", WIDTH), batch_norm(parameters, "bn2", WIDTH));
+        Box::new(move |graph, x| {
+            let a = graph.batch_norm(x, &first, true, None)?;
+            let b = graph.batch_norm(x, &second, false, None)?;
+            graph.add(a, b)
+        })
+    });
+    check("add of two batch norms", &both);
+    assert_eq!(copies(&both), 1, "the first to come copies, the second has it for itself");
+
+    let skip = around(19, |parameters| {
+        let layer = batch_norm(parameters, "bn", WIDTH);
+        Box::new(move |graph, x| {
+            let y = graph.batch_norm(x, &layer, true, None)?;
+            graph.add(y, x)
+        })
+    });
+    check("add of a batch norm and its input", &skip);
+    assert_eq!(copies(&skip), 1);
+
+    // A residual's gradient is that of the sum: the shortcut's batch norm may overwrite it, nobody else has it.
+    let block = around(20, |parameters| {
+        let (main, shortcut) = (batch_norm(parameters, "bn1", WIDTH), batch_norm(parameters, "bn2", WIDTH));
+        let w = weight(parameters, "w", [WIDTH, WIDTH]);
+        Box::new(move |graph, x| {
+            let short = graph.batch_norm(x, &shortcut, false, None)?;
+            let z = graph.linear(x, w, None, Activation::Relu)?;
+            graph.batch_norm(z, &main, true, Some(short))
+        })
+    });
+    check("a residual block with a shortcut", &block);
+    assert_eq!(copies(&block), 0);
+
+    // Without a ReLU the residual's gradient and that of y are the same numbers.
+    let chain = around(21, |parameters| {
+        let (first, second) = (batch_norm(parameters, "bn1", WIDTH), batch_norm(parameters, "bn2", WIDTH));
+        Box::new(move |graph, x| {
+            let a = graph.batch_norm(x, &first, false, None)?;
+            let b = graph.batch_norm(a, &second, false, Some(a))?;
+            graph.add(a, b)
+        })
+    });
+    check("a chain of residuals", &chain);
+}
+
+#[test]
+fn the_gradient_of_the_logits_stays_as_it_is() {
+    let mut parameters = Parameters::new();
+    let w = weight(&mut parameters, "fc", [CLASSES, 3]);
+    let layer = batch_norm(&mut parameters, "bn", CLASSES);
+    let forward: Forward = Box::new(move |graph, x| {
+        let z = graph.linear(x, w, None, Activation::None)?;
+        graph.batch_norm(z, &layer, false, None)
+    });
+    let network = Network::new(parameters, [ROWS, 3], CLASSES, 22, forward);
+    check("batch_norm before the loss", &network);
+    assert_eq!(copies(&network), 1);
+}
+
 #[test]
 fn shared_parameters_get_the_sum_over_their_uses() {
     for uses in [2, 3] {
@@ -223,7 +241,7 @@ fn shared_parameters_get_the_sum_over_their_uses() {
             Box::new(move |graph, mut x| {
                 for _ in 0..uses {
                     x = graph.linear(x, w, Some(b), Activation::None)?;
-                    x = graph.batch_norm(x, &layer, true)?;
+                    x = graph.batch_norm(x, &layer, true, None)?;
                 }
                 Ok(x)
             })
@@ -264,7 +282,7 @@ fn whole_networks() {
                 let fused = if bn.is_some() { Activation::None } else { Activation::Relu };
                 x = graph.linear(x, *w, Some(*b), fused)?;
                 if let Some(bn) = bn {
-                    x = graph.batch_norm(x, bn, true)?;
+                    x = graph.batch_norm(x, bn, true, None)?;
                 }
                 x = graph.dropout(x, 0.1)?;
             }

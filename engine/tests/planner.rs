@@ -69,7 +69,7 @@ fn random_network(seed: u32, length: usize, keep: bool) -> Network {
                 Op::Linear(x, w, activation) => {
                     graph.linear(results[x], weights[w].0, Some(weights[w].1), activation)?
                 }
-                Op::BatchNorm(x, norm) => graph.batch_norm(results[x], &norms[norm], index % 2 == 0)?,
+                Op::BatchNorm(x, norm) => graph.batch_norm(results[x], &norms[norm], index % 2 == 0, None)?,
                 Op::Relu(x) => graph.relu(results[x]),
                 Op::Dropout(x) => graph.dropout(results[x], 0.2)?,
                 Op::Add(a, b) => graph.add(results[a], results[b])?,

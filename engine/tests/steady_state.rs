@@ -43,7 +43,7 @@ fn network(width: usize) -> Network {
     let (u, d) = (weight(&mut parameters, "fc3", [10, width]), bias(&mut parameters, "fc3", 10));
     let forward: Forward = Box::new(move |graph, x| {
         let x = graph.linear(x, w, Some(b), Activation::None)?;
-        let x = graph.batch_norm(x, &norm, true)?;
+        let x = graph.batch_norm(x, &norm, true, None)?;
         let x = graph.dropout(x, 0.1)?;
         let y = graph.linear(x, v, Some(c), Activation::Relu)?;
         let y = graph.add(x, y)?;

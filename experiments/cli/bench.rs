@@ -1,7 +1,7 @@
 //! `ht bench`: the full training step on random data.
 
 use super::{DeviceArgs, bytes, print};
-use crate::config::resolve_model;
+use crate::config::{Engine, resolve_model};
 use crate::training_step::{RING_ROWS, StepMemory};
 use clap::Args;
 use engine::ceiling::Ceiling;
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     ht bench mlp --batch 256\n  \
-    ht bench mlp --batch 256 --set model.hidden=[100,100] --json")]
+    ht bench mlp --batch 256 --set model.hidden=[100,100] --json\n  \
+    ht bench resnet18 --batch 64 --steps 5 --set engine.winograd=false")]
 pub(super) struct BenchArgs {
     /// The model
     model: String,
@@ -26,8 +27,8 @@ pub(super) struct BenchArgs {
     /// Steps that are timed, after a warm-up
     #[arg(long, default_value_t = 200, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Override a key of the model, e.g. model.hidden=[100,100]; may be repeated
-    #[arg(long = "set", value_name = "MODEL.KEY=VALUE")]
+    /// Override a key of the model or the engine, e.g. model.width=32; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
@@ -46,9 +47,15 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(device: &Device, model: &dyn Model, batch: usize) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        device: &Device,
+        model: &dyn Model,
+        batch: usize,
+        engine: Engine,
+    ) -> anyhow::Result<Self> {
         let input = model.input();
         let mut memory = StepMemory::new(device, model, batch, 1)?;
+        memory.winograd = engine.winograd;
         let pixels = input.image_size * input.image_size * input.channels;
         let x = kernels::case::test_values(batch * pixels, 1);
         let y: Vec<u32> = (0..batch).map(|i| (i % input.classes) as u32).collect();
@@ -86,9 +93,10 @@ fn process_age() -> Duration {
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     process_age();
-    let model = resolve_model(&args.model, &args.sets)?.build().map_err(crate::Error::Mismatch)?;
+    let (model, engine) = resolve_model(&args.model, &args.sets)?;
+    let model = model.build().map_err(crate::Error::Mismatch)?;
     let device = args.device.open()?;
-    let bench = Bench::new(&device, model.as_ref(), args.batch as usize)?;
+    let bench = Bench::new(&device, model.as_ref(), args.batch as usize, engine)?;
     bench.program.run(&bench.clock(0))?;
     device.finish()?;
     let first_step = process_age().as_secs_f64();

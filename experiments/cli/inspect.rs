@@ -20,8 +20,8 @@ pub(super) struct InspectArgs {
     /// Examples per step
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// Override a key of the model, e.g. model.hidden=[100,100]; may be repeated
-    #[arg(long = "set", value_name = "MODEL.KEY=VALUE")]
+    /// Override a key of the model or the engine, e.g. model.width=32; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Measure each launch, and its share of the device's measured ceiling
     #[arg(long)]
@@ -34,9 +34,10 @@ pub(super) struct InspectArgs {
 }
 
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<()> {
-    let model = resolve_model(&args.model, &args.sets)?.build().map_err(crate::Error::Mismatch)?;
+    let (model, engine) = resolve_model(&args.model, &args.sets)?;
+    let model = model.build().map_err(crate::Error::Mismatch)?;
     let device = args.device.open()?;
-    let bench = Bench::new(&device, model.as_ref(), args.batch as usize)?;
+    let bench = Bench::new(&device, model.as_ref(), args.batch as usize, engine)?;
     if let Some(kernel) = &args.wgsl {
         return print(&shaders(&bench, kernel, device.gpu_traits())?);
     }

@@ -39,8 +39,8 @@ pub struct StepArgs {
     /// The model
     #[arg(long, value_name = "NAME")]
     model: String,
-    /// Override a key of the model, e.g. model.hidden=[100,100]; may be repeated
-    #[arg(long = "set", value_name = "MODEL.KEY=VALUE")]
+    /// Override a key of the model or the engine, e.g. model.hidden=[100,100]; may be repeated
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// First weights; without them, PyTorch's default initialisation from --seed
     #[arg(long, value_name = "FILE")]
@@ -83,6 +83,8 @@ pub struct Options {
     pub clip: Option<f64>,
     /// Seed of the first weights, where none are given, and of dropout.
     pub seed: u32,
+    /// Whether convolutions may use Winograd's method.
+    pub winograd: bool,
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -97,7 +99,8 @@ fn not_negative(text: &str) -> Result<f64, String> {
 /// # Errors
 /// A file that cannot be read or written, weights or a batch that do not fit the model, a device that is not there.
 pub fn run(args: &StepArgs) -> anyhow::Result<()> {
-    let model = resolve_model(&args.model, &args.sets)?.build().map_err(Error::Mismatch)?;
+    let (model, engine) = resolve_model(&args.model, &args.sets)?;
+    let model = model.build().map_err(Error::Mismatch)?;
     let batch = File::load(&args.batch)?;
     let tensor = |name: &str| {
         let held = || batch.tensors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -121,6 +124,7 @@ pub fn run(args: &StepArgs) -> anyhow::Result<()> {
         weight_decay: args.weight_decay,
         clip: (args.clip > 0.0).then_some(args.clip),
         seed: args.seed,
+        winograd: engine.winograd,
     };
     let device = args.device.open()?;
     step(model.as_ref(), &device, weights.as_ref(), x, y, &options)?.save(&args.out)?;
@@ -146,6 +150,7 @@ pub fn step(
     let batch = check_batch(&input, x, y)?;
     let (rows, words) = (batch.labels.len(), parameters.words());
     let mut memory = StepMemory::new(device, model, rows, options.seed)?;
+    memory.winograd = options.winograd;
     let network = memory.network.clone();
     if let Some(file) = weights {
         let (values, statistics) = check_weights(parameters, file)?;

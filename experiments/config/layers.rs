@@ -1,6 +1,6 @@
 //! Layers of TOML tables: checked against the known keys, laid over each other.
 
-use super::{Config, Error};
+use super::{Config, Engine, Error};
 use models::ModelConfig;
 use toml::{Table, Value};
 
@@ -23,23 +23,25 @@ pub fn parse_set(text: &str) -> Result<(String, Table), Error> {
     Ok((origin, table))
 }
 
-/// The `[model]` section alone: a model by name, overlaid by `--set model.key=value`.
+/// The sections `[model]` and `[engine]` alone: a model by name, overlaid by `--set model.key=value` and
+/// `--set engine.key=value`.
 ///
 /// # Errors
 /// As [`Config::resolve`]; also a `--set` of another section.
-pub fn resolve_model(name: &str, sets: &[String]) -> Result<ModelConfig, Error> {
+pub fn resolve_model(name: &str, sets: &[String]) -> Result<(ModelConfig, Engine), Error> {
     let named = Table::from_iter([("name".to_string(), Value::String(name.to_string()))]);
     let mut layers =
         vec![(format!("model {name}"), Table::from_iter([("model".to_string(), Value::Table(named))]))];
     for set in sets {
         let (origin, table) = parse_set(set)?;
-        if let Some(key) = table.keys().find(|&key| key != "model") {
-            let hint = ": only model.* can be set here".to_string();
+        if let Some(key) = table.keys().find(|&key| key != "model" && key != "engine") {
+            let hint = ": only model.* and engine.* can be set here".to_string();
             return Err(Error::UnknownKey { origin, key: key.clone(), hint });
         }
         layers.push((origin, table));
     }
-    Ok(Config::resolve(&layers)?.model)
+    let config = Config::resolve(&layers)?;
+    Ok((config.model, config.engine))
 }
 
 /// Lays a table over another: sections are merged, other values replaced.

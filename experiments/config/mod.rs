@@ -50,6 +50,8 @@ pub struct Config {
     pub protocol: Protocol,
     /// `[intervention]`
     pub intervention: Intervention,
+    /// `[engine]`
+    pub engine: Engine,
     /// `[run]`
     pub run: Run,
 }
@@ -192,6 +194,14 @@ pub enum FirstReset {
     AfterInterval,
 }
 
+/// How the numbers are computed; changes results by rounding only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Convolutions of 3x3 by Winograd's method where it is faster.
+    pub winograd: bool,
+}
+
 /// How the run is carried out; changes no result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -218,8 +228,7 @@ impl Config {
         let set = set.unwrap_or(paired_set);
         let as_code_stores_mnist = code && set == "mnist";
         let mut model = ModelConfig::default_for(model)?;
-        let ModelConfig::Mlp(mlp) = &mut model;
-        if paper {
+        if let (true, ModelConfig::Mlp(mlp)) = (paper, &mut model) {
             mlp.hidden = vec![100, 100];
         }
         Some(Self {
@@ -267,6 +276,7 @@ impl Config {
                 keep: 0.2,
                 weight_decay: 0.1,
             },
+            engine: Engine { winograd: true },
             run: Run { checkpoint_seconds: 30.0, keep_checkpoint: true, stream_images: false },
         })
     }
@@ -353,6 +363,7 @@ pub const METHODS: [&str; 5] = ["hare-tortoise", "ema", "shrink-perturb", "head-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use models::ResNetConfig;
 
     fn resolve(sets: &[&str]) -> Result<Config, Error> {
         Config::resolve(&sets.iter().map(|set| parse_set(set).unwrap()).collect::<Vec<_>>())
@@ -362,14 +373,16 @@ mod tests {
     fn fidelity_changes_defaults_and_only_defaults() {
         let [recommended, paper, code] =
             ["recommended", "paper", "code"].map(|f| resolve(&[&format!("fidelity={f}")]).unwrap());
-        let ModelConfig::Mlp(mlp) = &paper.model;
-        assert_eq!(mlp.hidden, [100, 100]);
+        let hidden = |config: &Config| match &config.model {
+            ModelConfig::Mlp(mlp) => mlp.hidden.clone(),
+            model => panic!("{model:?} is no MLP"),
+        };
+        assert_eq!(hidden(&paper), [100, 100]);
         assert_eq!(paper.protocol.last_phase, LastPhase::Base);
         assert!(code.data.dither && code.intervention.reset_shares_memory && !recommended.data.dither);
         assert_eq!(recommended.protocol.final_accuracy, FinalAccuracy::LastEpoch);
         let set = resolve(&["fidelity=paper", "model.hidden=[7]"]).unwrap();
-        let ModelConfig::Mlp(mlp) = &set.model;
-        assert_eq!(mlp.hidden, [7]);
+        assert_eq!(hidden(&set), [7]);
     }
 
     #[test]
@@ -426,8 +439,10 @@ mod tests {
 
     #[test]
     fn a_model_alone_resolves_and_refuses_other_sections() {
-        let ModelConfig::Mlp(mlp) = resolve_model("mlp", &["model.hidden=[100,100]".into()]).unwrap();
-        assert_eq!(mlp.hidden, [100, 100]);
+        let (model, engine) = resolve_model("resnet18", &["model.width=8".into()]).unwrap();
+        let width8 = ResNetConfig { width: 8, ..ResNetConfig::default() };
+        assert_eq!((model, engine.winograd), (ModelConfig::ResNet18(width8), true));
+        assert!(!resolve_model("vgg16", &["engine.winograd=false".into()]).unwrap().1.winograd);
         assert!(resolve_model("mlp", &["optimizer.lr=1".into()]).is_err());
         assert!(resolve_model("lenet", &[]).is_err());
     }

@@ -1,6 +1,7 @@
 //! What the engine's tests share: the devices, small networks, and a network's loss on a batch.
 #![allow(dead_code, missing_docs, unreachable_pub)] // Each test binary uses its own part.
 
+pub mod differences;
 pub mod network;
 
 use engine::Device;

@@ -2,7 +2,7 @@
 
 use super::Random;
 use engine::ops::BatchNormParameters;
-use engine::params::{Init, ParameterId, Role, StatisticId};
+use engine::params::{Init, Layout, ParameterId, Role, StatisticId};
 use engine::{
     Buffer, Clock, Device, Graph, Launch, Memory, Parameters, Plan, Program, Result, Slice, Tensor, Workspace,
 };
@@ -53,7 +53,7 @@ impl Network {
         let mut random = Random(seed << 16);
         let mut values = vec![0.0; parameters.words()];
         for segment in parameters.trained() {
-            let fan_in = if segment.shape.len() > 1 { segment.shape[1] } else { 1 };
+            let fan_in: usize = segment.shape[1..].iter().product();
             let scale = (2.0 / fan_in as f32).sqrt().min(0.7);
             for value in &mut values[segment.range()] {
                 *value = scale * (2.0 * random.next() - 1.0);
@@ -141,6 +141,19 @@ impl Loaded {
 /// Registers `backbone.NAME.weight` `[outputs, inputs]`.
 pub fn weight(parameters: &mut Parameters, name: &str, [outputs, inputs]: [usize; 2]) -> ParameterId {
     parameters.add(format!("backbone.{name}.weight"), &[outputs, inputs], Role::Weight, Init::FanIn(inputs))
+}
+
+/// Registers `backbone.NAME.weight`, filters `[outputs, inputs, kernel, kernel]`.
+pub fn filters(
+    parameters: &mut Parameters,
+    name: &str,
+    [outputs, inputs, kernel]: [usize; 3],
+) -> ParameterId {
+    let shape = [outputs, inputs, kernel, kernel];
+    let init = Init::FanIn(inputs * kernel * kernel);
+    let id = parameters.add(format!("backbone.{name}.weight"), &shape, Role::Weight, init);
+    parameters.set_layout(id, Layout::Convolution);
+    id
 }
 
 /// Registers `backbone.NAME.bias` `[outputs]`.

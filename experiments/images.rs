@@ -1,0 +1,299 @@
+//! The images of a data set as a device sees them: resident, in chunks, or sent batch by batch.
+//!
+//! A set that fits one binding is one buffer and a batch one gather. A larger one lies in chunks, with a gather each. One
+//! that does not fit the device's memory stays on the host, which sends the images of every batch before its step. All
+//! three give the same bits.
+
+use crate::error::Result;
+use data::Images;
+use engine::{Buffer, Device, Error, Launch, Program, Slice};
+use kernels::Clock;
+use kernels::gather::{Augment, Gather, Source};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// The released code's augmentation: zero-padding by 4, a random crop, a flip with probability 1/2.
+pub const AUGMENT: Augment = Augment { padding: 4, flip: true };
+
+/// Where the images are.
+#[derive(Debug)]
+enum Store {
+    /// On the device, in order.
+    Device(Vec<Chunk>),
+    /// On the host: packed words, and room for one batch on the device.
+    Host { words: Arc<Vec<u32>>, batch: Buffer },
+}
+
+#[derive(Debug)]
+struct Chunk {
+    buffer: Buffer,
+    first_row: usize,
+    rows: usize,
+}
+
+/// A set of images, and what turns their bytes into inputs.
+#[derive(Debug)]
+pub struct DeviceImages {
+    store: Store,
+    rows: usize,
+    height: usize,
+    width: usize,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    augment: Option<Augment>,
+}
+
+/// The order in which examples come.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// Rows of the set, in a host's and in a device's memory.
+    pub examples: (&'a Arc<Vec<u32>>, &'a Buffer),
+    /// A label for each.
+    pub labels: &'a Buffer,
+    /// Whether every epoch shuffles them.
+    pub shuffle: bool,
+}
+
+/// A program that begins by gathering a batch.
+#[derive(Debug)]
+pub struct BatchProgram {
+    program: Program,
+    stream: Option<Stream>,
+}
+
+/// What the host sends before a step.
+#[derive(Debug)]
+struct Stream {
+    gather: Gather,
+    examples: Arc<Vec<u32>>,
+    images: Arc<Vec<u32>>,
+    batch: Buffer,
+    /// The batch's images side by side, kept to be filled again.
+    staged: RefCell<Vec<u32>>,
+}
+
+impl DeviceImages {
+    /// Uploads the images; with `stream`, or where the device has no room for them, keeps them on the host and takes room
+    /// for `batch` of them. `mean` and `std` are those of pixels scaled to [0, 1], per channel.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn new(
+        device: &Device,
+        images: &Images,
+        (mean, std): (&[f32], &[f32]),
+        augment: Option<Augment>,
+        stream: bool,
+        batch: usize,
+    ) -> Result<Self> {
+        let words = image_words(images);
+        let packed = pack(images);
+        let resident = if stream { None } else { upload(device, &images.name, &packed, words)? };
+        let store = match resident {
+            Some(chunks) => Store::Device(chunks),
+            None => Store::Host {
+                words: Arc::new(packed),
+                batch: device.buffer(&format!("a batch of {}", images.name), batch * words)?,
+            },
+        };
+        Ok(Self {
+            store,
+            rows: images.len(),
+            height: images.height,
+            width: images.width,
+            // (byte / 255 - mean) / std = byte * scale + shift, per channel.
+            scale: std.iter().map(|&std| (1.0 / (255.0 * f64::from(std))) as f32).collect(),
+            shift: mean.iter().zip(std).map(|(mean, std)| -mean / std).collect(),
+            augment,
+        })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Compiles `launches` behind the gathering of a batch of `batch` examples into x and y.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn program(
+        &self,
+        device: &Device,
+        order: &Order<'_>,
+        batch: usize,
+        (x, y): (Slice, Slice),
+        launches: Vec<Launch>,
+    ) -> Result<BatchProgram> {
+        let (examples, subset) = order.examples;
+        let words = (self.height * self.width * self.scale.len()).div_ceil(4);
+        let gather = |source, images_rows| Gather {
+            examples: examples.len(),
+            batch,
+            height: self.height,
+            width: self.width,
+            channels: self.scale.len(),
+            scale: self.scale.clone(),
+            shift: self.shift.clone(),
+            images_rows,
+            source,
+            shuffle: order.shuffle,
+            augment: self.augment,
+        };
+        let launch = |gather: Gather, images: &Buffer| Launch {
+            label: "gather batch".into(),
+            slices: vec![
+                images.slice(0, gather.images_rows * words),
+                subset.slice(0, examples.len()),
+                order.labels.slice(0, examples.len()),
+                x.clone(),
+                y.clone(),
+            ],
+            kernel: Arc::new(gather),
+        };
+        let (mut all, mut stream) = (Vec::new(), None);
+        match &self.store {
+            Store::Device(chunks) if chunks.len() == 1 => {
+                all.push(launch(gather(Source::Resident, self.rows), &chunks[0].buffer));
+            }
+            Store::Device(chunks) => {
+                all.extend(chunks.iter().map(|chunk| {
+                    let source = Source::Chunk { first_row: chunk.first_row };
+                    launch(gather(source, chunk.rows), &chunk.buffer)
+                }));
+            }
+            Store::Host { words, batch: buffer } => {
+                let gather = gather(Source::Streamed, batch);
+                all.push(launch(gather.clone(), buffer));
+                stream = Some(Stream {
+                    gather,
+                    examples: Arc::clone(examples),
+                    images: Arc::clone(words),
+                    batch: buffer.clone(),
+                    staged: RefCell::default(),
+                });
+            }
+        }
+        all.extend(launches);
+        Ok(BatchProgram { program: device.compile(all)?, stream })
+    }
+}
+
+impl BatchProgram {
+    /// Runs it on the batch of this clock.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn run(&self, device: &Device, clock: &Clock) -> Result<()> {
+        self.send(device, clock)?;
+        Ok(self.program.run(clock)?)
+    }
+
+    /// The same, looking at every value: the first that is not finite.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn run_checked(&self, device: &Device, clock: &Clock) -> Result<Option<String>> {
+        self.send(device, clock)?;
+        Ok(self.program.run_checked(clock)?.map(|found| found.to_string()))
+    }
+
+    fn send(&self, device: &Device, clock: &Clock) -> Result<()> {
+        let Some(Stream { gather, examples, images, batch, staged }) = &self.stream else { return Ok(()) };
+        let words = (gather.height * gather.width * gather.channels).div_ceil(4);
+        let mut staged = staged.borrow_mut();
+        staged.clear();
+        for row in gather.image_rows(clock, examples) {
+            staged.extend_from_slice(&images[row * words..][..words]);
+        }
+        Ok(device.write(batch, 0, &staged)?)
+    }
+}
+
+/// Words of an image: four bytes each, the last one padded.
+fn image_words(images: &Images) -> usize {
+    images.image_len().div_ceil(4)
+}
+
+fn pack(images: &Images) -> Vec<u32> {
+    let words = image_words(images);
+    let mut packed = vec![0u32; images.len() * words];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut packed);
+    for (image, row) in images.pixels.chunks(images.image_len()).zip(bytes.chunks_mut(words * 4)) {
+        row[..image.len()].copy_from_slice(image);
+    }
+    packed
+}
+
+/// Puts all images on the device, as many in one buffer as it can bind; `None` if there is no room for them.
+fn upload(device: &Device, name: &str, packed: &[u32], image_words: usize) -> Result<Option<Vec<Chunk>>> {
+    let most = device.gpu_traits().map_or(usize::MAX, |gpu| gpu.largest_binding);
+    let rows = (most / image_words).max(1);
+    let mut chunks = Vec::new();
+    for (index, words) in packed.chunks(rows.saturating_mul(image_words)).enumerate() {
+        match device.buffer_with(name, words) {
+            Ok(buffer) => {
+                chunks.push(Chunk { buffer, first_row: index * rows, rows: words.len() / image_words });
+            }
+            Err(Error::OutOfMemory { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(chunks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernels::GpuTraits;
+
+    /// Five batches of an augmented epoch, as the network would see them.
+    fn batches(device: &Device, stream: bool) -> Vec<u32> {
+        let images = Images {
+            name: "some images".into(),
+            height: 5,
+            width: 6,
+            channels: 3,
+            classes: 10,
+            pixels: (0..40 * 90u32).map(|i| (i * 7919 % 251) as u8).collect(),
+            labels: (0..40).map(|i| i % 10).collect(),
+        };
+        let (mean, std) = ([0.5, 0.4, 0.3], [0.2, 0.3, 0.25]);
+        let set = DeviceImages::new(device, &images, (&mean, &std), Some(AUGMENT), stream, 7).unwrap();
+        let examples: Arc<Vec<u32>> = Arc::new((0..35).map(|i| (i * 11) % 40).collect());
+        let subset = device.buffer_with("examples", &examples).unwrap();
+        let labels = device.buffer_with("labels", &(0..35).collect::<Vec<u32>>()).unwrap();
+        let order = Order { examples: (&examples, &subset), labels: &labels, shuffle: true };
+        let (x, y) = (device.buffer("x", 7 * 90).unwrap(), device.buffer("y", 7).unwrap());
+        let (x, y) = (x.slice(0, 7 * 90), y.slice(0, 7));
+        let program = set.program(device, &order, 7, (x.clone(), y.clone()), Vec::new()).unwrap();
+        let mut seen = Vec::new();
+        for cursor in (0..35).step_by(7) {
+            program.run(device, &Clock { seed: 3, epoch: 2, cursor, ..Clock::default() }).unwrap();
+            seen.extend(device.read(&x.buffer, 0..7 * 90).unwrap());
+            seen.extend(device.read(&y.buffer, 0..7).unwrap());
+        }
+        seen
+    }
+
+    #[test]
+    fn resident_chunked_and_streamed_sets_give_the_same_bits() {
+        let cpu = Device::cpu(2);
+        let resident = batches(&cpu, false);
+        assert_eq!(batches(&cpu, true), resident);
+        let name = if engine::device::list_devices().auto.is_some() { "gpu" } else { "llvmpipe" };
+        let gpu = Device::open(name, 0).unwrap();
+        let on_gpu = batches(&gpu, false);
+        assert_eq!(batches(&gpu, true), on_gpu);
+        // An image is 23 words: chunks of 8.
+        let little = GpuTraits { largest_binding: 200, ..gpu.gpu_traits().unwrap() };
+        assert_eq!(batches(&gpu.with_gpu_traits(little), false), on_gpu);
+        let close = |(a, b): (&u32, &u32)| a == b || (f32::from_bits(*a) - f32::from_bits(*b)).abs() < 1e-5;
+        assert!(resident.iter().zip(&on_gpu).all(close));
+    }
+}
