@@ -5,7 +5,7 @@
 use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
 use experiments::cli::step::{Options, step};
-use models::{Mlp, MlpConfig, Model};
+use models::{Mlp, MlpConfig, Model, Vit, VitConfig};
 use std::path::Path;
 
 /// Largest `norm(ours - PyTorch's)` relative to the norm of PyTorch's tensor.
@@ -107,6 +107,22 @@ fn an_mlp_with_batch_norm() {
 #[test]
 fn an_mlp_without_batch_norm() {
     check(&mlp(&[20, 12], false), "mlp_plain");
+}
+
+#[test]
+fn a_vision_transformer() {
+    let model = Vit::new(VitConfig {
+        image_size: 8,
+        patch: 4,
+        channels: 3,
+        classes: 5,
+        dim: 32,
+        depth: 2,
+        heads: 2,
+        dropout: 0.0,
+    });
+    check(&model, "vit_batch_3");
+    check(&model, "vit_batch_5");
 }
 
 #[test]

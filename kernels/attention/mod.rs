@@ -48,6 +48,9 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// The longest head that the shaders take.
+    pub const LONGEST_HEAD: usize = gpu::LONGEST_HEAD;
+
     /// Elements of O.
     pub fn len(&self) -> usize {
         self.batch * self.tokens * self.width()
@@ -140,9 +143,6 @@ impl Kernel for AttentionBackward {
     }
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::backward(&self.0, gpu)
-    }
-    fn gpu_scratch(&self, gpu: &GpuTraits) -> usize {
-        gpu::scratch(&self.0, gpu)
     }
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {
         cpu::backward_scratch(&self.0, cpu)
