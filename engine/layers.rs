@@ -135,7 +135,9 @@ impl LayerNorm {
         let mut add = |word: &str, first: f32| {
             parameters.add(format!("{name}.{word}"), &[width], Role::Norm, Init::Constant(first))
         };
-        Self { parameters: LayerNormParameters { weight: add("weight", 1.0), bias: add("bias", 0.0), eps: 1e-5 } }
+        Self {
+            parameters: LayerNormParameters { weight: add("weight", 1.0), bias: add("bias", 0.0), eps: 1e-5 },
+        }
     }
 
     /// Normalises.

@@ -290,7 +290,8 @@ fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
 fn normal(radius: u32, angle: u32) -> [f32; 2] {
     // In (0, 1]: the logarithm of 0 would be infinite.
     let uniform = (f64::from(radius) + 1.0) / 2f64.powi(32);
-    let (radius, angle) = ((-2.0 * uniform.ln()).sqrt(), std::f64::consts::TAU * f64::from(angle) / 2f64.powi(32));
+    let (radius, angle) =
+        ((-2.0 * uniform.ln()).sqrt(), std::f64::consts::TAU * f64::from(angle) / 2f64.powi(32));
     [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
 }
 

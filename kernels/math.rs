@@ -20,10 +20,11 @@ pub(crate) fn exp_not_positive<S: Simd>(s: S, x: S::V) -> S::V {
         p = s.fma(p, r, s.splat(coefficient));
     }
     let mantissa = s.add(s.fma(p, s.mul(r, r), r), s.splat(1.0));
-    let power = |rounded: f32| {
-        f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
-    };
-    s.mul(mantissa, s.load(&s.lanes(rounded).map(power)))
+    let mut power = s.lanes(rounded);
+    for lane in &mut power {
+        *lane = f32::from_bits(lane.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
+    }
+    s.mul(mantissa, s.load(&power))
 }
 
 /// `erf(x) = 2 / sqrt(pi) ∫_0^x e^(-t²) dt` as a quotient of polynomials in x² (Eigen's `erf` for f32). The error is below
@@ -44,11 +45,17 @@ pub(crate) fn erf<S: Simd>(s: S, x: S::V) -> S::V {
     let x = s.max(s.splat(-4.0), x);
     let x = s.sub(s.splat(0.0), s.max(s.splat(-4.0), s.sub(s.splat(0.0), x)));
     let square = s.mul(x, x);
-    let horner = |coefficients: &[f32]| {
-        let first = s.splat(coefficients[0]);
-        coefficients[1..].iter().fold(first, |sum, &coefficient| s.fma(sum, square, s.splat(coefficient)))
-    };
-    s.div(s.mul(x, horner(&P)), horner(&Q))
+    s.div(s.mul(x, polynomial(s, &P, square)), polynomial(s, &Q, square))
+}
+
+/// Highest power first.
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(s: S, coefficients: &[f32; N], x: S::V) -> S::V {
+    let mut sum = s.splat(coefficients[0]);
+    for &coefficient in &coefficients[1..] {
+        sum = s.fma(sum, x, s.splat(coefficient));
+    }
+    sum
 }
 
 #[cfg(test)]

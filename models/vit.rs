@@ -215,7 +215,10 @@ mod tests {
     #[test]
     fn the_parameter_count_is_that_of_the_released_code() {
         assert_eq!(Vit::new(VitConfig::default()).parameters().count(), 5_373_700);
-        assert_eq!(Vit::new(VitConfig { classes: 10, ..VitConfig::default() }).parameters().count(), 5_356_330);
+        assert_eq!(
+            Vit::new(VitConfig { classes: 10, ..VitConfig::default() }).parameters().count(),
+            5_356_330
+        );
     }
 
     #[test]

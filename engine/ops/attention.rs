@@ -35,7 +35,8 @@ impl Graph<'_> {
         let head_size = width / 3 / heads;
         let longest = attention::Attention::LONGEST_HEAD;
         if head_size > longest {
-            let message = format!("qkv has shape {shape:?}: heads of {head_size}, at most {longest} are possible");
+            let message =
+                format!("qkv has shape {shape:?}: heads of {head_size}, at most {longest} are possible");
             return Err(Error::shape("attention", message));
         }
         let mask = self.dropout_mask(rate)?;

@@ -85,7 +85,10 @@ fn attention_of_several_sequences_and_heads() {
             let network = around(4, [3 * width, width], ROWS, |_| {
                 Box::new(move |graph, x| graph.attention(x, tokens, heads, rate))
             });
-            check(&format!("attention, {heads} heads of {head_size}, {tokens} tokens, dropout {rate}"), &network);
+            check(
+                &format!("attention, {heads} heads of {head_size}, {tokens} tokens, dropout {rate}"),
+                &network,
+            );
         }
     }
 }

@@ -60,9 +60,7 @@ fn define(attention: &Attention, qkv: &[f64], dout: Option<&[f64]>) -> (Forward,
     let (mut o, mut lse) = (vec![0.0; attention.len()], vec![0.0; attention.lse_len()]);
     let mut dqkv = vec![0.0; qkv.len()];
     for head in 0..batch * heads {
-        let at = |part: usize, row: usize| {
-            ((head / heads * t + row) * 3 + part) * width + head % heads * d
-        };
+        let at = |part: usize, row: usize| ((head / heads * t + row) * 3 + part) * width + head % heads * d;
         let out = |row: usize| (head / heads * t + row) * width + head % heads * d;
         for i in 0..t {
             let q = &qkv[at(0, i)..][..d];

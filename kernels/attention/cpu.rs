@@ -6,9 +6,9 @@
 
 use super::Attention;
 use crate::dropout::Mask;
+use crate::math::exp_not_positive;
 use crate::matmul::block::Block;
 use crate::matmul::pack::transpose;
-use crate::math::exp_not_positive;
 use crate::simd::{Isa, LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use crate::{Args, Clock, Cpu};

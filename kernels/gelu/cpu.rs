@@ -33,6 +33,12 @@ fn slope<S: Simd>(s: S, x: S::V) -> S::V {
     s.fma(s.mul(x, s.splat(DENSITY)), exponential, below(s, x))
 }
 
+/// Not a plain product: what is dropped is 0 even if the value is not finite.
+#[inline(always)]
+fn masked<S: Simd>(s: S, value: S::V, factor: S::V) -> S::V {
+    s.keep_positive(s.mul(value, factor), factor)
+}
+
 struct Task<'a> {
     mask: Option<Mask>,
     clock: &'a Clock,
@@ -57,28 +63,27 @@ impl Vectorised for Task<'_> {
             }
             let range = block * BLOCK..block * BLOCK + to.len();
             let (x, dy) = (&self.x[range.clone()], self.dy.map(|dy| &dy[range]));
-            let value = |x, dy: Option<S::V>, factor| {
-                let value = match dy {
-                    Some(dy) => s.mul(slope(s, x), dy),
-                    None => gelu(s, x),
-                };
-                // Not a plain product: what is dropped is 0 even if the value is not finite.
-                if self.mask.is_some() { s.keep_positive(s.mul(value, factor), factor) } else { value }
-            };
             let (factors, _) = factors.as_chunks::<LANES>();
             let (whole, tail) = to.as_chunks_mut::<LANES>();
             let (x, x_tail) = x.as_chunks::<LANES>();
-            let (dy, dy_tail) = dy.map_or((None, None), |dy| {
-                let (dy, tail) = dy.as_chunks::<LANES>();
-                (Some(dy), Some(tail))
-            });
-            for (i, to) in whole.iter_mut().enumerate() {
-                s.store(to, value(s.load(&x[i]), dy.map(|dy| s.load(&dy[i])), s.load(&factors[i])));
-            }
-            if !tail.is_empty() {
-                let dy = dy_tail.map(|dy| s.load_partial(dy));
-                let result = value(s.load_partial(x_tail), dy, s.load(&factors[x.len()]));
-                s.store_partial(tail, result);
+            if let Some(dy) = dy {
+                let (dy, dy_tail) = dy.as_chunks::<LANES>();
+                for (i, to) in whole.iter_mut().enumerate() {
+                    let value = s.mul(slope(s, s.load(&x[i])), s.load(&dy[i]));
+                    s.store(to, masked(s, value, s.load(&factors[i])));
+                }
+                if !tail.is_empty() {
+                    let value = s.mul(slope(s, s.load_partial(x_tail)), s.load_partial(dy_tail));
+                    s.store_partial(tail, masked(s, value, s.load(&factors[x.len()])));
+                }
+            } else {
+                for (i, to) in whole.iter_mut().enumerate() {
+                    s.store(to, masked(s, gelu(s, s.load(&x[i])), s.load(&factors[i])));
+                }
+                if !tail.is_empty() {
+                    let value = gelu(s, s.load_partial(x_tail));
+                    s.store_partial(tail, masked(s, value, s.load(&factors[x.len()])));
+                }
             }
         }
     }

@@ -20,16 +20,17 @@ const CLOCK: Clock = Clock {
 
 /// The cases of this family.
 pub fn cases() -> Vec<Case> {
-    let tiny = [(1, 1), (3, 2), (5, 17), (2, 48), (9, 64), (65, 20), (33, 130), (131, 33), (2, 1027), (70, 192)];
+    let tiny =
+        [(1, 1), (3, 2), (5, 17), (2, 48), (9, 64), (65, 20), (33, 130), (131, 33), (2, 1027), (70, 192)];
     // ViT-Tiny at batch 64: its patches, its tokens.
     let real = [(64 * 64, 48), (64 * 65, 192)];
-    let shapes = tiny.map(|shape| (shape, Size::Tiny)).into_iter().chain(real.map(|shape| (shape, Size::Real)));
+    let shapes =
+        tiny.map(|shape| (shape, Size::Tiny)).into_iter().chain(real.map(|shape| (shape, Size::Real)));
     shapes
         .flat_map(|((rows, width), size)| {
             let mask = Mask { rate: 0.3, layer: rows as u32 };
-            let forward = |branch, mask| {
-                forward(LayerNormForward { rows, width, eps: EPS, branch, mask }, size)
-            };
+            let forward =
+                |branch, mask| forward(LayerNormForward { rows, width, eps: EPS, branch, mask }, size);
             let backward =
                 |dsum, mask| backward(LayerNormBackward { rows, width, eps: EPS, dsum, mask }, size);
             [
@@ -134,9 +135,8 @@ fn backward(kernel: LayerNormBackward, size: Size) -> Case {
                     dbias[c] += dy[c];
                 }
             }
-            let dbranch = mask.map(|_| {
-                Some((0..all).map(|i| dx[i] * factor(mask, width, i / width, i % width)).collect())
-            });
+            let dbranch = mask
+                .map(|_| Some((0..all).map(|i| dx[i] * factor(mask, width, i / width, i % width)).collect()));
             let mut expected = vec![None; 3 + usize::from(dsum)];
             expected.push(Some(dx));
             expected.extend(dbranch);

@@ -127,7 +127,13 @@ impl Vectorised for Forward<'_> {
                         for start in (0..width).step_by(BLOCK) {
                             let end = (start + BLOCK).min(width);
                             factors.draw(self.first_row + index, start, end - start, &mut block);
-                            masked(s, &mut sum[start..end], &branch[start..end], &block, Some(&x[start..end]));
+                            masked(
+                                s,
+                                &mut sum[start..end],
+                                &branch[start..end],
+                                &block,
+                                Some(&x[start..end]),
+                            );
                         }
                     }
                     None => {

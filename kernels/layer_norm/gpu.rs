@@ -59,12 +59,14 @@ impl Cut {
 pub(super) fn forward(kernel: &LayerNormForward, gpu: &GpuTraits) -> Vec<Dispatch> {
     let LayerNormForward { rows, width, eps, branch, mask } = *kernel;
     let cut = Cut::new(width);
-    let source = cut.source(include_str!("forward.wgsl"), &[("BACKWARD", 0), ("BRANCH", usize::from(branch))], mask.is_some());
+    let source = cut.source(
+        include_str!("forward.wgsl"),
+        &[("BACKWARD", 0), ("BRANCH", usize::from(branch))],
+        mask.is_some(),
+    );
     use Access::{Read, ReadWrite};
     let (bindings, buffers) = match branch {
-        false => {
-            (vec![(0, Read), (1, Read), (2, Read), (3, ReadWrite)], vec![(0, width), (3, width)])
-        }
+        false => (vec![(0, Read), (1, Read), (2, Read), (3, ReadWrite)], vec![(0, width), (3, width)]),
         true => (
             vec![(0, Read), (2, Read), (3, Read), (5, ReadWrite), (1, Read), (4, ReadWrite)],
             [0, 1, 4, 5].map(|buffer| (buffer, width)).to_vec(),
@@ -101,7 +103,11 @@ pub(super) fn chunks(kernel: &LayerNormBackward, gpu: &GpuTraits) -> usize {
 pub(super) fn backward(kernel: &LayerNormBackward, gpu: &GpuTraits) -> Vec<Dispatch> {
     let LayerNormBackward { rows, width, eps, dsum, mask } = *kernel;
     let cut = Cut::new(width);
-    let source = cut.source(include_str!("backward.wgsl"), &[("BACKWARD", 1), ("DSUM", usize::from(dsum)), ("DBRANCH", 5 + usize::from(dsum))], mask.is_some());
+    let source = cut.source(
+        include_str!("backward.wgsl"),
+        &[("BACKWARD", 1), ("DSUM", usize::from(dsum)), ("DBRANCH", 5 + usize::from(dsum))],
+        mask.is_some(),
+    );
     use Access::{Read, ReadWrite};
     let dx = 3 + usize::from(dsum);
     let mut bindings = vec![(0, Read), (1, Read), (2, Read), (dx, ReadWrite), (SCRATCH, ReadWrite)];

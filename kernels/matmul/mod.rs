@@ -21,11 +21,11 @@
 //! Source of the CPU design: Van Zee and van de Geijn, *BLIS: A Framework for Rapidly Instantiating BLAS
 //! Functionality*, ACM TOMS 2015.
 
+pub(crate) mod block;
 mod cases;
 mod cpu;
 mod gpu;
 pub(crate) mod pack;
-pub(crate) mod block;
 pub(crate) mod tile;
 
 pub use cases::cases;

@@ -28,8 +28,12 @@ pub fn cases() -> Vec<Case> {
     ];
     for (batch, tokens, width, size) in sequences {
         let (embed, select) = (Embed { batch, tokens, width }, Select { batch, tokens, width });
-        let kernels: [Arc<dyn Kernel>; 4] =
-            [Arc::new(embed), Arc::new(EmbedBackward(embed)), Arc::new(select), Arc::new(SelectBackward(select))];
+        let kernels: [Arc<dyn Kernel>; 4] = [
+            Arc::new(embed),
+            Arc::new(EmbedBackward(embed)),
+            Arc::new(select),
+            Arc::new(SelectBackward(select)),
+        ];
         for (index, kernel) in kernels.into_iter().enumerate() {
             cases.push(case(kernel, size, move |inputs| match index {
                 0 => define_embed(&embed, inputs),
