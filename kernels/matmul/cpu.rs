@@ -53,6 +53,10 @@ const SPLIT_PANELS: usize = 4;
 const PACK_PANELS: usize = 8;
 const PACK_ELEMENTS: usize = 16_384;
 
+/// The same in long sums, where a row of a block lies far from the next: long pieces of rows, which the processor fetches
+/// ahead of time.
+const LONG_PACK_PANELS: usize = 32;
+
 /// A transposed A with at least this many rows is packed: its rows of k lie on many pages and in few sets of L1.
 const PACK_A_ROWS: usize = 256;
 /// But not for fewer panels, which would hardly use the copy.
@@ -248,25 +252,25 @@ impl Product<'_> {
         if elements == 0 {
             return;
         }
-        let tiles = if plan.pack_a { plan.tiles } else { 0 };
-        let (a_groups, b_groups) =
-            (tiles.div_ceil(PACK_PANELS), (plan.panels - plan.first_packed).div_ceil(PACK_PANELS));
-        let groups = a_groups + b_groups;
+        let (tiles, panels) = (if plan.pack_a { plan.tiles } else { 0 }, plan.panels - plan.first_packed);
+        let together = if plan.k_blocks > 1 { LONG_PACK_PANELS } else { PACK_PANELS };
+        let groups = tiles.max(panels).div_ceil(together).max(plan.k_blocks.min(plan.threads));
         let tasks = (elements / PACK_ELEMENTS).clamp(1, batch * groups);
         let (a_copy, b_copy) = (Parts::new(a_copy), Parts::new(b_copy));
         cpu.threads.run(tasks, &|task| {
             for copy in part(batch * groups, tasks, task) {
                 // Elements of a group one after the other: a thread packs the columns that it multiplies with.
                 let (group, element) = (copy / batch, copy % batch);
-                if group < a_groups {
-                    let tiles = part(plan.tiles, a_groups, group);
+                let tiles = part(tiles, groups, group);
+                if !tiles.is_empty() {
                     let (matrix, stride) = self.a_rows(element, block.start);
                     let source = Source { matrix, stride, transposed: false };
                     // SAFETY: every group has a range of its own.
                     let to = unsafe { a_copy.part(plan.a_packed(matmul, element, &block, &tiles)) };
                     pack::pack(isa, source, block.len(), tiles.map(|tile| plan.a_panel(matmul, tile)), to);
-                } else {
-                    let panels = part(plan.panels - plan.first_packed, b_groups, group - a_groups);
+                }
+                let panels = part(panels, groups, group);
+                if !panels.is_empty() {
                     let panels = plan.first_packed + panels.start..plan.first_packed + panels.end;
                     let (matrix, stride) = self.b_rows(element, block.start);
                     let source = Source { matrix, stride, transposed: matmul.b_transposed };
