@@ -2,15 +2,15 @@
 
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
-use crate::ops::BatchNormParameters;
+use crate::ops::{BatchNormParameters, LayerNormParameters};
 use crate::params::{Init, Layout, ParameterId, Parameters, Role};
 use kernels::matmul::Activation;
 
-/// A fully connected layer: weight `[out, in]`, bias `[out]`.
+/// A fully connected layer: weight `[out, in]`, bias `[out]` if there is one.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear {
     weight: ParameterId,
-    bias: ParameterId,
+    bias: Option<ParameterId>,
 }
 
 impl Linear {
@@ -19,8 +19,15 @@ impl Linear {
         let init = Init::FanIn(inputs);
         Self {
             weight: parameters.add(format!("{name}.weight"), &[outputs, inputs], Role::Weight, init),
-            bias: parameters.add(format!("{name}.bias"), &[outputs], Role::Bias, init),
+            bias: Some(parameters.add(format!("{name}.bias"), &[outputs], Role::Bias, init)),
         }
+    }
+
+    /// Registers `name.weight` alone.
+    pub fn without_bias(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
+        let init = Init::FanIn(inputs);
+        let weight = parameters.add(format!("{name}.weight"), &[outputs, inputs], Role::Weight, init);
+        Self { weight, bias: None }
     }
 
     /// Says that the layer reads a flattened image `[N, H, W, C]`; weight files hold it in PyTorch's order C, H, W.
@@ -34,7 +41,7 @@ impl Linear {
     /// # Errors
     /// A shape that does not fit.
     pub fn forward(&self, graph: &mut Graph<'_>, x: Tensor, activation: Activation) -> Result<Tensor> {
-        graph.linear(x, self.weight, Some(self.bias), activation)
+        graph.linear(x, self.weight, self.bias, activation)
     }
 }
 
@@ -113,5 +120,45 @@ impl BatchNorm {
         residual: Option<Tensor>,
     ) -> Result<Tensor> {
         graph.batch_norm(x, &self.parameters, relu, residual)
+    }
+}
+
+/// Layer normalisation over the last axis.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm {
+    parameters: LayerNormParameters,
+}
+
+impl LayerNorm {
+    /// Registers `name.weight` and `name.bias` for `[..., width]`, with PyTorch's default: eps 1e-5.
+    pub fn new(parameters: &mut Parameters, name: &str, width: usize) -> Self {
+        let mut add = |word: &str, first: f32| {
+            parameters.add(format!("{name}.{word}"), &[width], Role::Norm, Init::Constant(first))
+        };
+        Self {
+            parameters: LayerNormParameters { weight: add("weight", 1.0), bias: add("bias", 0.0), eps: 1e-5 },
+        }
+    }
+
+    /// Normalises.
+    ///
+    /// # Errors
+    /// A shape that does not fit.
+    pub fn forward(&self, graph: &mut Graph<'_>, x: Tensor) -> Result<Tensor> {
+        graph.layer_norm(x, &self.parameters)
+    }
+
+    /// `sum = residual + dropout(branch)`, and the sum normalised: both.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn add_forward(
+        &self,
+        graph: &mut Graph<'_>,
+        residual: Tensor,
+        branch: Tensor,
+        dropout: f32,
+    ) -> Result<(Tensor, Tensor)> {
+        graph.add_layer_norm(residual, branch, dropout, &self.parameters)
     }
 }

@@ -40,6 +40,8 @@ pub enum Init {
     /// Uniform in `(-1/sqrt(fan_in), 1/sqrt(fan_in))`: PyTorch's default for linear layers and convolutions, weights and
     /// biases alike.
     FanIn(usize),
+    /// Normal with mean 0 and variance 1.
+    Normal,
 }
 
 /// One tensor in an arena.
@@ -274,10 +276,23 @@ fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
                     let word = pcg4d([(i / 4) as u32, index as u32, STREAM_INIT, seed])[i % 4];
                     (2.0 * unit(word) - 1.0) / (fan_in as f32).sqrt()
                 }
+                Init::Normal => {
+                    let words = pcg4d([(i / 4) as u32, index as u32, STREAM_INIT, seed]);
+                    normal(words[i % 4 / 2 * 2], words[i % 4 / 2 * 2 + 1])[i % 2]
+                }
             };
         }
     }
     arena
+}
+
+/// Two independent normal values from two random words (Box and Muller, 1958).
+fn normal(radius: u32, angle: u32) -> [f32; 2] {
+    // In (0, 1]: the logarithm of 0 would be infinite.
+    let uniform = (f64::from(radius) + 1.0) / 2f64.powi(32);
+    let (radius, angle) =
+        ((-2.0 * uniform.ln()).sqrt(), std::f64::consts::TAU * f64::from(angle) / 2f64.powi(32));
+    [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
 }
 
 #[cfg(test)]
@@ -315,6 +330,18 @@ mod tests {
         let variance = used.iter().map(|v| v * v).sum::<f32>() / 10_100.0;
         assert!(mean.abs() < 0.002 && (variance / (bound * bound / 3.0) - 1.0).abs() < 0.05);
         assert_ne!(values, table.initial_values(8));
+    }
+
+    #[test]
+    fn normal_values_have_the_moments_of_a_normal_distribution() {
+        let mut table = Parameters::new();
+        table.add("backbone.positions".into(), &[100, 100], Role::Weight, Init::Normal);
+        let values: Vec<f64> = table.initial_values(3).into_iter().take(10_000).map(f64::from).collect();
+        let moment = |power: i32| values.iter().map(|v| v.powi(power)).sum::<f64>() / 1e4;
+        assert!(moment(1).abs() < 0.04 && (moment(2) - 1.0).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.4);
+        // Neighbours come from one pair.
+        let products = values.chunks(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / 5e3;
+        assert!(products.abs() < 0.06, "{products}");
     }
 
     #[test]

@@ -237,4 +237,9 @@ impl<'a> Args<'a> {
         let mut slots = self.slots.iter_mut();
         (std::array::from_fn(|_| slots.next().expect("N is at most MAX_BINDINGS")), self.scratch)
     }
+
+    /// The same one after the other, for kernels whose options decide how many there are.
+    pub fn each(&mut self) -> (std::slice::IterMut<'_, Arg<'a>>, &mut [u32]) {
+        (self.slots[..self.len].iter_mut(), self.scratch)
+    }
 }

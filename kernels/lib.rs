@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod arena;
+pub mod attention;
 pub mod batch_norm;
 pub mod case;
 pub mod conv2d;
@@ -17,8 +18,11 @@ pub mod cpu;
 pub mod dropout;
 pub mod elementwise;
 pub mod gather;
+pub mod gelu;
 pub mod kernel;
+pub mod layer_norm;
 pub mod loss;
+mod math;
 pub mod matmul;
 pub mod pool;
 pub mod random;
@@ -26,6 +30,7 @@ pub mod reduce;
 pub mod simd;
 pub mod template;
 pub mod threads;
+pub mod tokens;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
@@ -40,6 +45,10 @@ pub fn cases() -> Vec<Case> {
     cases.extend(batch_norm::cases());
     cases.extend(elementwise::cases());
     cases.extend(dropout::cases());
+    cases.extend(gelu::cases());
+    cases.extend(layer_norm::cases());
+    cases.extend(attention::cases());
+    cases.extend(tokens::cases());
     cases.extend(loss::cases());
     cases.extend(reduce::cases());
     cases.extend(arena::cases());

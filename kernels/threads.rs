@@ -254,6 +254,20 @@ impl<'a, T> Parts<'a, T> {
         // SAFETY: inside the slice by the assertion, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
+
+    /// The start of a region whose elements are written through pointers, because it interleaves with those of other tasks.
+    ///
+    /// # Safety
+    /// No two tasks may touch the same element while the pointer is used, which is at most `len` elements long.
+    ///
+    /// # Panics
+    /// If the region does not lie inside the slice.
+    #[inline]
+    pub unsafe fn pointer(&self, start: usize, len: usize) -> *mut T {
+        assert!(start + len <= self.len, "{start}..{} of {}", start + len, self.len);
+        // SAFETY: inside the slice by the assertion.
+        unsafe { self.start.add(start) }
+    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@ mod head;
 mod mlp;
 mod resnet;
 mod vgg;
+mod vit;
 
 pub use head::HeadActivation;
 pub use mlp::{Mlp, MlpConfig};
 pub use resnet::{ResNet, ResNetConfig};
 pub use vgg::{Vgg, VggConfig};
+pub use vit::{Vit, VitConfig};
 
 use engine::{Graph, Parameters, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -31,11 +33,14 @@ pub enum ModelConfig {
     /// The plain deep network.
     #[serde(rename = "vgg16")]
     Vgg16(VggConfig),
+    /// The vision transformer.
+    #[serde(rename = "vit-tiny")]
+    VitTiny(VitConfig),
 }
 
 impl ModelConfig {
     /// The names of all models.
-    pub const NAMES: [&str; 3] = ["mlp", "resnet18", "vgg16"];
+    pub const NAMES: [&str; 4] = ["mlp", "resnet18", "vgg16", "vit-tiny"];
 
     /// The default sizes of a model; `None` for an unknown name.
     pub fn default_for(name: &str) -> Option<Self> {
@@ -43,6 +48,7 @@ impl ModelConfig {
             "mlp" => Some(Self::Mlp(MlpConfig::default())),
             "resnet18" => Some(Self::ResNet18(ResNetConfig::default())),
             "vgg16" => Some(Self::Vgg16(VggConfig::default())),
+            "vit-tiny" => Some(Self::VitTiny(VitConfig::default())),
             _ => None,
         }
     }
@@ -64,6 +70,10 @@ impl ModelConfig {
             Self::Vgg16(config) => {
                 config.check()?;
                 Box::new(Vgg::new(config.clone()))
+            }
+            Self::VitTiny(config) => {
+                config.check()?;
+                Box::new(Vit::new(config.clone()))
             }
         };
         let count = model.parameters().count();

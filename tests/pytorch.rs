@@ -6,7 +6,9 @@
 use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
 use experiments::cli::step::{Options, step};
-use models::{HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig};
+use models::{
+    HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit, VitConfig,
+};
 use std::path::Path;
 
 /// Largest `norm(ours - PyTorch's)` relative to the norm of PyTorch's tensor.
@@ -147,6 +149,22 @@ fn a_vgg_whose_head_has_concatenated_rectifiers_and_reads_images_of_several_posi
     let size =
         VggConfig { image_size: 64, classes: 5, channels: 3, width: 1, head_hidden: 6, head_activation };
     check_both_methods(&Vgg::new(size), "crelu");
+}
+
+#[test]
+fn a_vision_transformer() {
+    let model = Vit::new(VitConfig {
+        image_size: 8,
+        patch: 4,
+        channels: 3,
+        classes: 5,
+        dim: 32,
+        depth: 2,
+        heads: 2,
+        dropout: 0.0,
+    });
+    check(&model, "vit_batch_3", CONVOLUTIONS, true);
+    check(&model, "vit_batch_5", CONVOLUTIONS, true);
 }
 
 #[test]

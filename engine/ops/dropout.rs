@@ -6,7 +6,7 @@
 use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
-use kernels::dropout;
+use kernels::dropout::{self, Mask};
 
 #[derive(Debug)]
 struct Dropout {
@@ -22,20 +22,24 @@ impl Graph<'_> {
     /// # Errors
     /// A rate outside `[0, 1)`.
     pub fn dropout(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
+        let Some(mask) = self.dropout_mask(rate)? else { return Ok(x) };
+        let Mask { rate, layer } = mask;
+        let shape = self.shape(x).to_vec();
+        let y = self.activation(&shape);
+        let kernel = dropout::Dropout { len: self.len(x), rate, layer };
+        self.push(format!("dropout {layer}"), kernel, &[x, y], Some(Box::new(Dropout { x, y, rate, layer })));
+        Ok(y)
+    }
+
+    /// The mask of the next dropout layer, for an operation that applies it itself; `None` where nothing is dropped.
+    pub(crate) fn dropout_mask(&mut self, rate: f32) -> Result<Option<Mask>> {
         if !(0.0..1.0).contains(&rate) {
             return Err(Error::shape("dropout", format!("a rate of {rate} is not in [0, 1)")));
         }
         // Numbered in evaluation too, so that a layer has the same number in every graph.
         let layer = self.dropouts;
         self.dropouts += 1;
-        if !self.is_training() || rate == 0.0 {
-            return Ok(x);
-        }
-        let shape = self.shape(x).to_vec();
-        let y = self.activation(&shape);
-        let kernel = dropout::Dropout { len: self.len(x), rate, layer };
-        self.push(format!("dropout {layer}"), kernel, &[x, y], Some(Box::new(Dropout { x, y, rate, layer })));
-        Ok(y)
+        Ok((self.is_training() && rate > 0.0).then_some(Mask { rate, layer }))
     }
 }
 

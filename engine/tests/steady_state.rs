@@ -4,6 +4,7 @@
 mod common;
 
 use common::network::{Forward, Network, batch_norm, bias, filters, weight};
+use engine::layers::LayerNorm;
 use engine::optim::{AdamW, AdamWMemory, METRICS};
 use engine::{Activation, Clock, Device, Parameters};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -41,12 +42,20 @@ fn network(width: usize) -> Network {
     let norm = batch_norm(&mut parameters, "bn1", width);
     let (v, c) = (weight(&mut parameters, "fc2", [width, width]), bias(&mut parameters, "fc2", width));
     let (u, d) = (weight(&mut parameters, "fc3", [10, width]), bias(&mut parameters, "fc3", 10));
+    let qkv = weight(&mut parameters, "qkv", [24, width]);
+    let proj = weight(&mut parameters, "proj", [width, 8]);
+    let layer_norm = LayerNorm::new(&mut parameters, "backbone.norm", width);
     let forward: Forward = Box::new(move |graph, x| {
         let x = graph.linear(x, w, Some(b), Activation::None)?;
         let x = graph.batch_norm(x, &norm, true, None)?;
         let x = graph.dropout(x, 0.1)?;
         let y = graph.linear(x, v, Some(c), Activation::Relu)?;
         let y = graph.add(x, y)?;
+        let z = graph.linear(y, qkv, None, Activation::None)?;
+        let z = graph.attention(z, 5, 2, 0.1)?;
+        let z = graph.linear(z, proj, None, Activation::None)?;
+        let (_, y) = layer_norm.add_forward(graph, y, z, 0.1)?;
+        let y = graph.gelu(y, 0.1)?;
         graph.linear(y, u, Some(d), Activation::None)
     });
     Network::new(parameters, [65, 20], 10, 1, forward)

@@ -235,6 +235,7 @@ impl Config {
         let (paired_set, lr, weight_decay) = match model {
             "resnet18" => ("cifar10", 1e-3, if paper { 1e-5 } else { 1e-3 }),
             "vgg16" => ("tiny-imagenet", 1e-3, if paper { 1e-4 } else { 1e-3 }),
+            "vit-tiny" => ("cifar100", 3e-3, 0.05),
             _ => ("mnist", 1e-3, 1e-4),
         };
         let set = set.unwrap_or(paired_set);

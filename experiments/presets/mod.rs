@@ -43,6 +43,10 @@ pub const PRESETS: &[Preset] = presets! {
     "fresh-cifar10-vgg16-aug": "fresh" "cifar10-vgg16" "augmented";
     "warm-start-cifar10-vgg16": "warm-start" "cifar10-vgg16";
     "warm-start-cifar10-vgg16-aug": "warm-start" "cifar10-vgg16" "augmented";
+    "fresh-cifar100-vit-tiny": "fresh" "cifar100-vit-tiny";
+    "fresh-cifar100-vit-tiny-aug": "fresh" "cifar100-vit-tiny" "augmented";
+    "warm-start-cifar100-vit-tiny": "warm-start" "cifar100-vit-tiny";
+    "warm-start-cifar100-vit-tiny-aug": "warm-start" "cifar100-vit-tiny" "augmented";
     "quick-fresh-cifar10": "quick-fresh" "quick-cifar10";
     "quick-fresh-cifar10-aug": "quick-fresh" "quick-cifar10" "augmented";
     "quick-warm-start-cifar10": "quick-warm-start" "quick-cifar10";

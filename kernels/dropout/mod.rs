@@ -10,14 +10,16 @@
 //! (`random.rs`). What is dropped is 0 even if x is not finite; with `rate = 1` all is.
 
 use crate::kernel::CLOCK_WGSL;
-use crate::random::{self, stream};
+use crate::random;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
 mod cpu;
+pub(crate) mod mask;
 
 pub use cases::cases;
+pub use mask::Mask;
 
 /// Dropout, and its gradient. It needs the clock: the mask depends on step and seed.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +33,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// What a kept element is multiplied with.
-    fn scale(&self) -> f32 {
-        (1.0 / (1.0 - f64::from(self.rate))) as f32
-    }
-    /// Third word of the counter.
-    fn stream(&self) -> u32 {
-        stream::DROPOUT + self.layer
+    fn mask(&self) -> Mask {
+        Mask { rate: self.rate, layer: self.layer }
     }
 }
 
@@ -57,13 +54,14 @@ impl Kernel for Dropout {
     }
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         in_windows(self.len, &[(0, 1), (1, 1)], gpu, |window| {
+            let [stream, rate, scale] = self.mask().immediates();
             let [len, first] = [window.len(), window.start / 4].map(|n| n as u32);
             vec![Dispatch {
                 label: "dropout/dropout".into(),
                 source: [CLOCK_WGSL, random::WGSL, include_str!("dropout.wgsl")].concat().into(),
                 constants: Vec::new(),
                 bindings: vec![(0, Access::Read), (1, Access::ReadWrite)],
-                immediates: vec![len, first, self.stream(), self.rate.to_bits(), self.scale().to_bits()],
+                immediates: vec![len, first, stream, rate, scale],
                 clock: true,
                 grid: crate::elementwise::grid(window.len()),
                 windows: Vec::new(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! C is cut into tiles of at most rows x columns (12 x 32 on AVX-512): all sums of a tile stay in registers.
-//! for each block of at most K_BLOCK k
+//! for each block of k, one if there are at most K_BLOCK
+//!   pack the block of A and B where they are packed
 //!   for each tile row of the unit                  its rows of A stay in L1
 //!     for each panel of the unit's slab            the slab, some panels of B, stays in L2 and streams by
 //!       micro-kernel
@@ -28,6 +29,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 /// Longest block of a sum: 12 rows of A are 38 KiB, most of L1. Images of 28x28 are one block.
 const K_BLOCK: usize = 800;
 
+/// Longer sums, such as those of the gradient of a weight over all tokens of a batch, are cut into blocks of at most this:
+/// a block of both matrices is packed, multiplied and forgotten before it leaves L2.
+const LONG_K_BLOCK: usize = 512;
+
 /// Floats of a block of a slab of B, at most: 512 KiB, a part of L2.
 const SLAB_WORDS: usize = 128 * 1024;
 
@@ -47,6 +52,10 @@ const SPLIT_PANELS: usize = 4;
 /// Panels that are packed together, and the fewest elements of a packing task.
 const PACK_PANELS: usize = 8;
 const PACK_ELEMENTS: usize = 16_384;
+
+/// The same in long sums, where a row of a block lies far from the next: long pieces of rows, which the processor fetches
+/// ahead of time.
+const LONG_PACK_PANELS: usize = 32;
 
 /// A transposed A with at least this many rows is packed: its rows of k lie on many pages and in few sets of L1.
 const PACK_A_ROWS: usize = 256;
@@ -93,13 +102,15 @@ impl Plan {
         let shape = TileShape::of(cpu.isa);
         let (tiles, panels) = (m.div_ceil(shape.rows), n.div_ceil(shape.columns));
         let last_width = (n - (panels - 1) * shape.columns).next_multiple_of(LANES);
-        let pack_a = a_transposed && m >= PACK_A_ROWS && panels >= PACK_A_PANELS;
-        let in_place = !b_transposed && (m <= IN_PLACE_ANYWAY || m <= IN_PLACE_ROWS && n < IN_PLACE_COLUMNS);
+        let long = k > K_BLOCK;
+        let pack_a = a_transposed && (m >= PACK_A_ROWS || long) && panels >= PACK_A_PANELS;
+        let in_place =
+            !b_transposed && (m <= IN_PLACE_ANYWAY || m <= IN_PLACE_ROWS && n < IN_PLACE_COLUMNS && !long);
         let first_packed = match in_place {
             true => panels - usize::from(!n.is_multiple_of(LANES)),
             false => 0,
         };
-        let k_blocks = k.div_ceil(K_BLOCK);
+        let k_blocks = if long { k.div_ceil(LONG_K_BLOCK) } else { 1 };
         let flops = 2 * batch * m * n * k;
         let threads = (flops / FLOPS_PER_THREAD).clamp(1, cpu.threads.count());
         let wanted = match threads {
@@ -131,15 +142,9 @@ impl Plan {
         Panel { columns: start..(start + width).min(matmul.n), width }
     }
 
-    /// Where panels of B lie in the packed copy: block after block, in each panel after panel.
-    fn b_packed(
-        &self,
-        matmul: &Matmul,
-        element: usize,
-        block: &Range<usize>,
-        panels: &Range<usize>,
-    ) -> Range<usize> {
-        let start = (element * matmul.k + block.start) * self.b_width();
+    /// Where panels of B lie in the packed copy of a block.
+    fn b_packed(&self, element: usize, block: &Range<usize>, panels: &Range<usize>) -> Range<usize> {
+        let start = element * block.len() * self.b_width();
         let at = |panel: usize| {
             let columns = (panel - self.first_packed) * self.shape.columns;
             start + columns.min(self.b_width()) * block.len()
@@ -153,7 +158,7 @@ impl Plan {
         Panel { width: columns.len(), columns }
     }
 
-    /// Where tile rows of A lie in the packed copy.
+    /// Where tile rows of A lie in the packed copy of a block.
     fn a_packed(
         &self,
         matmul: &Matmul,
@@ -161,17 +166,18 @@ impl Plan {
         block: &Range<usize>,
         tiles: &Range<usize>,
     ) -> Range<usize> {
-        let start = (element * matmul.k + block.start) * matmul.m;
+        let start = element * block.len() * matmul.m;
         let at = |tile: usize| start + tile * matmul.m / self.tiles * block.len();
         at(tiles.start)..at(tiles.end)
     }
 
+    /// Words of the packed copy of the longest block of B, and of A.
     fn b_words(&self, matmul: &Matmul) -> usize {
-        matmul.batch * matmul.k * self.b_width()
+        matmul.batch * matmul.k.div_ceil(self.k_blocks) * self.b_width()
     }
 
     fn a_words(&self, matmul: &Matmul) -> usize {
-        if self.pack_a { matmul.batch * matmul.k * matmul.m } else { 0 }
+        if self.pack_a { matmul.batch * matmul.k.div_ceil(self.k_blocks) * matmul.m } else { 0 }
     }
 }
 
@@ -213,8 +219,10 @@ pub(super) fn run(
     let (b_copy, a_copy) = scratch[aligned..].split_at_mut(plan.b_words(matmul));
     let a_copy = &mut a_copy[..plan.a_words(matmul)];
     let product = Product { matmul, plan, cpu, a, b, bias };
-    product.pack(a_copy, b_copy);
-    product.multiply(a_copy, b_copy, c);
+    for block in 0..product.plan.k_blocks {
+        product.pack(block, a_copy, b_copy);
+        product.multiply(block, a_copy, b_copy, c);
+    }
 }
 
 impl Product<'_> {
@@ -236,47 +244,46 @@ impl Product<'_> {
         if b_transposed { (&b[k_start..], k) } else { (&b[k_start * n..], n) }
     }
 
-    /// Copies the panels that are not read in place.
-    fn pack(&self, a_copy: &mut [f32], b_copy: &mut [f32]) {
+    /// Copies the panels of a block that are not read in place.
+    fn pack(&self, block: usize, a_copy: &mut [f32], b_copy: &mut [f32]) {
         let Self { matmul, plan, cpu, .. } = self;
-        let (isa, blocks) = (cpu.isa, matmul.batch * plan.k_blocks);
+        let (isa, batch, block) = (cpu.isa, matmul.batch, self.k_block(block));
         let elements = a_copy.len() + b_copy.len();
         if elements == 0 {
             return;
         }
-        let tiles = if plan.pack_a { plan.tiles } else { 0 };
-        let (a_groups, b_groups) =
-            (tiles.div_ceil(PACK_PANELS), (plan.panels - plan.first_packed).div_ceil(PACK_PANELS));
-        let groups = a_groups + b_groups;
-        let tasks = (elements / PACK_ELEMENTS).clamp(1, blocks * groups);
+        let (tiles, panels) = (if plan.pack_a { plan.tiles } else { 0 }, plan.panels - plan.first_packed);
+        let together = if plan.k_blocks > 1 { LONG_PACK_PANELS } else { PACK_PANELS };
+        let groups = tiles.max(panels).div_ceil(together).max(plan.k_blocks.min(plan.threads));
+        let tasks = (elements / PACK_ELEMENTS).clamp(1, batch * groups);
         let (a_copy, b_copy) = (Parts::new(a_copy), Parts::new(b_copy));
         cpu.threads.run(tasks, &|task| {
-            for copy in part(blocks * groups, tasks, task) {
-                // Blocks of a group one after the other: a thread packs the columns that it multiplies with.
-                let (group, block) = (copy / blocks, copy % blocks);
-                let (element, block) = (block / plan.k_blocks, self.k_block(block % plan.k_blocks));
-                if group < a_groups {
-                    let tiles = part(plan.tiles, a_groups, group);
+            for copy in part(batch * groups, tasks, task) {
+                // Elements of a group one after the other: a thread packs the columns that it multiplies with.
+                let (group, element) = (copy / batch, copy % batch);
+                let tiles = part(tiles, groups, group);
+                if !tiles.is_empty() {
                     let (matrix, stride) = self.a_rows(element, block.start);
                     let source = Source { matrix, stride, transposed: false };
                     // SAFETY: every group has a range of its own.
                     let to = unsafe { a_copy.part(plan.a_packed(matmul, element, &block, &tiles)) };
                     pack::pack(isa, source, block.len(), tiles.map(|tile| plan.a_panel(matmul, tile)), to);
-                } else {
-                    let panels = part(plan.panels - plan.first_packed, b_groups, group - a_groups);
+                }
+                let panels = part(panels, groups, group);
+                if !panels.is_empty() {
                     let panels = plan.first_packed + panels.start..plan.first_packed + panels.end;
                     let (matrix, stride) = self.b_rows(element, block.start);
                     let source = Source { matrix, stride, transposed: matmul.b_transposed };
                     // SAFETY: every group has a range of its own.
-                    let to = unsafe { b_copy.part(plan.b_packed(matmul, element, &block, &panels)) };
+                    let to = unsafe { b_copy.part(plan.b_packed(element, &block, &panels)) };
                     pack::pack(isa, source, block.len(), panels.map(|panel| plan.b_panel(matmul, panel)), to);
                 }
             }
         });
     }
 
-    /// Shares the units among the threads.
-    fn multiply(&self, a_copy: &[f32], b_copy: &[f32], c: &mut [f32]) {
+    /// Shares the units of a block among the threads.
+    fn multiply(&self, block: usize, a_copy: &[f32], b_copy: &[f32], c: &mut [f32]) {
         let Self { matmul, plan, cpu, .. } = self;
         let units_per_element = plan.slabs * plan.row_blocks;
         let units = matmul.batch * units_per_element;
@@ -286,17 +293,18 @@ impl Product<'_> {
             let panels = part(plan.panels, plan.slabs, unit / plan.row_blocks);
             let tiles = part(plan.tiles, plan.row_blocks, unit % plan.row_blocks);
             // SAFETY: units run once and cover different tiles of C.
-            unsafe { self.unit(element, tiles, panels, a_copy, b_copy, c.load(Ordering::Relaxed)) };
+            unsafe { self.unit(block, element, tiles, panels, a_copy, b_copy, c.load(Ordering::Relaxed)) };
         };
         if plan.threads == 1 { (0..units).for_each(unit) } else { cpu.threads.run(units, &unit) }
     }
 
-    /// Computes the tiles of C in some tile rows and panels.
+    /// Computes one block of the sums of the tiles of C in some tile rows and panels.
     ///
     /// # Safety
     /// `c` is the whole of C, and nobody else may touch these tiles.
     unsafe fn unit(
         &self,
+        index: usize,
         element: usize,
         tiles: Range<usize>,
         panels: Range<usize>,
@@ -305,51 +313,49 @@ impl Product<'_> {
         c: *mut f32,
     ) {
         let (Matmul { m, n, a_transposed, activation, .. }, plan) = (*self.matmul, &self.plan);
-        for index in 0..plan.k_blocks {
-            let block = self.k_block(index);
-            let last = index + 1 == plan.k_blocks;
-            let (a_rows, a_stride) = self.a_rows(element, block.start);
-            let (b_rows, b_stride) = self.b_rows(element, block.start);
-            for tile in tiles.clone() {
-                let rows = part(m, plan.tiles, tile);
-                let (a, a_row, a_k) = if plan.pack_a {
-                    (&a_copy[plan.a_packed(self.matmul, element, &block, &(tile..tile + 1))], 1, rows.len())
-                } else if a_transposed {
-                    (&a_rows[rows.start..], 1, a_stride)
+        let block = self.k_block(index);
+        let last = index + 1 == plan.k_blocks;
+        let (a_rows, a_stride) = self.a_rows(element, block.start);
+        let (b_rows, b_stride) = self.b_rows(element, block.start);
+        for tile in tiles.clone() {
+            let rows = part(m, plan.tiles, tile);
+            let (a, a_row, a_k) = if plan.pack_a {
+                (&a_copy[plan.a_packed(self.matmul, element, &block, &(tile..tile + 1))], 1, rows.len())
+            } else if a_transposed {
+                (&a_rows[rows.start..], 1, a_stride)
+            } else {
+                (&a_rows[rows.start * a_stride..], a_stride, 1)
+            };
+            for panel in panels.clone() {
+                let Panel { columns, width } = plan.b_panel(self.matmul, panel);
+                let (b, b_k) = if panel >= plan.first_packed {
+                    (&b_copy[plan.b_packed(element, &block, &(panel..panel + 1))], width)
                 } else {
-                    (&a_rows[rows.start * a_stride..], a_stride, 1)
+                    (&b_rows[columns.start..], b_stride)
                 };
-                for panel in panels.clone() {
-                    let Panel { columns, width } = plan.b_panel(self.matmul, panel);
-                    let (b, b_k) = if panel >= plan.first_packed {
-                        (&b_copy[plan.b_packed(self.matmul, element, &block, &(panel..panel + 1))], width)
-                    } else {
-                        (&b_rows[columns.start..], b_stride)
-                    };
-                    let tile = Tile {
-                        rows: rows.len(),
-                        columns: columns.len(),
-                        k: block.len(),
-                        a: std::array::from_fn(|group| a.as_ptr().wrapping_add(3 * group * a_row)),
-                        a_row,
-                        a_k,
-                        b: b.as_ptr(),
-                        b_k,
-                        c: c.wrapping_add((element * m + rows.start) * n + columns.start),
-                        c_row: n,
-                        first: index == 0,
-                        bias: self.bias.map_or(std::ptr::null(), |bias| bias[columns.start..].as_ptr()),
-                        floor: match activation {
-                            Activation::Relu if last => 0.0,
-                            _ => f32::NEG_INFINITY,
-                        },
-                    };
-                    debug_assert!(a.len() > (rows.len() - 1) * a_row + (block.len() - 1) * a_k);
-                    debug_assert!(b.len() >= (block.len() - 1) * b_k + width);
-                    // SAFETY: A and B hold all rows and whole vectors of this tile (asserted above), and the tile
-                    // of C is ours by the promise of the caller.
-                    unsafe { tile.run(self.cpu.isa) };
-                }
+                let tile = Tile {
+                    rows: rows.len(),
+                    columns: columns.len(),
+                    k: block.len(),
+                    a: std::array::from_fn(|group| a.as_ptr().wrapping_add(3 * group * a_row)),
+                    a_row,
+                    a_k,
+                    b: b.as_ptr(),
+                    b_k,
+                    c: c.wrapping_add((element * m + rows.start) * n + columns.start),
+                    c_row: n,
+                    first: index == 0,
+                    bias: self.bias.map_or(std::ptr::null(), |bias| bias[columns.start..].as_ptr()),
+                    floor: match activation {
+                        Activation::Relu if last => 0.0,
+                        _ => f32::NEG_INFINITY,
+                    },
+                };
+                debug_assert!(a.len() > (rows.len() - 1) * a_row + (block.len() - 1) * a_k);
+                debug_assert!(b.len() >= (block.len() - 1) * b_k + width);
+                // SAFETY: A and B hold all rows and whole vectors of this tile (asserted above), and the tile
+                // of C is ours by the promise of the caller.
+                unsafe { tile.run(self.cpu.isa) };
             }
         }
     }

@@ -21,6 +21,7 @@
 //! Source of the CPU design: Van Zee and van de Geijn, *BLIS: A Framework for Rapidly Instantiating BLAS
 //! Functionality*, ACM TOMS 2015.
 
+pub(crate) mod block;
 mod cases;
 mod cpu;
 mod gpu;

@@ -77,7 +77,7 @@ const BLOCK: usize = 8;
 const STRIP: usize = 64;
 
 /// Fills `[k][width]` with columns that lie `stride` apart, each with its k elements adjacent.
-fn transpose(isa: Isa, from: &[f32], stride: usize, columns: usize, to: &mut [f32], width: usize) {
+pub(crate) fn transpose(isa: Isa, from: &[f32], stride: usize, columns: usize, to: &mut [f32], width: usize) {
     let k = to.len() / width;
     for (strip, to) in to.chunks_mut(STRIP * width).enumerate() {
         let from = &from[strip * STRIP..];

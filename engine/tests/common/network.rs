@@ -20,7 +20,7 @@ pub struct Network {
     /// `[rows, width]`.
     pub x: Vec<f32>,
     pub shape: [usize; 2],
-    /// `[rows]`, in `0..classes`.
+    /// One for each row of logits, in `0..classes`.
     pub labels: Vec<u32>,
     pub clock: Clock,
 }
@@ -86,7 +86,7 @@ impl Network {
         ];
         let mut graph = Graph::training(&self.parameters);
         let x = graph.input("x", &self.shape);
-        let y = graph.input("y", &[self.shape[0]]);
+        let y = graph.input("y", &[self.labels.len()]);
         let logits = (self.forward)(&mut graph, x)?;
         let loss = graph.cross_entropy(logits, y)?;
         if backward {
@@ -110,7 +110,7 @@ impl Network {
             outputs: bound.outputs,
             launches: bound.launches,
             clock: self.clock,
-            rows: self.shape[0],
+            rows: self.labels.len(),
             values,
             gradients,
             statistics,

@@ -1,0 +1,118 @@
+//! Sequences of tokens: patches of an image, class token and positions, the first token of each sequence.
+//!
+//! Formulas: `kernels::tokens`.
+
+use crate::autograd::Gradients;
+use crate::error::{Error, Result};
+use crate::graph::{Gradient, Graph, Tensor};
+use crate::params::ParameterId;
+use kernels::tokens;
+
+#[derive(Debug)]
+struct Embed {
+    kernel: tokens::Embed,
+    x: Tensor,
+    cls: ParameterId,
+    positions: ParameterId,
+    y: Tensor,
+}
+
+#[derive(Debug)]
+struct Select {
+    kernel: tokens::Select,
+    x: Tensor,
+    y: Tensor,
+}
+
+impl Graph<'_> {
+    /// Images `[N, H, W, C]` as patches of P x P pixels, `[N, H/P W/P, P P C]`: row, column, channel within a patch. They are
+    /// cut from inputs; there is no gradient.
+    ///
+    /// # Errors
+    /// Images that are not whole patches.
+    pub fn patches(&mut self, x: Tensor, patch: usize) -> Result<Tensor> {
+        let shape = self.shape(x).to_vec();
+        let &[batch, height, width, channels] = &shape[..] else {
+            return Err(Error::shape("patches", format!("x has shape {shape:?}, [N, H, W, C] expected")));
+        };
+        if patch == 0 || height % patch > 0 || width % patch > 0 {
+            return Err(Error::shape(
+                "patches",
+                format!("x has shape {shape:?}: no whole patches of {patch}x{patch}"),
+            ));
+        }
+        let y = self.activation(&[batch, height / patch * (width / patch), patch * patch * channels]);
+        self.push("patches", tokens::Patches { batch, height, width, channels, patch }, &[x, y], None);
+        Ok(y)
+    }
+
+    /// A class token `[D]` before the tokens `[N, T, D]`, then positions `[T + 1, D]` added: `[N, T + 1, D]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn embed(&mut self, x: Tensor, cls: ParameterId, positions: ParameterId) -> Result<Tensor> {
+        let shape = self.shape(x).to_vec();
+        let (cls_tensor, positions_tensor) = (self.parameter(cls), self.parameter(positions));
+        let &[batch, tokens, width] = &shape[..] else {
+            return Err(Error::shape("embed", format!("x has shape {shape:?}, [N, T, D] expected")));
+        };
+        if self.shape(cls_tensor) != [width] || self.shape(positions_tensor) != [tokens + 1, width] {
+            let (cls, positions) = (self.shape(cls_tensor), self.shape(positions_tensor));
+            return Err(Error::shape(
+                "embed",
+                format!("x has shape {shape:?}, the class token {cls:?}, the positions {positions:?}"),
+            ));
+        }
+        let y = self.activation(&[batch, tokens + 1, width]);
+        let kernel = tokens::Embed { batch, tokens, width };
+        let rule = Embed { kernel, x, cls, positions, y };
+        self.push("embed", kernel, &[x, cls_tensor, positions_tensor, y], Some(Box::new(rule)));
+        Ok(y)
+    }
+
+    /// The first token of every sequence: `[N T, D]`, with T tokens each, to `[N, D]`.
+    ///
+    /// # Errors
+    /// No whole sequences.
+    pub fn select_first(&mut self, x: Tensor, tokens: usize) -> Result<Tensor> {
+        let shape = self.shape(x).to_vec();
+        let &[rows, width] = &shape[..] else {
+            return Err(Error::shape("select_first", format!("x has shape {shape:?}, [N T, D] expected")));
+        };
+        if tokens == 0 || rows % tokens > 0 {
+            return Err(Error::shape(
+                "select_first",
+                format!("x has shape {shape:?}: no whole sequences of {tokens}"),
+            ));
+        }
+        let y = self.activation(&[rows / tokens, width]);
+        let kernel = tokens::Select { batch: rows / tokens, tokens, width };
+        self.push("select first token", kernel, &[x, y], Some(Box::new(Select { kernel, x, y })));
+        Ok(y)
+    }
+}
+
+impl Gradient for Embed {
+    fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
+        let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
+        let shape = graph.shape(self.x).to_vec();
+        let dx = graph.activation(&shape);
+        let dcls = gradients.target(graph, self.cls);
+        let dpositions = gradients.target(graph, self.positions);
+        let kernel = tokens::EmbedBackward(self.kernel);
+        graph.push("embed backward", kernel, &[dy, dx, dcls, dpositions], None);
+        gradients.written(graph, self.cls, dcls);
+        gradients.written(graph, self.positions, dpositions);
+        gradients.add(graph, self.x, dx)
+    }
+}
+
+impl Gradient for Select {
+    fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
+        let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
+        let shape = graph.shape(self.x).to_vec();
+        let dx = graph.activation(&shape);
+        graph.push("select first token backward", tokens::SelectBackward(self.kernel), &[dy, dx], None);
+        gradients.add(graph, self.x, dx)
+    }
+}

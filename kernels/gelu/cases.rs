@@ -1,0 +1,75 @@
+//! Lengths for tests and benches, and the definition in f64.
+
+use super::{Gelu, GeluBackward};
+use crate::case::test_values;
+use crate::dropout::Mask;
+use crate::{Case, Clock, Kernel, Size, Values};
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+/// The cases of this family.
+pub fn cases() -> Vec<Case> {
+    let tiny = [1, 3, 5, 16, 17, 65, 255, 257, 1025];
+    // The hidden activations of ViT-Tiny at batch 64.
+    let lengths = tiny.map(|len| (len, Size::Tiny)).into_iter().chain([(64 * 65 * 768, Size::Real)]);
+    lengths
+        .flat_map(|(len, size)| {
+            let masks = [None, Some(Mask { rate: 0.3, layer: len as u32 % 100 })];
+            masks.into_iter().flat_map(move |mask| {
+                [
+                    case(Arc::new(Gelu { len, mask }), len, mask, false, size),
+                    case(Arc::new(GeluBackward { len, mask }), len, mask, true, size),
+                ]
+            })
+        })
+        .collect()
+}
+
+/// `erf(x) = 2 / sqrt(pi) e^(-x²) Σ_n 2^n x^(2n+1) / (2n+1)!!`, a series without cancellation.
+fn erf(x: f64) -> f64 {
+    let (mut term, mut sum, mut odd) = (x, 0.0, 1.0);
+    while sum + term != sum {
+        sum += term;
+        odd += 2.0;
+        term *= 2.0 * x * x / odd;
+    }
+    2.0 / PI.sqrt() * (-x * x).exp() * sum
+}
+
+fn case(kernel: Arc<dyn Kernel>, len: usize, mask: Option<Mask>, backward: bool, size: Size) -> Case {
+    let clock = Clock { seed: 3, step: 9_000, ..Clock::default() };
+    let mut inputs = vec![match size {
+        // From -5 to 5: both tails.
+        Size::Tiny => Values::F32(test_values(len, 1).into_iter().map(|x| 5.0 * x).collect()),
+        Size::Real => Values::Random { len, stream: 1 },
+    }];
+    inputs.extend(backward.then_some(Values::Random { len, stream: 2 }));
+    inputs.push(Values::Random { len, stream: 3 });
+    Case {
+        kernel,
+        clock,
+        inputs,
+        expected: Box::new(move |inputs| {
+            let (x, dy) = (inputs[0].f64(), inputs[1].f64());
+            // Of large cases a sample is enough.
+            let step = if len > 100_000 { 997 } else { 1 };
+            let value = |i: usize| {
+                if !i.is_multiple_of(step) {
+                    return f64::NAN;
+                }
+                let below = 0.5 * (1.0 + erf(x[i] / 2f64.sqrt()));
+                let factor = mask.map_or(1.0, |mask| mask.definition(&clock, i as u32 / 4, i % 4));
+                let value = match backward {
+                    true => dy[i] * (below + x[i] * (-0.5 * x[i] * x[i]).exp() / (2.0 * PI).sqrt()),
+                    false => x[i] * below,
+                };
+                factor * value
+            };
+            let mut expected = vec![None; inputs.len() - 1];
+            expected.push(Some((0..len).map(value).collect()));
+            expected
+        }),
+        tolerance: 2e-6,
+        size,
+    }
+}
