@@ -6,9 +6,7 @@
 use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
 use experiments::cli::step::{Options, step};
-use models::{
-    HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit, VitConfig,
-};
+use models::{HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit, VitConfig};
 use std::path::Path;
 
 /// Largest `norm(ours - PyTorch's)` relative to the norm of PyTorch's tensor.

@@ -95,11 +95,11 @@ fn malformed_launches_are_refused_with_a_reason() {
 }
 
 #[test]
-fn a_buffer_that_cannot_be_bound_is_a_typed_error() {
+fn a_buffer_that_cannot_be_made_or_bound_is_a_typed_error() {
     let device = gpu();
     let report = engine::device::list_devices();
     let adapter = report.adapters.iter().find(|adapter| adapter.name == device.name()).unwrap();
-    let words = (adapter.largest_binding.min(adapter.largest_buffer) / 4) as usize;
+    let words = (adapter.largest_buffer / 4) as usize;
     let before = device.allocated_bytes();
     match device.buffer("everything", words + 1).map(|_| ()) {
         Err(error @ Error::Limit { .. }) => {
@@ -111,6 +111,14 @@ fn a_buffer_that_cannot_be_bound_is_a_typed_error() {
         other => panic!("{other:?}"),
     }
     assert_eq!(device.allocated_bytes(), before);
+    // A buffer may be longer than a binding; a kernel that needs it whole is refused.
+    let little = kernels::GpuTraits { largest_binding: 64, ..device.gpu_traits().unwrap() };
+    let long = device.buffer("long", 128).unwrap().all();
+    let fill = launch(kernels::arena::Fill { len: 128, value: 0.0 }, &[long]);
+    match device.clone().with_gpu_traits(little).compile(fill).map(|_| ()) {
+        Err(error @ Error::Limit { .. }) => assert!(error.to_string().contains("512 bytes"), "{error}"),
+        other => panic!("{other:?}"),
+    }
     // The device goes on.
     let small = device.buffer_with("small", &[7]).unwrap();
     assert_eq!(device.read(&small, 0..1).unwrap(), [7]);
