@@ -8,6 +8,7 @@ mod common;
 
 use engine::{Device, Launch, Slice};
 use kernels::case::POISON;
+use kernels::kernel::SCRATCH;
 use kernels::{Access, Binding, Case, Dispatch, GpuTraits, Size, Values};
 
 /// Words on either side of a slice: a vector or a whole workgroup that strays hits them.
@@ -135,7 +136,8 @@ fn every_tiny_case_in_windows() {
             let window = dispatch.windows.iter().find(|(windowed, _)| *windowed == index);
             let words = match window {
                 Some((_, window)) => window.len(),
-                None => bindings.get(index).map_or(0, |binding| binding.words + GUARD),
+                None if index == SCRATCH => case.kernel.gpu_scratch(&little),
+                None => bindings[index].words + GUARD,
             };
             words <= little.largest_binding
         };

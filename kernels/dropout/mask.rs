@@ -60,11 +60,9 @@ impl Mask {
     fn block(self, clock: &Clock, counter: u32, threshold: u32, factors: &mut [f32; BLOCK]) {
         let (stream, scale) = (self.stream(), self.scale());
         let mut words = [[0; BLOCK / 4]; 4];
-        for i in 0..BLOCK / 4 {
-            let drawn = pcg4d([counter.wrapping_add(i as u32), clock.step, stream, clock.seed]);
-            for lane in 0..4 {
-                words[lane][i] = drawn[lane];
-            }
+        let [a, b, c, d] = &mut words;
+        for (i, (((a, b), c), d)) in a.iter_mut().zip(b).zip(c).zip(d).enumerate() {
+            [*a, *b, *c, *d] = pcg4d([counter.wrapping_add(i as u32), clock.step, stream, clock.seed]);
         }
         for (i, factor) in factors.iter_mut().enumerate() {
             *factor = if words[i % 4][i / 4] >> 8 >= threshold { scale } else { 0.0 };

@@ -96,7 +96,7 @@ fn forward(kernel: LayerNormForward, size: Size) -> Case {
             };
             let y = x.chunks(width).flat_map(row).collect();
             let mut expected = vec![None; first + 2];
-            expected.extend(branch.then(|| Some(x)));
+            expected.extend(branch.then_some(Some(x)));
             expected.push(Some(y));
             expected
         }),
