@@ -3,6 +3,9 @@
 use crate::simd::Isa;
 use crate::threads::Threads;
 
+/// Work below which another thread costs more than it helps (about 2 microseconds on one thread).
+const FLOPS_PER_THREAD: usize = 400_000;
+
 /// Vector instructions and worker threads: all that a CPU kernel needs from the machine.
 #[derive(Debug)]
 pub struct Cpu {
@@ -17,4 +20,16 @@ impl Cpu {
     pub fn new(threads: usize) -> Self {
         Self { isa: Isa::detect(), threads: Threads::new(threads) }
     }
+
+    /// How many threads so much work is worth.
+    pub(crate) fn threads_for(&self, flops: usize) -> usize {
+        (flops / FLOPS_PER_THREAD).clamp(1, self.threads.count())
+    }
+}
+
+/// Scratch memory from its first whole cache line on: a vector that straddles two lines costs two loads. Ask for
+/// [`LANES`](crate::simd::LANES) floats more than are needed.
+pub(crate) fn aligned(scratch: &mut [f32]) -> &mut [f32] {
+    let start = scratch.as_ptr().align_offset(64).min(scratch.len());
+    &mut scratch[start..]
 }

@@ -146,6 +146,35 @@ impl Threads {
             task(index, unsafe { parts.part(start..(start + length).min(total)) });
         });
     }
+
+    /// Runs `task(index, part of memory)` for every task on up to `slots` threads, each with an equal part of `memory`
+    /// that no other running task uses. What a task computes must not depend on what it finds there.
+    pub(crate) fn with_memory<T: Send>(
+        &self,
+        slots: usize,
+        tasks: usize,
+        memory: &mut [T],
+        task: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) {
+        let length = memory.len() / slots;
+        let (memory, next) = (Parts::new(memory), AtomicUsize::new(0));
+        self.run(slots, &|slot| {
+            // SAFETY: every slot runs once.
+            let memory = unsafe { memory.part(slot * length..(slot + 1) * length) };
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= tasks {
+                    break;
+                }
+                task(index, memory);
+            }
+        });
+    }
+}
+
+/// Part `index` of `total` things cut into `parts` ranges whose lengths differ by at most one.
+pub(crate) fn part(total: usize, parts: usize, index: usize) -> Range<usize> {
+    index * total / parts..(index + 1) * total / parts
 }
 
 impl Shared {
@@ -154,7 +183,7 @@ impl Shared {
         let (tasks, threads) = (self.tasks.load(Ordering::Relaxed), self.claimed.len());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             for share in (thread..threads).chain(0..thread) {
-                let (start, end) = (share * tasks / threads, (share + 1) * tasks / threads);
+                let Range { start, end } = part(tasks, threads, share);
                 loop {
                     let index = start + self.claimed[share].0.fetch_add(1, Ordering::Relaxed);
                     if index >= end {

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Random, devices, gpu, network};
 use engine::{Activation, Clock, Device, Error, Launch, Parameters, Slice};
+use kernels::arena::GradientNorm;
 use kernels::elementwise::{Add, Relu};
 use std::sync::Arc;
 
@@ -113,9 +114,9 @@ fn a_buffer_that_cannot_be_made_or_bound_is_a_typed_error() {
     assert_eq!(device.allocated_bytes(), before);
     // A buffer may be longer than a binding; a kernel that needs it whole is refused.
     let little = kernels::GpuTraits { largest_binding: 64, ..device.gpu_traits().unwrap() };
-    let long = device.buffer("long", 128).unwrap().all();
-    let fill = launch(kernels::arena::Fill { len: 128, value: 0.0 }, &[long]);
-    match device.clone().with_gpu_traits(little).compile(fill).map(|_| ()) {
+    let slices = [128, 2, 4].map(|words| device.buffer("long", words).unwrap().slice(0, words));
+    let norm = launch(GradientNorm { len: 128, max_norm: Some(1.0), ring_rows: 1, words: 4 }, &slices);
+    match device.clone().with_gpu_traits(little).compile(norm).map(|_| ()) {
         Err(error @ Error::Limit { .. }) => assert!(error.to_string().contains("512 bytes"), "{error}"),
         other => panic!("{other:?}"),
     }

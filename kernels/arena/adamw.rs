@@ -2,7 +2,7 @@
 
 use super::{cpu, over_vectors};
 use crate::Cpu;
-use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// One AdamW step for every parameter of an arena, with the gradient clipped on the way:
 ///
@@ -54,7 +54,7 @@ impl Kernel for AdamW {
         Cost { flops: 15 * self.len as u64, bytes: 28 * self.len as u64 }
     }
 
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let parameters = [
             (1.0 - self.beta1) as f32,
             self.beta2 as f32,
@@ -62,9 +62,8 @@ impl Kernel for AdamW {
             self.eps as f32,
             self.weight_decay as f32,
         ];
-        let access = [Access::ReadWrite, Access::Read, Access::ReadWrite, Access::ReadWrite, Access::Read];
         let source = concat!(include_str!("../clock.wgsl"), include_str!("adamw.wgsl"));
-        over_vectors(self.name(), source, self.len, &access, &parameters, true)
+        over_vectors(self, source, &parameters, true, gpu)
     }
 
     fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {

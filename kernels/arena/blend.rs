@@ -2,7 +2,7 @@
 
 use super::{cpu, over_vectors};
 use crate::Cpu;
-use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// `target = keep * target + (1 - keep) * source`, both `[len]`.
 ///
@@ -33,10 +33,9 @@ impl Kernel for Blend {
         Cost { flops: 3 * self.len as u64, bytes: 12 * self.len as u64 }
     }
 
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        let access = [Access::ReadWrite, Access::Read];
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let parameters = [self.keep as f32, (1.0 - self.keep) as f32];
-        over_vectors(self.name(), include_str!("blend.wgsl"), self.len, &access, &parameters, false)
+        over_vectors(self, include_str!("blend.wgsl"), &parameters, false, gpu)
     }
 
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
@@ -69,9 +68,8 @@ impl Kernel for Copy {
         Cost { flops: 0, bytes: 8 * self.len as u64 }
     }
 
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        let access = [Access::ReadWrite, Access::Read];
-        over_vectors(self.name(), include_str!("copy.wgsl"), self.len, &access, &[], false)
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        over_vectors(self, include_str!("copy.wgsl"), &[], false, gpu)
     }
 
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
@@ -110,9 +108,8 @@ impl Kernel for Fill {
         Cost { flops: 0, bytes: 4 * self.len as u64 }
     }
 
-    fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
-        let access = [Access::ReadWrite];
-        over_vectors(self.name(), include_str!("fill.wgsl"), self.len, &access, &[self.value], false)
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        over_vectors(self, include_str!("fill.wgsl"), &[self.value], false, gpu)
     }
 
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {

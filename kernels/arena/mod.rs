@@ -24,7 +24,8 @@ pub use blend::{Blend, Copy, Fill};
 pub use cases::cases;
 pub use norm::{GradientNorm, NORM_WORD};
 
-use crate::kernel::{Access, Dispatch};
+use crate::kernel::{Access, Binding, Dispatch, GpuTraits, Kernel};
+use crate::windows::in_windows;
 
 /// Floats in one CPU task, and in one partial sum of a CPU reduction.
 pub const CHUNK: usize = 16_384;
@@ -32,30 +33,38 @@ pub const CHUNK: usize = 16_384;
 /// Threads of every workgroup here.
 const THREADS: usize = 256;
 
-/// The most workgroups in one dimension of a grid.
-const MAX_GRID: usize = 65_535;
-
-/// The launch of a shader in which each thread handles four floats, then strides by the whole grid. The first
-/// immediate is always the length.
+/// The launches of a shader in which each thread handles four floats, then strides by the whole grid, one for each window
+/// of the range. The buffers are those of the kernel; the first is as long as the range, whose length is the first
+/// immediate.
 fn over_vectors(
-    label: &'static str,
+    kernel: &dyn Kernel,
     source: &'static str,
-    len: usize,
-    access: &[Access],
     parameters: &[f32],
     clock: bool,
+    gpu: &GpuTraits,
 ) -> Vec<Dispatch> {
+    let bindings = kernel.bindings();
+    let len = bindings[0].words;
     if len == 0 {
         return Vec::new();
     }
-    vec![Dispatch {
-        label: label.into(),
-        source: source.into(),
-        constants: Vec::new(),
-        bindings: access.iter().copied().enumerate().collect(),
-        immediates: std::iter::once(len as u32).chain(parameters.iter().map(|p| p.to_bits())).collect(),
-        clock,
-        grid: [len.div_ceil(4 * THREADS).min(MAX_GRID) as u32, 1, 1],
-        windows: Vec::new(),
-    }]
+    let shader_access = |binding: &Binding| match binding.access {
+        Access::Read => Access::Read,
+        _ => Access::ReadWrite,
+    };
+    let accesses: Vec<_> = bindings.iter().map(shader_access).enumerate().collect();
+    let ranges: Vec<_> = (0..bindings.len()).filter(|&i| bindings[i].words == len).map(|i| (i, 1)).collect();
+    in_windows(len, &ranges, gpu, |window| {
+        let len = window.len() as u32;
+        vec![Dispatch {
+            label: kernel.name().into(),
+            source: source.into(),
+            constants: Vec::new(),
+            bindings: accesses.clone(),
+            immediates: std::iter::once(len).chain(parameters.iter().map(|p| p.to_bits())).collect(),
+            clock,
+            grid: crate::elementwise::grid(window.len()),
+            windows: Vec::new(),
+        }]
+    })
 }

@@ -5,12 +5,13 @@
 //! too. Behind the last key a row of S holds minus infinity, up to whole vectors.
 
 use super::Attention;
+use crate::cpu::aligned;
 use crate::dropout::Mask;
 use crate::math::exp_not_positive;
 use crate::matmul::block::Block;
 use crate::matmul::pack::transpose;
 use crate::simd::{Isa, LANES, Simd, Vectorised};
-use crate::threads::Parts;
+use crate::threads::{Parts, part};
 use crate::{Args, Clock, Cpu};
 use std::ops::Range;
 
@@ -93,12 +94,10 @@ fn for_heads(
     head: &(dyn Fn(usize, &mut [f32]) + Sync),
 ) {
     let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
-    // A vector that straddles two cache lines costs two loads.
-    let aligned = scratch.as_ptr().align_offset(64).min(LANES);
     let (heads, tasks) = (attention.batch * attention.heads, tasks(attention, cpu));
-    let scratch = &mut scratch[aligned..aligned + tasks * words];
+    let scratch = &mut aligned(scratch)[..tasks * words];
     cpu.threads.chunks_mut(scratch, words, &|task, scratch| {
-        for index in task * heads / tasks..(task + 1) * heads / tasks {
+        for index in part(heads, tasks, task) {
             head(index, scratch);
         }
     });

@@ -48,8 +48,8 @@ const TINY: [Conv2d; 29] = [
     conv([1, 2, 3, 512, 40, 3, 1, 1]),
 ];
 
-/// The layers of ResNet-18 at 32x32 and of VGG-16 at 64x64, batch 64.
-const REAL: [Conv2d; 19] = [
+/// The layers of ResNet-18 at 32x32 and of VGG-16 at 64x64, batch 64; some of ResNets of width 8 and 16, batch 128.
+const REAL: [Conv2d; 22] = [
     conv([64, 32, 32, 3, 64, 3, 1, 1]),
     conv([64, 32, 32, 64, 64, 3, 1, 1]),
     conv([64, 32, 32, 64, 128, 3, 2, 1]),
@@ -69,6 +69,9 @@ const REAL: [Conv2d; 19] = [
     conv([64, 16, 16, 256, 256, 3, 1, 1]),
     conv([64, 8, 8, 256, 512, 3, 1, 1]),
     conv([64, 8, 8, 512, 512, 3, 1, 1]),
+    conv([128, 32, 32, 8, 8, 3, 1, 1]),
+    conv([128, 32, 32, 16, 32, 3, 2, 1]),
+    conv([128, 16, 16, 32, 32, 3, 1, 1]),
 ];
 
 /// The output `i` whose tap `u` reads input `at`, if there is one (it may lie beyond the last).

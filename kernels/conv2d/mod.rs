@@ -78,6 +78,12 @@ impl Conv2d {
             k = self.kernel
         )
     }
+    /// The CPU's methods take pointers: these lengths are all that they rely on.
+    fn check(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &[f32]) {
+        let lengths = [self.x_len(), self.weight_len(), self.y_len()];
+        assert_eq!([x.len(), weight.len(), y.len()], lengths, "{self:?}");
+        assert!(bias.is_none_or(|bias| bias.len() == self.out_channels), "{self:?}");
+    }
     /// Arithmetic of the direct method, whichever is used, and x, weight and y once each.
     fn cost(&self) -> Cost {
         let taps = self.kernel * self.kernel * self.in_channels;

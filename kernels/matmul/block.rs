@@ -2,6 +2,7 @@
 
 use super::tile::{Tile, TileShape};
 use crate::simd::Isa;
+use crate::threads::part;
 
 /// `C = A B`, or `C += A B`. Strides are in floats.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ impl Block {
         let shape = TileShape::of(isa);
         let tiles = self.m.div_ceil(shape.rows);
         for tile in 0..tiles {
-            let rows = tile * self.m / tiles..(tile + 1) * self.m / tiles;
+            let rows = part(self.m, tiles, tile);
             for column in (0..self.n).step_by(shape.columns) {
                 let tile = Tile {
                     rows: rows.len(),

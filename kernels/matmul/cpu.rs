@@ -20,9 +20,9 @@
 use super::pack::{self, Panel, Source};
 use super::tile::{Tile, TileShape};
 use super::{Activation, Matmul};
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, aligned};
 use crate::simd::LANES;
-use crate::threads::Parts;
+use crate::threads::{Parts, part};
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -35,9 +35,6 @@ const LONG_K_BLOCK: usize = 512;
 
 /// Floats of a block of a slab of B, at most: 512 KiB, a part of L2.
 const SLAB_WORDS: usize = 128 * 1024;
-
-/// Work below which another thread costs more than it helps (about 2 microseconds on one thread).
-const FLOPS_PER_THREAD: usize = 400_000;
 
 /// Work of a unit below which claiming it costs too much.
 const FLOPS_PER_UNIT: usize = 100_000;
@@ -68,11 +65,6 @@ const IN_PLACE_ROWS: usize = 256;
 const IN_PLACE_COLUMNS: usize = 1024;
 /// and always for two tile rows or less, which would hardly use the copy.
 const IN_PLACE_ANYWAY: usize = 24;
-
-/// Part `index` of `total` things cut into `parts` ranges whose lengths differ by at most one.
-fn part(total: usize, parts: usize, index: usize) -> Range<usize> {
-    index * total / parts..(index + 1) * total / parts
-}
 
 /// How a product is cut. Everything that changes a result depends on shapes only.
 struct Plan {
@@ -112,7 +104,7 @@ impl Plan {
         };
         let k_blocks = if long { k.div_ceil(LONG_K_BLOCK) } else { 1 };
         let flops = 2 * batch * m * n * k;
-        let threads = (flops / FLOPS_PER_THREAD).clamp(1, cpu.threads.count());
+        let threads = cpu.threads_for(flops);
         let wanted = match threads {
             1 => 1,
             _ => (threads * UNITS_PER_THREAD).min(flops / FLOPS_PER_UNIT).max(threads).div_ceil(batch),
@@ -214,9 +206,7 @@ pub(super) fn run(
     assert!(a.len() == batch * m * k && b.len() == batch * k * n && c.len() == batch * m * n);
     assert!(bias.is_none_or(|bias| bias.len() == n));
     let plan = Plan::new(matmul, cpu);
-    // A vector that straddles two cache lines costs two loads.
-    let aligned = scratch.as_ptr().align_offset(64).min(scratch.len());
-    let (b_copy, a_copy) = scratch[aligned..].split_at_mut(plan.b_words(matmul));
+    let (b_copy, a_copy) = aligned(scratch).split_at_mut(plan.b_words(matmul));
     let a_copy = &mut a_copy[..plan.a_words(matmul)];
     let product = Product { matmul, plan, cpu, a, b, bias };
     for block in 0..product.plan.k_blocks {

@@ -7,19 +7,9 @@ use super::Pool2d;
 use crate::Cpu;
 use crate::simd::{Simd, Vectorised};
 use crate::threads::Parts;
-use std::ops::Range;
 
 /// Elements that a task reads or writes: fewer are not worth waking another thread.
 const TASK: usize = 65_536;
-
-/// Runs `work` on ranges of the `batch * height` rows of the written images, each of about [`TASK`] elements, of which
-/// a row has `elements`.
-fn in_rows(cpu: &Cpu, rows: usize, elements: usize, work: &(dyn Fn(Range<usize>) + Sync)) {
-    let rows_per_task = (TASK / elements.max(1)).max(1);
-    cpu.threads.run(rows.div_ceil(rows_per_task), &|task| {
-        work(task * rows_per_task..((task + 1) * rows_per_task).min(rows));
-    });
-}
 
 /// The image and row that a number `image * height + row` means.
 #[derive(Clone, Copy)]
@@ -28,8 +18,22 @@ struct Row {
     row: usize,
 }
 
-fn row(number: usize, height: usize) -> Row {
-    Row { image: number / height, row: number % height }
+/// Runs `work(position, row of out)` for every row of `height` rows per image, in tasks of about [`TASK`] of the elements
+/// that rows read or write, `elements` each.
+fn in_rows(
+    cpu: &Cpu,
+    out: &mut [f32],
+    (height, row): (usize, usize),
+    elements: usize,
+    work: &(dyn Fn(Row, &mut [f32]) + Sync),
+) {
+    let rows_per_task = (TASK / elements.max(1)).max(1);
+    cpu.threads.chunks_mut(out, rows_per_task * row, &|task, rows| {
+        for (index, out) in rows.chunks_exact_mut(row).enumerate() {
+            let number = task * rows_per_task + index;
+            work(Row { image: number / height, row: number % height }, out);
+        }
+    });
 }
 
 /// One row of y and argmax.
@@ -78,15 +82,12 @@ impl Vectorised for MaxForward<'_> {
 pub(super) fn max_forward(pool: &Pool2d, cpu: &Cpu, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let (height, width) = (pool.out_height(), pool.out_width());
     let (y_row, argmax_row) = (width * pool.channels, width * 4 * pool.quads());
-    let (y, argmax) = (Parts::new(y), Parts::new(argmax));
-    in_rows(cpu, pool.batch * height, pool.stride * pool.width * pool.channels, &|rows| {
-        for number in rows {
-            // SAFETY: every row belongs to one task, and rows do not overlap.
-            let y = unsafe { y.part(number * y_row..(number + 1) * y_row) };
-            // SAFETY: as above.
-            let argmax = unsafe { argmax.part(number * argmax_row..(number + 1) * argmax_row) };
-            cpu.isa.run(MaxForward { pool, at: row(number, height), x, y, argmax });
-        }
+    let argmax = Parts::new(argmax);
+    in_rows(cpu, y, (height, y_row), pool.stride * pool.width * pool.channels, &|at, y| {
+        let start = (at.image * height + at.row) * argmax_row;
+        // SAFETY: every row is worked on once, and rows do not overlap.
+        let argmax = unsafe { argmax.part(start..start + argmax_row) };
+        cpu.isa.run(MaxForward { pool, at, x, y, argmax });
     });
 }
 
@@ -126,13 +127,8 @@ impl Vectorised for MaxBackward<'_> {
 /// Fills dx.
 pub(super) fn max_backward(pool: &Pool2d, cpu: &Cpu, dy: &[f32], argmax: &[u8], dx: &mut [f32]) {
     let dx_row = pool.width * pool.channels;
-    let dx = Parts::new(dx);
-    in_rows(cpu, pool.batch * pool.height, dx_row, &|rows| {
-        for number in rows {
-            // SAFETY: every row belongs to one task, and rows do not overlap.
-            let dx = unsafe { dx.part(number * dx_row..(number + 1) * dx_row) };
-            cpu.isa.run(MaxBackward { pool, at: row(number, pool.height), dy, argmax, dx });
-        }
+    in_rows(cpu, dx, (pool.height, dx_row), dx_row, &|at, dx| {
+        cpu.isa.run(MaxBackward { pool, at, dy, argmax, dx });
     });
 }
 
@@ -167,14 +163,9 @@ impl Vectorised for AverageForward<'_> {
 
 /// Fills y.
 pub(super) fn average_forward(pool: &Pool2d, cpu: &Cpu, x: &[f32], y: &mut [f32]) {
-    let (height, y_row) = (pool.out_height(), pool.out_width() * pool.channels);
-    let y = Parts::new(y);
-    in_rows(cpu, pool.batch * height, pool.stride * pool.width * pool.channels, &|rows| {
-        for number in rows {
-            // SAFETY: every row belongs to one task, and rows do not overlap.
-            let y = unsafe { y.part(number * y_row..(number + 1) * y_row) };
-            cpu.isa.run(AverageForward { pool, at: row(number, height), x, y });
-        }
+    let rows = (pool.out_height(), pool.out_width() * pool.channels);
+    in_rows(cpu, y, rows, pool.stride * pool.width * pool.channels, &|at, y| {
+        cpu.isa.run(AverageForward { pool, at, x, y });
     });
 }
 
@@ -210,12 +201,7 @@ impl Vectorised for AverageBackward<'_> {
 /// Fills dx.
 pub(super) fn average_backward(pool: &Pool2d, cpu: &Cpu, dy: &[f32], dx: &mut [f32]) {
     let dx_row = pool.width * pool.channels;
-    let dx = Parts::new(dx);
-    in_rows(cpu, pool.batch * pool.height, dx_row, &|rows| {
-        for number in rows {
-            // SAFETY: every row belongs to one task, and rows do not overlap.
-            let dx = unsafe { dx.part(number * dx_row..(number + 1) * dx_row) };
-            cpu.isa.run(AverageBackward { pool, at: row(number, pool.height), dy, dx });
-        }
+    in_rows(cpu, dx, (pool.height, dx_row), dx_row, &|at, dx| {
+        cpu.isa.run(AverageBackward { pool, at, dy, dx });
     });
 }

@@ -4,10 +4,11 @@
 //! taps: those u with `(r + p - u)` divisible by s, and likewise v. These elements, s apart in dx, are the outputs of a
 //! convolution of dy with stride 1. No multiplication by the zeros between the windows remains.
 
+use super::Conv2d;
 use super::product::{Outputs, Phase, Product, group};
 use super::windows::Windows;
 use crate::Cpu;
-use crate::conv2d::Conv2d;
+use crate::cpu::aligned;
 use crate::matmul::pack::Source;
 use crate::simd::LANES;
 
@@ -93,15 +94,23 @@ fn axes(conv: &Conv2d, phase: usize) -> [Axis; 2] {
     [Axis::new(conv, conv.height, phase / conv.stride), Axis::new(conv, conv.width, phase % conv.stride)]
 }
 
-pub(super) fn scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
+pub(in super::super) fn backward_data_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let product = product(conv, cpu);
     product.weight_words() + product.scratch(cpu) + LANES
 }
 
-pub(super) fn run(conv: &Conv2d, cpu: &Cpu, dy: &[f32], weight: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+pub(in super::super) fn backward_data(
+    conv: &Conv2d,
+    cpu: &Cpu,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    scratch: &mut [f32],
+) {
+    conv.check(dx, weight, None, dy);
     let Conv2d { in_channels, out_channels, kernel, stride, .. } = *conv;
     let product = product(conv, cpu);
-    let (packed, copies) = scratch.split_at_mut(product.weight_words());
+    let (packed, copies) = aligned(scratch).split_at_mut(product.weight_words());
     // Those of a tap are `[C, O]` as they lie. The taps of a window come in the order of dy.
     let tap = |phase, tap: usize| {
         let [rows, columns] = axes(conv, phase);

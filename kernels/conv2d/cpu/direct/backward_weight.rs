@@ -12,15 +12,15 @@
 //!
 //! How the batch is cut into parts depends on the shape only, so the number of threads changes no bit.
 
+use super::Conv2d;
 use super::accumulate::Sums;
-use super::product::{claim, threads_for};
 use super::tile::TileShape;
-use super::windows::{Windows, part};
+use super::windows::Windows;
 use crate::Cpu;
-use crate::conv2d::Conv2d;
+use crate::cpu::aligned;
 use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::LANES;
-use crate::threads::Parts;
+use crate::threads::{Parts, part};
 
 /// Floats of a block of sums, at most: 640 KiB, a part of L2.
 const BLOCK_WORDS: usize = 160 * 1024;
@@ -68,7 +68,7 @@ impl Plan {
         let blocks = panels.div_ceil((BLOCK_WORDS / (windows.len() * width)).max(1));
         let words = windows.len() * columns.next_multiple_of(LANES);
         let parts = (TASKS / blocks).min(PARTS_WORDS / words).clamp(1, windows.bands());
-        let threads = threads_for(cpu, conv.cost().flops as usize);
+        let threads = cpu.threads_for(conv.cost().flops as usize);
         Self { windows, columns, width, panels, blocks, parts, shape, threads }
     }
 
@@ -89,23 +89,31 @@ impl Plan {
     }
 }
 
-pub(super) fn scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
+pub(in super::super) fn backward_weight_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let plan = Plan::new(conv, cpu);
     plan.parts * plan.sums() + plan.threads * plan.memory() + LANES
 }
 
-pub(super) fn run(conv: &Conv2d, cpu: &Cpu, x: &[f32], dy: &[f32], dweight: &mut [f32], scratch: &mut [f32]) {
+pub(in super::super) fn backward_weight(
+    conv: &Conv2d,
+    cpu: &Cpu,
+    x: &[f32],
+    dy: &[f32],
+    dweight: &mut [f32],
+    scratch: &mut [f32],
+) {
+    conv.check(x, dweight, None, dy);
     let plan = Plan::new(conv, cpu);
-    let (sums, memory) = scratch.split_at_mut(plan.parts * plan.sums());
+    let (sums, memory) = aligned(scratch).split_at_mut(plan.parts * plan.sums());
     let parts = Parts::new(sums);
     let memory = &mut memory[..plan.threads * plan.memory()];
-    claim(cpu, plan.threads, plan.blocks * plan.parts, memory, |task, memory| {
+    cpu.threads.with_memory(plan.threads, plan.blocks * plan.parts, memory, &|task, memory| {
         plan.sum_part(cpu, x, dy, task / plan.parts, task % plan.parts, &parts, memory);
     });
     let sums = &*sums;
     let length = ROWS_PER_TASK * plan.columns;
     let add = |task: usize, to: &mut [f32]| plan.add_parts(sums, task * ROWS_PER_TASK, to);
-    match threads_for(cpu, sums.len()) {
+    match cpu.threads_for(sums.len()) {
         1 => dweight.chunks_mut(length).enumerate().for_each(|(task, to)| add(task, to)),
         _ => cpu.threads.chunks_mut(dweight, length, &add),
     }

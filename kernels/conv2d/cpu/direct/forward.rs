@@ -1,9 +1,10 @@
 //! The forward pass: a product of windows and weights in one phase.
 
+use super::Conv2d;
 use super::product::{Outputs, Phase, Product, group};
 use super::windows::Windows;
 use crate::Cpu;
-use crate::conv2d::Conv2d;
+use crate::cpu::aligned;
 use crate::matmul::pack::Source;
 use crate::simd::LANES;
 
@@ -31,12 +32,12 @@ fn product(conv: &Conv2d, cpu: &Cpu) -> Product<impl Fn(usize) -> Phase + Sync> 
     }
 }
 
-pub(super) fn scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
+pub(in super::super) fn forward_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let product = product(conv, cpu);
     product.weight_words() + product.scratch(cpu) + LANES
 }
 
-pub(super) fn run(
+pub(in super::super) fn forward(
     conv: &Conv2d,
     cpu: &Cpu,
     x: &[f32],
@@ -45,8 +46,9 @@ pub(super) fn run(
     y: &mut [f32],
     scratch: &mut [f32],
 ) {
+    conv.check(x, weight, bias, y);
     let product = product(conv, cpu);
-    let (packed, copies) = scratch.split_at_mut(product.weight_words());
+    let (packed, copies) = aligned(scratch).split_at_mut(product.weight_words());
     // The weight is `[window][O]` as it lies.
     let tap = |_, tap: usize| Source {
         matrix: &weight[tap * conv.in_channels * conv.out_channels..],

@@ -16,46 +16,16 @@
 //! one.
 
 use super::tile::{MAX_GROUPS, Tile, TileShape};
-use super::windows::{Band, View, Windows, part};
+use super::windows::{Band, View, Windows};
 use crate::Cpu;
 use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::LANES;
-use crate::threads::Parts;
+use crate::threads::{Parts, part};
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Floats of a group of slabs, at most: 640 KiB, a part of L2.
 const SLAB_WORDS: usize = 160 * 1024;
-/// Work below which another thread costs more than it helps.
-const FLOPS_PER_THREAD: usize = 400_000;
-
-/// How many threads so much work is worth.
-pub(super) fn threads_for(cpu: &Cpu, flops: usize) -> usize {
-    (flops / FLOPS_PER_THREAD).clamp(1, cpu.threads.count())
-}
-
-/// Calls `task(index, memory)` for every index on `slots.len() / words` threads, each with `words` floats of its own.
-pub(super) fn claim(
-    cpu: &Cpu,
-    threads: usize,
-    tasks: usize,
-    memory: &mut [f32],
-    task: impl Fn(usize, &mut [f32]) + Sync,
-) {
-    let words = memory.len() / threads;
-    let (memory, next) = (Parts::new(memory), AtomicUsize::new(0));
-    cpu.threads.run(threads, &|slot| {
-        // SAFETY: every slot runs once.
-        let memory = unsafe { memory.part(slot * words..(slot + 1) * words) };
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= tasks {
-                break;
-            }
-            task(index, memory);
-        }
-    });
-}
 
 /// Windows per pointer, see [`Tile`]. Those behind the last output of a row are in vain.
 pub(super) fn group(cpu: &Cpu, columns: usize, width: usize) -> usize {
@@ -130,7 +100,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
     /// Threads that it is worth.
     fn threads(&self, cpu: &Cpu) -> usize {
         let Windows { batch, outputs: [rows, columns], channels, .. } = self.windows;
-        threads_for(cpu, 2 * batch * rows * columns * self.columns * self.taps * channels)
+        cpu.threads_for(2 * batch * rows * columns * self.columns * self.taps * channels)
     }
 
     /// Floats of scratch memory besides the packed weights.
@@ -161,7 +131,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
                 let to = unsafe { packed.part(start..start + rows * panel.width) };
                 pack(cpu.isa, tap(index, at), rows, std::iter::once(panel), to);
             };
-            match threads_for(cpu, 32 * taps * rows * self.columns) {
+            match cpu.threads_for(32 * taps * rows * self.columns) {
                 1 => (0..slabs * taps).for_each(task),
                 _ => cpu.threads.run(slabs * taps, &task),
             }
@@ -200,7 +170,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
         let groups = slabs.div_ceil((SLAB_WORDS / slab_words).max(1));
         let bands = self.windows.bands();
         let out = AtomicPtr::new(out.as_mut_ptr());
-        claim(cpu, self.threads(cpu), groups * bands, memory, |task, copy| {
+        cpu.threads.with_memory(self.threads(cpu), groups * bands, memory, &|task, copy| {
             let slabs = part(slabs, groups, task / bands);
             let band = self.windows.band_at(task % bands);
             let view = self.windows.view(source, &band, copy);

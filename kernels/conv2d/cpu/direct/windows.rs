@@ -6,6 +6,7 @@
 //! lies outside, into memory of its thread that stays in L2. A copied float serves all output channels, so the copy
 //! costs a few percent. Where no window reaches over the border the source is read in place.
 
+use crate::threads::part;
 use std::ops::Range;
 
 /// Floats that a band copies, at most, unless that makes it too short.
@@ -14,11 +15,6 @@ const BAND_WORDS: usize = 32 * 1024;
 const BAND_OUTPUTS: usize = 96;
 /// Bands of a batch, at least, if it has as many images.
 const BANDS: usize = 16;
-
-/// Part `index` of `total` things cut into `parts` ranges whose lengths differ by at most one.
-pub(super) fn part(total: usize, parts: usize, index: usize) -> Range<usize> {
-    index * total / parts..(index + 1) * total / parts
-}
 
 /// The geometry: the forward pass is one such problem, the backward pass of data one per phase of the stride.
 #[derive(Clone, Copy, Debug)]

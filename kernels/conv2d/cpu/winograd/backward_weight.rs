@@ -3,9 +3,10 @@
 use super::frequencies::{Layout, MATRIX, Product, WORDS};
 use super::transforms::{GridMut, WeightGradientTransform, transform};
 use super::windows::{Block, Images, Inputs, OutputGradients};
-use super::{CHANNELS, Cut, Tiles, aligned, run_units};
+use super::{CHANNELS, Cut, Tiles};
 use crate::Cpu;
 use crate::conv2d::Conv2d;
+use crate::cpu::aligned;
 use crate::simd::{LANES, Simd, Vectorised};
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -48,6 +49,10 @@ impl Plan {
     fn units(&self) -> usize {
         self.partials.parts * self.inputs.parts * self.outputs.parts
     }
+    /// Threads with a unit.
+    fn slots(&self, cpu: &Cpu) -> usize {
+        cpu.threads.count().min(self.units())
+    }
     /// Floats of all partial sums. The only one is dweight itself.
     fn partial_words(&self, conv: &Conv2d) -> usize {
         if self.partials.parts == 1 { 0 } else { self.partials.parts * conv.weight_len() }
@@ -57,7 +62,7 @@ impl Plan {
 /// Floats of scratch memory, with room to align it.
 pub(in super::super) fn backward_weight_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let plan = Plan::new(conv);
-    plan.partial_words(conv) + UNIT_WORDS * cpu.threads.count().min(plan.units()) + LANES
+    plan.partial_words(conv) + UNIT_WORDS * plan.slots(cpu) + LANES
 }
 
 pub(in super::super) fn backward_weight(
@@ -68,8 +73,7 @@ pub(in super::super) fn backward_weight(
     dweight: &mut [f32],
     scratch: &mut [f32],
 ) {
-    // The stages below take pointers: these lengths are all that they rely on.
-    assert!(x.len() == conv.x_len() && dy.len() == conv.y_len() && dweight.len() == conv.weight_len());
+    conv.check(x, dweight, None, dy);
     assert!(conv.kernel == 3 && conv.stride == 1);
     let plan = Plan::new(conv);
     let (partials, scratch) = scratch.split_at_mut(plan.partial_words(conv));
@@ -97,7 +101,8 @@ fn partial_sums(
     let dy = Images { pixels: dy, height, width, channels: out_channels, padding: 0, tiles };
     assert!(sums.len() == partials.parts * conv.weight_len());
     let sums = AtomicPtr::new(sums.as_mut_ptr());
-    run_units(cpu, plan.units(), scratch, UNIT_WORDS, &|unit, scratch| {
+    let (units, slots) = (plan.units(), plan.slots(cpu));
+    cpu.threads.with_memory(slots, units, &mut scratch[..slots * UNIT_WORDS], &|unit, scratch| {
         let (rest, output) = (unit / outputs.parts, unit % outputs.parts);
         let (partial, input) = (rest / inputs.parts, rest % inputs.parts);
         let (input, output) = (inputs.part(input), outputs.part(output));

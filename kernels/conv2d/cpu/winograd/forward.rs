@@ -3,9 +3,10 @@
 use super::frequencies::{Layout, MATRIX, Product, WORDS};
 use super::transforms::{Grid, GridMut, OutputTransform, TILE, WeightTransform, prefetch, transform};
 use super::windows::{Block, Images, Inputs};
-use super::{CHANNELS, Cut, Tile, Tiles, aligned, run_units};
+use super::{CHANNELS, Cut, Tile, Tiles};
 use crate::Cpu;
 use crate::conv2d::Conv2d;
+use crate::cpu::aligned;
 use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
@@ -55,12 +56,16 @@ impl Plan {
     fn units(&self) -> usize {
         self.groups.parts * self.slabs.parts
     }
+    /// Threads with a unit.
+    fn slots(&self, cpu: &Cpu) -> usize {
+        cpu.threads.count().min(self.units())
+    }
 }
 
 /// Floats of scratch memory, with room to align it.
 pub(in super::super) fn forward_scratch(conv: &Conv2d, cpu: &Cpu) -> usize {
     let plan = Plan::new(conv);
-    UNIT_WORDS * cpu.threads.count().min(plan.units()) + LANES
+    UNIT_WORDS * plan.slots(cpu) + LANES
 }
 
 pub(in super::super) fn forward(
@@ -72,16 +77,17 @@ pub(in super::super) fn forward(
     y: &mut [f32],
     scratch: &mut [f32],
 ) {
-    // The stages below take pointers: these lengths are all that they rely on.
-    assert!(x.len() == conv.x_len() && weight.len() == conv.weight_len() && y.len() == conv.y_len());
-    assert!(bias.is_none_or(|bias| bias.len() == conv.out_channels) && conv.kernel == 3 && conv.stride == 1);
+    conv.check(x, weight, bias, y);
+    assert!(conv.kernel == 3 && conv.stride == 1);
     let plan = Plan::new(conv);
     let Plan { tiles, blocks, depths, slabs, groups, depth, slab } = plan;
     let (v_layout, u_layout, m_layout) = (depth, slab, slab);
     let &Conv2d { height, width, in_channels, padding, .. } = conv;
     let images = Images { pixels: x, height, width, channels: in_channels, padding, tiles };
     let y = AtomicPtr::new(y.as_mut_ptr());
-    run_units(cpu, plan.units(), aligned(scratch), UNIT_WORDS, &|unit, scratch| {
+    let (units, slots) = (plan.units(), plan.slots(cpu));
+    let memory = &mut aligned(scratch)[..slots * UNIT_WORDS];
+    cpu.threads.with_memory(slots, units, memory, &|unit, scratch| {
         let (group, slab) = (groups.part(unit / slabs.parts), slabs.part(unit % slabs.parts));
         let (v, rest) = scratch.split_at_mut(WORDS);
         let (u, m) = rest.split_at_mut(WORDS);
@@ -105,7 +111,7 @@ pub(in super::super) fn forward(
                 .run(cpu.isa, (v, v_layout), (u, u_layout), (m, m_layout));
             }
             let y = y.load(Ordering::Relaxed);
-            // SAFETY: y has all pixels (asserted above), and units run once and cover different tiles or channels.
+            // SAFETY: y has all pixels (checked above), and units run once and cover different tiles or channels.
             let outputs = unsafe { Outputs::new(conv, tiles, block, slab.clone(), m, m_layout, bias, y) };
             cpu.isa.run(outputs);
         }

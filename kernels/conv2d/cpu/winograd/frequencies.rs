@@ -3,6 +3,8 @@
 use super::transforms::{FREQUENCIES, Load, Store, WINDOW};
 use crate::matmul::tile::{Tile, TileShape};
 use crate::simd::{Isa, LANES, Simd};
+use crate::threads::part;
+use std::ops::Range;
 
 /// Floats of a matrix, at most: 64 tiles and 64 channels, or fewer of these and more of those.
 pub(super) const MATRIX: usize = 64 * 64;
@@ -95,7 +97,7 @@ impl Product {
             let (a, b) = (&a[frequency * PLANE..], &b[frequency * PLANE..]);
             let c = &mut c[frequency * PLANE..];
             for group in 0..groups {
-                let (start, end) = (group * m / groups, (group + 1) * m / groups);
+                let Range { start, end } = part(m, groups, group);
                 for column in (0..n).step_by(shape.columns) {
                     let tile = Tile {
                         rows: end - start,

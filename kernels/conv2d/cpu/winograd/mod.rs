@@ -23,10 +23,8 @@ mod transforms;
 mod windows;
 
 use super::Conv2d;
-use crate::Cpu;
 use crate::simd::LANES;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use transforms::TILE;
 
 pub(super) use backward_weight::{backward_weight, backward_weight_scratch};
@@ -120,33 +118,6 @@ impl Tiles {
             Tile { image: image + 1, row: 0, column: 0 }
         }
     }
-}
-
-/// Scratch memory from its first whole cache line on.
-fn aligned(scratch: &mut [f32]) -> &mut [f32] {
-    let start = scratch.as_ptr().align_offset(64).min(scratch.len());
-    &mut scratch[start..]
-}
-
-/// Runs units of work, each with scratch memory that no other running unit uses.
-fn run_units(
-    cpu: &Cpu,
-    units: usize,
-    scratch: &mut [f32],
-    words: usize,
-    unit: &(dyn Fn(usize, &mut [f32]) + Sync),
-) {
-    let next = AtomicUsize::new(0);
-    let slots = cpu.threads.count().min(units);
-    cpu.threads.chunks_mut(&mut scratch[..slots * words], words, &|_, scratch| {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= units {
-                break;
-            }
-            unit(index, scratch);
-        }
-    });
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::super::direct;
 use super::*;
+use crate::Cpu;
 use crate::case::{POISON, test_values};
 use crate::simd::Isa;
 use crate::threads::Threads;
