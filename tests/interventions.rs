@@ -171,7 +171,7 @@ fn the_tortoise_averages_every_step_and_the_hare_is_reset_after_epochs_1_11_21()
 fn the_reset_changes_the_hare_alone() {
     let ema = Experiment::new(&["intervention.method=ema"]).before(2);
     let reset = Experiment::new(&["intervention.method=hare-tortoise"]).before(2);
-    let cleared = ["intervention.method=hare-tortoise", "intervention.reset_moments=true"];
+    let cleared = ["intervention.method=hare-tortoise+optimizer-reset"];
     let cleared = Experiment::new(&cleared).before(2);
     // Up to the first reset the three are one run: EMA shows the hare that the tortoise still followed.
     let plain = Experiment::new(&[]);

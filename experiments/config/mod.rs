@@ -5,11 +5,15 @@
 
 mod check;
 mod error;
+mod intervention;
 mod layers;
+mod protocol;
 
 pub use error::Error;
+pub use intervention::{FirstReset, Intervention, METHODS, ResetUnit};
 pub(crate) use layers::{nearest, overlay};
 pub use layers::{parse_set, resolve_model};
+pub use protocol::{FinalAccuracy, LastPhase, NoiseLabels, Protocol};
 
 use layers::{check_keys, coerce};
 use models::ModelConfig;
@@ -111,101 +115,6 @@ pub struct Optimizer {
     pub clip: f64,
 }
 
-/// Phases of training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Protocol {
-    /// Share of the training set that each phase adds.
-    pub ratios: Vec<f64>,
-    /// Share of wrong labels in each phase's training set.
-    pub noise: Vec<f64>,
-    /// Which label a noisy example gets.
-    pub noise_labels: NoiseLabels,
-    /// A phase of ratio r has `int(base_epochs / r)` epochs.
-    pub base_epochs: usize,
-    /// The last phase of several: by its ratio too (111 epochs for 0.9), or `base_epochs`.
-    pub last_phase: LastPhase,
-    /// Evaluation every `int(evaluate_every / r)` epochs, before each phase, and at the end.
-    pub evaluate_every: usize,
-    /// Which evaluation is the run's result.
-    pub final_accuracy: FinalAccuracy,
-}
-
-/// Which label a noisy example gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NoiseLabels {
-    /// One of the other classes, never the true one (released code).
-    OtherClasses,
-    /// Any class (paper): some stay right.
-    AllClasses,
-}
-
-/// Length of the last of several phases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LastPhase {
-    /// `int(base_epochs / ratio)` (released code).
-    ByRatio,
-    /// `base_epochs` (paper).
-    Base,
-}
-
-/// Which evaluation is the run's result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FinalAccuracy {
-    /// After the last epoch.
-    LastEpoch,
-    /// The last that the schedule asks for, one epoch earlier in a warm start (released code).
-    LastScheduled,
-}
-
-/// What keeps the network plastic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Intervention {
-    /// `none`, `hare-tortoise`, `ema`, `shrink-perturb`, `head-reset`, `l2`, or several joined by `+`.
-    pub method: String,
-    /// Share that the tortoise keeps of itself in a step (`hare-tortoise`, `ema`).
-    pub momentum: f64,
-    /// The hare is reset to the tortoise every so many epochs or steps (`hare-tortoise`).
-    pub reset_interval: usize,
-    /// Unit of `reset_interval`.
-    pub reset_unit: ResetUnit,
-    /// When a phase's first reset comes.
-    pub first_reset: FirstReset,
-    /// Clear Adam's moments at a reset (an ablation; neither paper nor code).
-    pub reset_moments: bool,
-    /// In the step after a reset the tortoise takes the hare's whole step, as in the released code, whose copy shares
-    /// memory.
-    pub reset_shares_memory: bool,
-    /// Share of the trained weights that remains at the end of a phase (`shrink-perturb`).
-    pub keep: f64,
-    /// Weight decay in place of `optimizer.weight_decay` (`l2`).
-    pub weight_decay: f64,
-}
-
-/// Unit of the reset interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ResetUnit {
-    /// Epochs of the phase.
-    Epochs,
-    /// Steps of the phase.
-    Steps,
-}
-
-/// When a phase's first reset comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FirstReset {
-    /// After the first epoch (or step), then after each interval: 1, 11, 21, ... (released code).
-    AfterOne,
-    /// After the first interval: 10, 20, ... (paper).
-    AfterInterval,
-}
-
 /// How the numbers are computed; changes results by rounding only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,26 +179,8 @@ impl Config {
                 eps: 1e-8,
                 clip: 0.5,
             },
-            protocol: Protocol {
-                ratios: vec![1.0],
-                noise: vec![0.0],
-                noise_labels: if paper { NoiseLabels::AllClasses } else { NoiseLabels::OtherClasses },
-                base_epochs: 100,
-                last_phase: if paper { LastPhase::Base } else { LastPhase::ByRatio },
-                evaluate_every: 5,
-                final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
-            },
-            intervention: Intervention {
-                method: "none".into(),
-                momentum: 0.999,
-                reset_interval: 10,
-                reset_unit: ResetUnit::Epochs,
-                first_reset: if paper { FirstReset::AfterInterval } else { FirstReset::AfterOne },
-                reset_moments: false,
-                reset_shares_memory: code,
-                keep: 0.2,
-                weight_decay: 0.1,
-            },
+            protocol: Protocol::defaults(fidelity),
+            intervention: Intervention::defaults(fidelity),
             engine: Engine { winograd: true },
             run: Run { checkpoint_seconds: 30.0, keep_checkpoint: true, stream_images: false },
         })
@@ -370,9 +261,6 @@ impl Config {
         format!("{}-seed{}-{hash}", self.intervention.method.replace(' ', ""), self.seed)
     }
 }
-
-/// The methods that `intervention.method` may join.
-pub const METHODS: [&str; 5] = ["hare-tortoise", "ema", "shrink-perturb", "head-reset", "l2"];
 
 #[cfg(test)]
 mod tests {

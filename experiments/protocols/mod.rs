@@ -1,5 +1,8 @@
 //! Protocols: one readable loop each.
 
+mod checkpoint;
 mod diagnosis;
+mod metrics;
 pub mod phases;
+mod progress;
 pub mod schedule;

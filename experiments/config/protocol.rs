@@ -1,0 +1,71 @@
+//! `[protocol]`: what a phase trains on, for how long, and when it is evaluated.
+
+use super::Fidelity;
+use serde::{Deserialize, Serialize};
+
+/// Phases of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// Share of the training set that each phase adds.
+    pub ratios: Vec<f64>,
+    /// Share of wrong labels in each phase's training set.
+    pub noise: Vec<f64>,
+    /// Which label a noisy example gets.
+    pub noise_labels: NoiseLabels,
+    /// A phase of ratio r has `int(base_epochs / r)` epochs.
+    pub base_epochs: usize,
+    /// The last phase of several: by its ratio too (111 epochs for 0.9), or `base_epochs`.
+    pub last_phase: LastPhase,
+    /// Evaluation every `int(evaluate_every / r)` epochs, before each phase, and at the end.
+    pub evaluate_every: usize,
+    /// Which evaluation is the run's result.
+    pub final_accuracy: FinalAccuracy,
+}
+
+/// Which label a noisy example gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseLabels {
+    /// One of the other classes, never the true one (released code).
+    OtherClasses,
+    /// Any class (paper): some stay right.
+    AllClasses,
+}
+
+/// Length of the last of several phases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LastPhase {
+    /// `int(base_epochs / ratio)` (released code).
+    ByRatio,
+    /// `base_epochs` (paper).
+    Base,
+}
+
+/// Which evaluation is the run's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalAccuracy {
+    /// After the last epoch.
+    LastEpoch,
+    /// The last that the schedule asks for, one epoch earlier in a warm start (released code).
+    LastScheduled,
+}
+
+impl Protocol {
+    /// Fresh training on everything, clean.
+    pub(super) fn defaults(fidelity: Fidelity) -> Self {
+        let code = fidelity == Fidelity::Code;
+        let paper = fidelity == Fidelity::Paper;
+        Self {
+            ratios: vec![1.0],
+            noise: vec![0.0],
+            noise_labels: if paper { NoiseLabels::AllClasses } else { NoiseLabels::OtherClasses },
+            base_epochs: 100,
+            last_phase: if paper { LastPhase::Base } else { LastPhase::ByRatio },
+            evaluate_every: 5,
+            final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
+        }
+    }
+}
