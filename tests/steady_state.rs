@@ -128,11 +128,21 @@ const VGG: &[&str] = &[
     "data.set=scenes",
     "optimizer.batch=12",
 ];
+const VIT: &[&str] = &[
+    "model.name=vit-tiny",
+    "model.dim=12",
+    "model.heads=3",
+    "model.depth=2",
+    "model.image_size=16",
+    "model.classes=10",
+    "data.set=scenes",
+    "optimizer.batch=12",
+];
 
 // One test: another beside it would allocate.
 #[test]
 fn training_reaches_a_steady_state() {
-    for (sets, threads) in [(SMALL, 1), (SMALL, 3), (LARGER, 3), (RESNET, 2), (VGG, 2)] {
+    for (sets, threads) in [(SMALL, 1), (SMALL, 3), (LARGER, 3), (RESNET, 2), (VGG, 2), (VIT, 2)] {
         let device = Device::cpu(threads);
         let mut training = Training::new(&device, sets);
         training.steps(256 + 10);
@@ -151,7 +161,7 @@ fn training_reaches_a_steady_state() {
     }
 
     let device = Device::open(common::wgsl_device(), 0).unwrap();
-    for (sets, steps) in [(SMALL, 60), (RESNET, 6)] {
+    for (sets, steps) in [(SMALL, 60), (RESNET, 6), (VIT, 6)] {
         let mut training = Training::new(&device, sets);
         training.steps(steps / 3);
         training.read_metrics();

@@ -1,5 +1,5 @@
-//! ResNet-18 and VGG-16 through the binary: the same bytes whatever the number of threads, stopped or not, resident or
-//! streamed.
+//! ResNet-18, VGG-16 and ViT-Tiny through the binary: the same bytes whatever the number of threads, stopped or not,
+//! resident or streamed.
 #![cfg(unix)]
 
 mod common;
@@ -19,6 +19,13 @@ const VGG: &str = "name = \"tiny\"\n\
     [optimizer]\nbatch = 16\n\
     [protocol]\nratios = [0.3, 0.7]\nnoise = [0.5, 0.0]\nbase_epochs = 6\nevaluate_every = 1\n\
     [intervention]\nmethod = \"ema\"\n";
+
+const VIT: &str = "name = \"tiny\"\n\
+    [data]\nset = \"scenes\"\ntrain = 110\ntest = 50\naugment = true\n\
+    [model]\nname = \"vit-tiny\"\ndim = 24\nheads = 3\ndepth = 2\nimage_size = 16\nclasses = 10\ndropout = 0.1\n\
+    [optimizer]\nbatch = 32\n\
+    [protocol]\nratios = [0.3, 0.7]\nnoise = [0.5, 0.0]\nbase_epochs = 6\nevaluate_every = 1\n\
+    [intervention]\nmethod = \"hare-tortoise\"\n";
 
 fn the_same_bytes(config: &str, stop_at: (u64, u64)) {
     let place = Place::new();
@@ -48,14 +55,28 @@ fn vgg16_gives_the_same_bytes() {
 }
 
 #[test]
-fn resnet18_through_wgsl_gives_the_same_bytes() {
+fn vit_tiny_gives_the_same_bytes() {
+    the_same_bytes(VIT, (1, 30));
+}
+
+fn the_same_bytes_through_wgsl(config: &str) {
     let place = Place::new();
-    place.write("tiny.toml", RESNET);
+    place.write("tiny.toml", config);
     let words = format!("--set protocol.base_epochs=1 --set data.train=40 --device {}", wgsl_device());
     let first = place.finish("a", &words);
     assert_same(&first, &place.finish("b", &words), "the same run twice");
     let streamed = place.finish("c", &format!("{words} --set run.stream_images=true"));
     assert_same(&first, &streamed, "streamed images");
+}
+
+#[test]
+fn resnet18_through_wgsl_gives_the_same_bytes() {
+    the_same_bytes_through_wgsl(RESNET);
+}
+
+#[test]
+fn vit_tiny_through_wgsl_gives_the_same_bytes() {
+    the_same_bytes_through_wgsl(VIT);
 }
 
 #[test]
