@@ -14,15 +14,13 @@ mod shapes;
 mod texture;
 
 use crate::random::{Purpose, Random};
-use crate::{DataSet, Error, Images, LoadOptions, Name, parallel};
+use crate::{DataSet, Error, Images, LoadOptions, Name, drawing};
 use texture::{Colour, Texture};
 
 /// Heights and widths of an image that can be asked for, the usual one first.
 pub const SIDES: [usize; 2] = [32, 16];
 /// Number of classes.
 pub const CLASSES: usize = shapes::SHAPES.len();
-/// Images that a thread draws at a time.
-const BLOCK: usize = 32;
 /// Points at which a pixel's cover is looked at, in each direction.
 const SAMPLES: usize = 3;
 
@@ -84,7 +82,7 @@ pub(crate) fn load(options: &LoadOptions) -> Result<DataSet, Error> {
     };
     let train = half(Purpose::ScenesTrain, "scenes train", options.train);
     let test = half(Purpose::ScenesTest, "scenes test", options.test);
-    let (mean, std) = mean_std(&train.pixels);
+    let (mean, std) = drawing::mean_std(&train.pixels, 3);
     Ok(DataSet::new(train, test, &mean, &std))
 }
 
@@ -99,32 +97,16 @@ pub fn draw(
     side: usize,
     threads: usize,
 ) -> Images {
-    let image_len = side * side * 3;
-    let mut pixels = vec![0; count * image_len];
-    let mut labels = vec![0; count];
-    let blocks = pixels.chunks_mut(BLOCK * image_len).zip(labels.chunks_mut(BLOCK)).enumerate();
-    parallel::for_each(blocks, threads.min(count.div_ceil(BLOCK)), |(block, (pixels, labels))| {
-        let mut canvas = Canvas::new(side);
-        for (offset, (image, label)) in pixels.chunks_mut(image_len).zip(labels).enumerate() {
-            let mut random = Random::new(seed, purpose, (block * BLOCK + offset) as u64);
-            *label = draw_image(&mut random, difficulty, &mut canvas, image);
-        }
-    });
-    let name = name.to_owned();
-    Images { name, height: side, width: side, channels: 3, classes: CLASSES, pixels, labels }
-}
-
-/// Mean and standard deviation of each channel of `[.., 3]` bytes scaled to \[0, 1\], from exact sums.
-fn mean_std(pixels: &[u8]) -> ([f32; 3], [f32; 3]) {
-    let (mut sums, mut squares) = ([0u64; 3], [0u64; 3]);
-    for (index, &byte) in pixels.iter().enumerate() {
-        sums[index % 3] += u64::from(byte);
-        squares[index % 3] += u64::from(byte).pow(2);
-    }
-    let count = (pixels.len() / 3) as f64;
-    let mean = sums.map(|sum| sum as f64 / count);
-    let std = [0, 1, 2].map(|c| ((squares[c] as f64 / count - mean[c] * mean[c]).sqrt() / 255.0) as f32);
-    (mean.map(|mean| (mean / 255.0) as f32), std)
+    let size = [side, 3, CLASSES];
+    drawing::draw(
+        name,
+        size,
+        count,
+        (seed, purpose),
+        threads,
+        || Canvas::new(side),
+        |random, canvas, image| draw_image(random, difficulty, canvas, image),
+    )
 }
 
 /// Draws one image into `[side, side, 3]` bytes and returns its class.

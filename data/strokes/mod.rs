@@ -12,14 +12,12 @@
 mod glyphs;
 
 use crate::random::{Purpose, Random};
-use crate::{DataSet, Error, Images, LoadOptions, Name, parallel};
+use crate::{DataSet, Error, Images, LoadOptions, Name, drawing};
 
 /// Height and width of an image.
 pub const SIDE: usize = 28;
 /// Number of classes.
 pub const CLASSES: usize = 10;
-/// Images that a thread draws at a time.
-const BLOCK: usize = 64;
 /// Straight pieces that a span between two control points is drawn with.
 const PIECES: usize = 4;
 
@@ -86,8 +84,8 @@ pub(crate) fn load(options: &LoadOptions) -> Result<DataSet, Error> {
     let LoadOptions { seed, train, test, threads, .. } = *options;
     let train = draw(Purpose::StrokesTrain, "strokes train", train, seed, &Difficulty::STANDARD, threads);
     let test = draw(Purpose::StrokesTest, "strokes test", test, seed, &Difficulty::STANDARD, threads);
-    let (mean, std) = mean_std(&train.pixels);
-    Ok(DataSet::new(train, test, &[mean], &[std]))
+    let (mean, std) = drawing::mean_std(&train.pixels, 1);
+    Ok(DataSet::new(train, test, &mean, &std))
 }
 
 /// Draws `count` images on up to `threads` threads, the calling one included. `purpose` tells training from test images.
@@ -99,29 +97,16 @@ pub fn draw(
     difficulty: &Difficulty,
     threads: usize,
 ) -> Images {
-    let mut pixels = vec![0; count * SIDE * SIDE];
-    let mut labels = vec![0; count];
-    let blocks = pixels.chunks_mut(BLOCK * SIDE * SIDE).zip(labels.chunks_mut(BLOCK)).enumerate();
-    parallel::for_each(blocks, threads.min(count.div_ceil(BLOCK)), |(block, (pixels, labels))| {
-        for (offset, (image, label)) in pixels.chunks_mut(SIDE * SIDE).zip(labels).enumerate() {
-            let mut random = Random::new(seed, purpose, (block * BLOCK + offset) as u64);
-            *label = draw_image(&mut random, difficulty, image);
-        }
-    });
-    Images { name: name.to_owned(), height: SIDE, width: SIDE, channels: 1, classes: CLASSES, pixels, labels }
-}
-
-/// Mean and standard deviation of bytes scaled to \[0, 1\], from exact sums.
-pub fn mean_std(pixels: &[u8]) -> (f32, f32) {
-    let (mut sum, mut squares) = (0u64, 0u64);
-    for &pixel in pixels {
-        sum += u64::from(pixel);
-        squares += u64::from(pixel).pow(2);
-    }
-    let count = pixels.len() as f64;
-    let mean = sum as f64 / count;
-    let variance = squares as f64 / count - mean * mean;
-    ((mean / 255.0) as f32, (variance.sqrt() / 255.0) as f32)
+    let size = [SIDE, 1, CLASSES];
+    drawing::draw(
+        name,
+        size,
+        count,
+        (seed, purpose),
+        threads,
+        || (),
+        |random, (), image| draw_image(random, difficulty, image),
+    )
 }
 
 /// Draws one image into `[28, 28]` bytes and returns its class.

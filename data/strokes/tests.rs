@@ -100,14 +100,6 @@ fn a_clean_digit_is_drawn_where_it_should_be() {
 }
 
 #[test]
-fn mean_and_std_are_those_of_the_definition() {
-    let (mean, std) = mean_std(&[0, 255, 255, 0]);
-    assert_eq!((mean, std), (0.5, 0.5));
-    let (mean, std) = mean_std(&[51; 10]);
-    assert!((mean - 0.2).abs() < 1e-7 && std < 1e-7);
-}
-
-#[test]
 fn unusable_sizes_are_refused() {
     for (train, test, option) in [(0, 1, "train"), (1, 0, "test"), (usize::MAX, 1, "train")] {
         let error = load(&LoadOptions { train, test, ..LoadOptions::default() }).unwrap_err();
