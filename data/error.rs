@@ -82,6 +82,21 @@ pub enum Error {
         /// Their number of channels.
         channels: usize,
     },
+    /// Images cannot be cut into squares of this many pixels.
+    #[error(
+        "{name}: images of {height}x{width} cannot be cut into squares of {factor}x{factor} pixels; choose a factor \
+        that divides both sides"
+    )]
+    Downsample {
+        /// The images.
+        name: String,
+        /// Side of a square.
+        factor: usize,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
     /// A built-in set needs no download.
     #[error("{name} is built in and drawn from a seed: there is nothing to download")]
     BuiltIn {

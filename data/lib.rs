@@ -30,6 +30,7 @@ pub mod check;
 pub mod cifar;
 pub mod describe;
 pub mod dither;
+mod downsample;
 mod drawing;
 pub mod error;
 pub mod fetch;

@@ -22,6 +22,8 @@ pub enum Purpose {
     Subset = 1,
     /// Which labels are noisy and what they become.
     Noise = 2,
+    /// Which earlier examples stay in a limited buffer.
+    Buffer = 3,
     /// Training images of the built-in set of digits.
     StrokesTrain = 4,
     /// Test images of the built-in set of digits.

@@ -1,7 +1,8 @@
 //! Which examples a phase of training sees: warm start, continual learning.
 //!
 //! Phase k adds a chunk of `int(N * ratio_k)` examples, drawn uniformly from those no earlier phase has used and not
-//! balanced over the classes; its training set is the earlier chunks and its own. (Hare & Tortoise, released code,
+//! balanced over the classes; its training set is the earlier chunks and its own, or as many examples of the earlier chunks
+//! as a buffer keeps and its own. (Hare & Tortoise, released code,
 //! `src/datasets/dataset.py`.)
 
 use crate::random::{Purpose, Random};
@@ -41,6 +42,42 @@ pub fn phase_chunks(n: usize, ratios: &[f64], seed: u64) -> Vec<Vec<u32>> {
 /// A phase beyond the last has all chunks.
 pub fn accumulate(chunks: &[Vec<u32>], phase: usize) -> Vec<u32> {
     chunks.iter().take(phase.saturating_add(1)).flatten().copied().collect()
+}
+
+/// The training set of phase `phase` with a buffer of at most `capacity` earlier examples: those of chunks 0 to
+/// `phase - 1` that come first in `rank`, in this order, then the phase's own chunk.
+///
+/// An example that the buffer once dropped never comes back, because the order does not change: a learner with memory for
+/// `capacity` examples could do the same.
+///
+/// # Panics
+/// If an index is not below `rank.len()`.
+pub fn buffered(chunks: &[Vec<u32>], phase: usize, capacity: usize, rank: &[u32]) -> Vec<u32> {
+    let Some(own) = chunks.get(phase) else { return accumulate(chunks, phase) };
+    let mut examples = chunks[..phase].concat();
+    examples.sort_unstable_by_key(|&index| rank[index as usize]);
+    examples.truncate(capacity);
+    examples.extend(own);
+    examples
+}
+
+/// A rank for [`buffered`] that keeps a uniform sample: a random permutation of `0..n`.
+pub fn random_rank(n: usize, seed: u64) -> Vec<u32> {
+    let mut rank: Vec<u32> = (0..u32::try_from(n).unwrap_or(u32::MAX)).collect();
+    Random::new(seed, Purpose::Buffer, 0).draw(&mut rank, n);
+    rank
+}
+
+/// A rank for [`buffered`] that keeps the first classes: by label, within one label by index. The released code keeps the
+/// lowest indices of a set that is sorted by class.
+pub fn class_rank(labels: &[u32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..labels.len() as u32).collect();
+    order.sort_by_key(|&index| labels[index as usize]);
+    let mut rank = vec![0; labels.len()];
+    for (place, &index) in order.iter().enumerate() {
+        rank[index as usize] = place as u32;
+    }
+    rank
 }
 
 #[cfg(test)]
@@ -127,5 +164,41 @@ mod tests {
         assert_eq!(accumulate(&chunks, 3), [4, 1, 3, 0, 2]);
         assert_eq!(accumulate(&chunks, usize::MAX), [4, 1, 3, 0, 2]);
         assert_eq!(accumulate(&[], 0), [0u32; 0]);
+    }
+
+    #[test]
+    fn a_buffer_keeps_the_first_of_its_order_and_nothing_comes_back() {
+        let labels: Vec<u32> = (0..1000).map(|i| i * 7 % 10).collect();
+        let chunks = phase_chunks(1000, &[0.1; 10], 3);
+        for rank in [random_rank(1000, 3), class_rank(&labels)] {
+            let mut before: BTreeSet<u32> = chunks[0].iter().copied().collect();
+            for phase in 1..10 {
+                let examples = buffered(&chunks, phase, 50, &rank);
+                let (kept, own) = examples.split_at(50);
+                assert_eq!(own, chunks[phase]);
+                assert!(kept.iter().all(|index| before.contains(index)), "phase {phase}");
+                let mut earlier = chunks[..phase].concat();
+                earlier.sort_by_key(|&index| rank[index as usize]);
+                assert_eq!(kept, &earlier[..50]);
+                before = examples.into_iter().collect();
+            }
+        }
+        assert_eq!(buffered(&chunks, 0, 50, &random_rank(1000, 3)), chunks[0]);
+        assert_eq!(
+            buffered(&chunks, 1, 500, &random_rank(1000, 3)).len(),
+            200,
+            "a buffer with room keeps all"
+        );
+    }
+
+    #[test]
+    fn ranks_are_permutations_and_that_of_classes_is_sorted() {
+        let labels = [2, 0, 1, 0, 2, 1, 0];
+        assert_eq!(class_rank(&labels), [5, 0, 3, 1, 6, 4, 2]);
+        let mut rank = random_rank(100, 8);
+        assert_eq!(rank, random_rank(100, 8));
+        assert_ne!(rank, random_rank(100, 9));
+        rank.sort_unstable();
+        assert_eq!(rank, (0..100).collect::<Vec<u32>>());
     }
 }

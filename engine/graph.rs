@@ -125,6 +125,11 @@ impl<'p> Graph<'p> {
         Ok(self.tensor(shape, Storage::View(x), needs_gradient))
     }
 
+    /// Floating-point operations of one run of all that is recorded.
+    pub fn flops(&self) -> u64 {
+        self.nodes.iter().map(|node| node.kernel.cost().flops).sum()
+    }
+
     pub(crate) fn len(&self, tensor: Tensor) -> usize {
         self.shape(tensor).iter().product()
     }

@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod data_set;
 mod error;
 pub mod images;
 pub mod interventions;
@@ -15,6 +16,7 @@ pub mod presets;
 pub mod protocols;
 pub mod report;
 pub mod run_folder;
+pub mod sweep;
 pub mod trainer;
 pub mod training_step;
 

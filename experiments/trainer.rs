@@ -74,16 +74,8 @@ impl Trainer {
     /// Images that the model does not take; those of the device.
     pub fn new(device: &Device, config: &Config, data: &DataSet) -> Result<Self> {
         let model = config.model.build().map_err(Error::Mismatch)?;
-        let (input, train, test) = (model.input(), &data.train, &data.test);
-        let takes = (input.image_size, input.image_size, input.channels);
-        let has = (train.height, train.width, train.channels);
-        if takes != has || input.classes != train.classes {
-            return Err(Error::Mismatch(format!(
-                "the data set {} has images of {}x{}x{} in {} classes, but the model takes {}x{}x{} in {}: \
-                 set model.image_size, model.channels and model.classes",
-                config.data.set, has.0, has.1, has.2, train.classes, takes.0, takes.1, takes.2, input.classes
-            )));
-        }
+        crate::data_set::check(config, data)?;
+        let (train, test) = (&data.train, &data.test);
         let rows = config.optimizer.batch.min(train.len()).max(EVALUATION_BATCH.min(test.len()));
         let order: Arc<Vec<u32>> = Arc::new((0..test.len() as u32).collect());
         let normalisation = (data.mean.as_slice(), data.std.as_slice());

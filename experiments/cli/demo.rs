@@ -42,7 +42,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
             configs.push(run::resolve(preset, &[format!("intervention.method={method}")], Some(seed))?);
         }
     }
-    let data = run::load(&configs[0], std::path::Path::new(""))?;
+    let data = crate::data_set::load(&configs[0], std::path::Path::new(""))?;
     // On the CPU one run per processor beats one run on all of them, and gives the same numbers.
     let first = args.device.open()?;
     let devices: Vec<Device> = match first {

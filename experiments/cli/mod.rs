@@ -11,6 +11,7 @@ mod progress;
 mod report;
 pub mod run;
 pub mod step;
+mod sweep;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run, resume or skip an experiment
     Run(run::RunArgs),
+    /// Run a whole sweep: methods, grids and seeds from one file, several runs at once
+    Sweep(sweep::SweepArgs),
     /// Tables and learning curves of finished runs
     Report(report::ReportArgs),
     /// List the presets, or print one
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Report(args) => report::run(args),
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
@@ -138,6 +142,7 @@ fn status(error: &anyhow::Error) -> u8 {
             return 130;
         }
         let misuse = cause.is::<crate::config::Error>()
+            || matches!(cause.downcast_ref(), Some(error) if !matches!(error, crate::sweep::Error::Run(_)))
             || matches!(
                 cause.downcast_ref(),
                 Some(engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. })

@@ -2,12 +2,13 @@
 
 use super::{DeviceArgs, Stopped, print, progress::Bars, stop_on_signal};
 use crate::Config;
-use crate::config::{Error, TestStatistics, parse_set};
+use crate::config::{Error, parse_set};
+use crate::data_set;
 use crate::presets;
 use crate::protocols::phases::{self, Context, Outcome};
 use crate::run_folder::RunFolder;
 use clap::Args;
-use data::{DataSet, Images, LoadOptions};
+use data::DataSet;
 use engine::Device;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let stop = stop_on_signal()?;
     let device = args.device.open()?;
-    let data = load(&config, &args.data)?;
+    let data = data_set::load(&config, &args.data)?;
     let bars = Bars::default();
     let outcome = execute(&config, &device, &data, &args.out, &stop, &bars)?;
     match outcome {
@@ -87,59 +88,6 @@ pub(super) fn execute(
     let outcome = phases::run(&mut context, out);
     bar.done();
     outcome
-}
-
-/// The data set of a config, cut and dithered as it says.
-pub(super) fn load(config: &Config, dir: &Path) -> crate::Result<DataSet> {
-    // A built-in set is drawn in the size that is asked for; the others are cut.
-    let mut options = LoadOptions::default();
-    if config.data.set.parse::<data::Name>()?.is_built_in() {
-        options.side = Some(config.model.build().map_err(crate::Error::Mismatch)?.input().image_size);
-        if config.data.train > 0 {
-            options.train = config.data.train;
-        }
-        if config.data.test > 0 {
-            options.test = config.data.test;
-        }
-    }
-    let mut data = data::load(&config.data.set, dir, &options)?;
-    cut(&mut data.train, config.data.train, "train")?;
-    cut(&mut data.test, config.data.test, "test")?;
-    if config.data.dither {
-        data = data.dithered()?;
-    }
-    if !config.data.mean.is_empty() {
-        if config.data.mean.len() != data.train.channels {
-            return Err(crate::Error::Mismatch(format!(
-                "data.mean has {} values, the images have {} channels",
-                config.data.mean.len(),
-                data.train.channels
-            )));
-        }
-        data.mean = config.data.mean.iter().map(|&v| v as f32).collect();
-        data.std = config.data.std.iter().map(|&v| v as f32).collect();
-    }
-    let overridden = !config.data.mean.is_empty();
-    if overridden || config.data.test_statistics == TestStatistics::Train {
-        (data.test_mean, data.test_std) = (data.mean.clone(), data.std.clone());
-    }
-    Ok(data)
-}
-
-/// Keeps the first `n` images; 0 keeps all.
-fn cut(images: &mut Images, n: usize, key: &str) -> crate::Result<()> {
-    if n > images.len() {
-        let has = images.len();
-        return Err(crate::Error::Mismatch(format!(
-            "data.{key} = {n}, but {} has {has} images",
-            images.name
-        )));
-    }
-    if n > 0 {
-        images.pixels.truncate(n * images.image_len());
-        images.labels.truncate(n);
-    }
-    Ok(())
 }
 
 /// The result in one line.

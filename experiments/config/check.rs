@@ -1,6 +1,6 @@
 //! Values that cannot be.
 
-use super::{Config, Error, METHODS, nearest};
+use super::{Config, Error, LastPhase, METHODS, nearest};
 
 impl Config {
     pub(super) fn check(&self) -> Result<(), Error> {
@@ -67,12 +67,21 @@ impl Config {
                 return fail(key, "0".into(), "it must be at least 1");
             }
         }
+        if ![1, 2, 4].contains(&self.data.downsample) {
+            return fail("data.downsample", self.data.downsample.to_string(), "it must be 1, 2 or 4");
+        }
         let listed = |values: &[f64]| format!("{values:?}");
-        if protocol.ratios.is_empty() || protocol.ratios.iter().any(|ratio| !(1e-6..=1.0).contains(ratio)) {
+        let phases = protocol.ratios.len();
+        let share = |(phase, ratio): (usize, &f64)| {
+            let adds_nothing = *ratio == 0.0 && protocol.last_phase == LastPhase::Base;
+            (1e-6..=1.0).contains(ratio) || (adds_nothing && phase > 0 && phase + 1 == phases)
+        };
+        if phases == 0 || !protocol.ratios.iter().enumerate().all(share) {
             return fail(
                 "protocol.ratios",
                 listed(&protocol.ratios),
-                "one share in (0, 1] per phase is needed",
+                "one share in (0, 1] per phase is needed; the last of several may be 0 with protocol.last_phase = \
+                 \"base\"",
             );
         }
         if protocol.ratios.iter().sum::<f64>() > 1.0 + 1e-9 {

@@ -2,6 +2,7 @@
 
 use super::{Config, Engine, Error};
 use models::ModelConfig;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// One `--set section.key=value` as a table: the value is TOML, or else a plain word.
@@ -15,12 +16,32 @@ pub fn parse_set(text: &str) -> Result<(String, Table), Error> {
     };
     let (key, value) = (key.trim(), value.trim());
     let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
-    let mut value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
-    for word in key.rsplit('.') {
-        value = Value::Table(Table::from_iter([(word.trim().to_string(), value)]));
+    Ok((origin, nested(key, parsed.unwrap_or_else(|| Value::String(value.to_string())))))
+}
+
+/// The table that has `value` under a dotted key.
+pub(crate) fn nested(key: &str, value: Value) -> Table {
+    let (outer, rest) = key.split_once('.').map_or((key, None), |(outer, rest)| (outer, Some(rest)));
+    let value = rest.map_or_else(|| value.clone(), |rest| Value::Table(nested(rest, value.clone())));
+    Table::from_iter([(outer.trim().to_string(), value)])
+}
+
+/// The values of a table under their dotted keys, those of inner tables too.
+pub(crate) fn flattened(table: &Table) -> BTreeMap<String, Value> {
+    let mut flat = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                flat.extend(
+                    flattened(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)),
+                );
+            }
+            value => {
+                flat.insert(key.clone(), value.clone());
+            }
+        }
     }
-    let Value::Table(table) = value else { unreachable!("a key has at least one word") };
-    Ok((origin, table))
+    flat
 }
 
 /// The sections `[model]` and `[engine]` alone: a model by name, overlaid by `--set model.key=value` and

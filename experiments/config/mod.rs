@@ -11,14 +11,15 @@ mod protocol;
 
 pub use error::Error;
 pub use intervention::{FirstReset, Intervention, METHODS, ResetUnit};
-pub(crate) use layers::{nearest, overlay};
+pub(crate) use layers::{flattened, nearest, nested, overlay};
 pub use layers::{parse_set, resolve_model};
-pub use protocol::{FinalAccuracy, LastPhase, NoiseLabels, Protocol};
+pub use protocol::{BufferOrder, FinalAccuracy, LastPhase, NoiseLabels, Protocol};
 
 use layers::{check_keys, coerce};
 use models::ModelConfig;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use toml::{Table, Value};
 
@@ -70,6 +71,8 @@ pub struct Data {
     pub train: usize,
     /// Test images to use; 0 means all.
     pub test: usize,
+    /// Side of the squares of pixels that are averaged into one: 1, 2 or 4. `model.image_size` is the smaller size.
+    pub downsample: usize,
     /// Crop and flip the training images at random: 4 black pixels on every side, a window of the old size anywhere, and
     /// a mirror image half of the time.
     pub augment: bool,
@@ -161,6 +164,7 @@ impl Config {
                 set: set.into(),
                 train: 0,
                 test: 0,
+                downsample: 1,
                 augment: false,
                 dither: as_code_stores_mnist,
                 // The released code normalises MNIST with the mean of CIFAR's red channel.
@@ -232,6 +236,11 @@ impl Config {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The config under its dotted keys, every key named.
+    pub(crate) fn to_keys(&self) -> BTreeMap<String, Value> {
+        flattened(&Table::try_from(self).expect("a config is a table"))
     }
 
     /// The config as TOML, every key named.
@@ -317,6 +326,12 @@ mod tests {
             (vec!["optimizer.batch=1.5"], vec!["optimizer.batch", "whole number expected"]),
             (vec!["protocol.ratios=[0.1, 0.9]"], vec!["protocol.noise", "per phase"]),
             (vec!["protocol.ratios=[0.6, 0.9]", "protocol.noise=[0,0]"], vec!["protocol.ratios", "sum"]),
+            (vec!["protocol.ratios=[1, 0]", "protocol.noise=[0,0]"], vec!["protocol.ratios", "\"base\""]),
+            (
+                vec!["protocol.ratios=[0, 1]", "protocol.noise=[0,0]", "protocol.last_phase=base"],
+                vec!["protocol.ratios"],
+            ),
+            (vec!["data.downsample=3"], vec!["data.downsample = 3", "1, 2 or 4"]),
             (vec!["intervention.method=hare-and-tortoise"], vec!["did you mean 'hare-tortoise'"]),
             (vec!["intervention.method=hare-tortoise+ema"], vec!["choose one"]),
             (vec!["fidelity=exact"], vec!["fidelity", "recommended"]),

@@ -7,20 +7,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
-    /// Share of the training set that each phase adds.
+    /// Share of the training set that each phase adds. The last of several may add nothing, 0, if `last_phase` is `base`.
     pub ratios: Vec<f64>,
     /// Share of wrong labels in each phase's training set.
     pub noise: Vec<f64>,
+    /// Examples of earlier phases that a phase still trains on, beside its own; 0 keeps all.
+    pub buffer: usize,
+    /// Which earlier examples a limited buffer keeps.
+    pub buffer_order: BufferOrder,
     /// Which label a noisy example gets.
     pub noise_labels: NoiseLabels,
-    /// A phase of ratio r has `int(base_epochs / r)` epochs.
+    /// A phase of ratio r has `int(base_epochs / r)` epochs; one that adds nothing has `base_epochs`.
     pub base_epochs: usize,
     /// The last phase of several: by its ratio too (111 epochs for 0.9), or `base_epochs`.
     pub last_phase: LastPhase,
-    /// Evaluation every `int(evaluate_every / r)` epochs, before each phase, and at the end.
+    /// Evaluation every `int(evaluate_every / r)` epochs (`evaluate_every` where r is 0), before each phase, and at the
+    /// end.
     pub evaluate_every: usize,
     /// Which evaluation is the run's result.
     pub final_accuracy: FinalAccuracy,
+}
+
+/// Which of the earlier examples a limited buffer keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BufferOrder {
+    /// A uniform sample.
+    Uniform,
+    /// The first ones by class (released code, whose sets are sorted by class and whose indices ascend).
+    Ascending,
 }
 
 /// Which label a noisy example gets.
@@ -61,6 +76,8 @@ impl Protocol {
         Self {
             ratios: vec![1.0],
             noise: vec![0.0],
+            buffer: 0,
+            buffer_order: if code { BufferOrder::Ascending } else { BufferOrder::Uniform },
             noise_labels: if paper { NoiseLabels::AllClasses } else { NoiseLabels::OtherClasses },
             base_epochs: 100,
             last_phase: if paper { LastPhase::Base } else { LastPhase::ByRatio },

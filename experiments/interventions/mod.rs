@@ -109,6 +109,11 @@ impl Interventions {
         Ok(())
     }
 
+    /// Whether some method acts between two phases.
+    pub fn act_between_phases(&self) -> bool {
+        self.shrink_perturb.is_some() || self.head_reset.is_some()
+    }
+
     /// Between two phases. After the last one this would only change a checkpoint that nobody has evaluated.
     ///
     /// # Errors

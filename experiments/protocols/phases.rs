@@ -229,7 +229,16 @@ impl<'a> Session<'a> {
     }
 
     fn evaluation_is_due(&self) -> bool {
-        self.progress.epochs.is_multiple_of(self.phase().evaluate_every) || self.is_last_epoch_to_score()
+        self.progress.epochs.is_multiple_of(self.phase().evaluate_every)
+            || self.is_last_epoch_to_score()
+            || self.is_before_a_change()
+    }
+
+    /// What acts between two phases is seen from both sides: the next phase begins with an evaluation.
+    fn is_before_a_change(&self) -> bool {
+        self.interventions.act_between_phases()
+            && self.progress.phase + 1 < self.phases.len()
+            && self.progress.epoch == self.phase().epochs
     }
 
     /// The end of the run is evaluated before the interventions that end a phase act.

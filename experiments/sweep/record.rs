@@ -1,0 +1,180 @@
+//! `sweep.toml`: the cells whose runs lie in a sweep's folder, so that no others are mixed with them.
+
+use super::{Error, SweepRun};
+use crate::config::flattened;
+use crate::error::Error as RunError;
+use engine::checkpoint::write_atomically;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use toml::{Table, Value};
+
+type Keys = BTreeMap<String, Value>;
+
+/// The cells and seeds of a sweep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    seeds: BTreeSet<i64>,
+    /// Each cell's whole config, but for the seed and for what changes no result.
+    cells: BTreeMap<String, Keys>,
+}
+
+impl Record {
+    /// What there is to know of these runs.
+    pub fn new(runs: &[SweepRun]) -> Self {
+        let mut record = Self::default();
+        for run in runs {
+            record.seeds.insert(i64::from(run.config.seed));
+            let mut keys = run.config.to_keys();
+            keys.retain(|key, _| key != "seed" && !key.starts_with("run."));
+            record.cells.insert(run.cell.clone(), keys);
+        }
+        record
+    }
+
+    /// The keys on which all cells agree.
+    fn common(&self) -> Keys {
+        let mut cells = self.cells.values();
+        let mut common = cells.next().cloned().unwrap_or_default();
+        for cell in cells {
+            common.retain(|key, value| cell.get(key) == Some(value));
+        }
+        common
+    }
+
+    /// The record with the cells and seeds of an earlier one, which lies in `path`.
+    ///
+    /// # Errors
+    /// Both have a key in common, or a cell of one name, that differs.
+    pub fn merged(mut self, earlier: Self, path: &Path) -> Result<Self, Error> {
+        let text = |value: Option<&Value>| value.map_or_else(|| "no value".to_string(), Value::to_string);
+        let differs = |cell: &str, key: &str, before: Option<&Value>, now: Option<&Value>| Error::Differs {
+            path: path.to_path_buf(),
+            cell: cell.to_string(),
+            key: key.to_string(),
+            before: text(before),
+            now: text(now),
+        };
+        let now = self.common();
+        for (key, before) in &earlier.common() {
+            if let Some(value) = now.get(key).filter(|&value| value != before) {
+                return Err(differs("every cell", key, Some(before), Some(value)));
+            }
+        }
+        for (name, before) in &earlier.cells {
+            let Some(now) = self.cells.get(name) else { continue };
+            if let Some(key) = before.keys().chain(now.keys()).find(|&key| before.get(key) != now.get(key)) {
+                return Err(differs(&format!("'{name}'"), key, before.get(key), now.get(key)));
+            }
+        }
+        self.seeds.extend(earlier.seeds);
+        self.cells.extend(earlier.cells);
+        Ok(self)
+    }
+
+    /// Writes the record into the folder of a sweep, with what lay there.
+    ///
+    /// # Errors
+    /// As [`Record::merged`]; a file that cannot be read or written.
+    pub fn keep(self, folder: &Path) -> Result<(), Error> {
+        let path = folder.join("sweep.toml");
+        let record = match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let earlier = Self::parse(&text).ok_or_else(|| RunError::Checkpoint {
+                    message: "is not the record of a sweep; choose another --out, or remove it".into(),
+                    path: path.clone(),
+                })?;
+                self.merged(earlier, &path)?
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self,
+            Err(source) => return Err(RunError::Io { action: "read", path, source }.into()),
+        };
+        std::fs::create_dir_all(folder).map_err(|source| RunError::Io {
+            action: "create",
+            path: folder.to_path_buf(),
+            source,
+        })?;
+        Ok(write_atomically(&path, record.to_toml().as_bytes()).map_err(RunError::from)?)
+    }
+
+    fn to_toml(&self) -> String {
+        let common = self.common();
+        let table = |keys: Keys| Value::Table(keys.into_iter().collect());
+        let own = |keys: &Keys| {
+            let own = keys.iter().filter(|(key, _)| !common.contains_key(*key));
+            table(own.map(|(key, value)| (key.clone(), value.clone())).collect())
+        };
+        let cells = self.cells.iter().map(|(name, keys)| (name.clone(), own(keys))).collect();
+        let file = Table::from_iter([
+            (
+                "seeds".to_string(),
+                Value::Array(self.seeds.iter().map(|&seed| Value::Integer(seed)).collect()),
+            ),
+            ("common".to_string(), table(common.clone())),
+            ("cells".to_string(), Value::Table(cells)),
+        ]);
+        let head = "# The cells whose runs lie here: the keys on which all agree, and those of each. Written by ht sweep.\n";
+        format!("{head}{file}")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let file: Table = text.parse().ok()?;
+        let common = flattened(file.get("common")?.as_table()?);
+        let with_common = |(name, keys): (&String, &Value)| {
+            let mut all = common.clone();
+            all.extend(flattened(keys.as_table()?));
+            Some((name.clone(), all))
+        };
+        Some(Self {
+            seeds: file.get("seeds")?.as_array()?.iter().map(Value::as_integer).collect::<Option<_>>()?,
+            cells: file.get("cells")?.as_table()?.iter().map(with_common).collect::<Option<_>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::Sweep;
+
+    fn record(text: &str) -> Record {
+        let text = format!("preset = \"warm-start-strokes\"\n{text}");
+        Record::new(&Sweep::parse("test", &text).unwrap().runs(&[], &[]).unwrap())
+    }
+
+    const AB: &str = "[[cells]]\nname = \"a\"\n[[cells]]\nname = \"b\"\n\"intervention.method\" = \"ema\"\n";
+
+    #[test]
+    fn a_record_survives_its_file() {
+        for text in [AB, "seeds = [3, 4]", "[grid]\n\"protocol.noise\" = [[0.5, 0.0], [0.0, 0.0]]"] {
+            let record = record(text);
+            assert_eq!(Record::parse(&record.to_toml()), Some(record), "{text}");
+        }
+        assert_eq!(Record::parse("seeds = 3"), None);
+    }
+
+    #[test]
+    fn cells_and_seeds_may_be_added_and_what_changes_no_result_may_change() {
+        let with_c = format!("{AB}[[cells]]\nname = \"c\"\n\"intervention.method\" = \"l2\"\n");
+        let merged = record(&format!("seeds = [2]\n{with_c}")).merged(record(AB), Path::new("x")).unwrap();
+        assert_eq!(merged, record(&format!("seeds = [1, 2]\n{with_c}")));
+        let often = format!("[set]\nrun.checkpoint_seconds = 1.0\n{AB}");
+        assert_eq!(record(&often).merged(record(AB), Path::new("x")).unwrap(), record(AB));
+    }
+
+    #[test]
+    fn another_value_is_refused_by_name() {
+        for (now, words) in [
+            (format!("[set]\noptimizer.lr = 0.5\n{AB}"), vec!["every cell", "optimizer.lr", "0.003", "0.5"]),
+            (AB.replace("ema", "l2"), vec!["'b'", "intervention.method", "ema", "l2"]),
+            (
+                "[[cells]]\nname = \"c\"\n\"optimizer.lr\" = 0.5\n".into(),
+                vec!["every cell", "optimizer.lr", "0.003", "0.5"],
+            ),
+        ] {
+            let error = record(&now).merged(record(AB), Path::new("runs/x")).unwrap_err().to_string();
+            for word in words.into_iter().chain(["runs/x", "--out"]) {
+                assert!(error.contains(word), "{word} in {error}");
+            }
+        }
+    }
+}
