@@ -1,14 +1,11 @@
 //! `ht demo`: the main job in miniature, on built-in data.
 
-use super::{DeviceArgs, Stopped, print, progress::Bars, run, stop_on_signal};
-use crate::protocols::phases::Outcome;
-use crate::run_folder::RunFolder;
-use crate::{Config, report};
+use super::sweep::Plan;
+use super::{DeviceArgs, print, run};
+use crate::report;
+use crate::sweep::{self, SweepRun};
 use clap::Args;
-use engine::Device;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `ht demo`.
 #[derive(Debug, Args)]
@@ -35,65 +32,24 @@ const RUNS: [(&str, &str); 4] = [
 ];
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    let stop = stop_on_signal()?;
-    let mut configs = Vec::new();
+    let mut runs = Vec::new();
     for seed in 1..=args.seeds {
         for (preset, method) in RUNS {
-            configs.push(run::resolve(preset, &[format!("intervention.method={method}")], Some(seed))?);
+            let config = run::resolve(preset, &[format!("intervention.method={method}")], Some(seed))?;
+            runs.push(SweepRun { cell: format!("{preset} {method}"), config });
         }
     }
-    let data = crate::data_set::load(&configs[0], std::path::Path::new(""))?;
-    // On the CPU one run per processor beats one run on all of them, and gives the same numbers.
-    let first = args.device.open()?;
-    let devices: Vec<Device> = match first {
-        Device::Cpu(_) => {
-            let threads = match args.device.threads {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
-                n => n,
-            };
-            (0..threads.min(configs.len())).map(|_| Device::cpu(1)).collect()
-        }
-        Device::Gpu(_) => vec![first],
-    };
-    let (bars, next) = (Bars::default(), AtomicUsize::new(0));
-    let failed: Mutex<Option<anyhow::Error>> = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for device in &devices {
-            scope.spawn(|| {
-                while let Some(config) = configs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = one(config, device, &data, args, &stop, &bars);
-                    if let Err(error) = outcome {
-                        stop.store(true, Ordering::Relaxed);
-                        if let Ok(mut failed) = failed.lock() {
-                            failed.get_or_insert(error);
-                        }
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    if let Some(error) = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-        return Err(error);
+    let plan =
+        Plan { out: &args.out, data: Path::new(""), record: None, retry: true, jobs: None, runs: runs.len() };
+    let states = runs
+        .iter()
+        .map(|run| Ok((run, sweep::state(&run.config, &args.out)?)))
+        .collect::<crate::Result<Vec<_>>>()?;
+    let failures = plan.carry_out(&states, &args.device)?;
+    if !failures.is_empty() {
+        anyhow::bail!("{} of {} runs failed:\n  {}", failures.len(), runs.len(), failures.join("\n  "));
     }
     let report = report::report(std::slice::from_ref(&args.out), Some(&args.out))?;
     let files: Vec<String> = report.files.iter().map(|file| format!("  {}", file.display())).collect();
     print(&format!("{}\nwritten:\n{}", report.text, files.join("\n")))
-}
-
-fn one(
-    config: &Config,
-    device: &Device,
-    data: &data::DataSet,
-    args: &DemoArgs,
-    stop: &std::sync::atomic::AtomicBool,
-    bars: &Bars,
-) -> anyhow::Result<()> {
-    if RunFolder::result(&RunFolder::path_of(config, &args.out))?.is_some() {
-        return Ok(());
-    }
-    match run::execute(config, device, data, &args.out, stop, bars)? {
-        Outcome::Finished(_) => Ok(()),
-        Outcome::Interrupted => Err(Stopped.into()),
-    }
 }

@@ -4,26 +4,9 @@ use super::print;
 use crate::protocols::phases::Status;
 use crate::protocols::schedule::lengths;
 use crate::sweep::{Event, SweepRun};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-
-/// Bars for several runs at once.
-#[derive(Debug, Default)]
-pub(super) struct Bars {
-    all: MultiProgress,
-}
-
-impl Bars {
-    /// A bar for one run.
-    pub(super) fn run(&self, name: &str) -> Bar {
-        let style = ProgressStyle::with_template("{prefix:34!} {bar:28} {percent:>3}% {eta:>5}  {msg}")
-            .expect("the template is valid")
-            .progress_chars("=> ");
-        let bar = self.all.add(ProgressBar::new(1).with_style(style).with_prefix(name.to_string()));
-        Bar { bar }
-    }
-}
 
 /// The bar of one run.
 #[derive(Debug)]
@@ -32,6 +15,14 @@ pub(super) struct Bar {
 }
 
 impl Bar {
+    /// A bar for the run of this name.
+    pub(super) fn new(name: String) -> Self {
+        let style = ProgressStyle::with_template("{prefix:34!} {bar:28} {percent:>3}% {eta:>5}  {msg}")
+            .expect("the template is valid")
+            .progress_chars("=> ");
+        Self { bar: ProgressBar::new(1).with_style(style).with_prefix(name) }
+    }
+
     /// Moves it.
     pub(super) fn show(&self, status: &Status) {
         self.bar.set_length(status.steps);

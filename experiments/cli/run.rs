@@ -1,6 +1,6 @@
 //! `ht run`: runs, resumes or skips.
 
-use super::{DeviceArgs, Stopped, print, progress::Bars, stop_on_signal};
+use super::{DeviceArgs, Stopped, print, progress::Bar, stop_on_signal};
 use crate::Config;
 use crate::config::{Error, parse_set};
 use crate::data_set;
@@ -8,11 +8,8 @@ use crate::presets;
 use crate::protocols::phases::{self, Context, Outcome};
 use crate::run_folder::RunFolder;
 use clap::Args;
-use data::DataSet;
-use engine::Device;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::PathBuf;
 
 /// Arguments of `ht run`.
 #[derive(Debug, Args)]
@@ -51,9 +48,19 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let device = args.device.open()?;
     let data = data_set::load(&config, &args.data)?;
-    let bars = Bars::default();
-    let outcome = execute(&config, &device, &data, &args.out, &stop, &bars)?;
-    match outcome {
+    let bar = Bar::new(format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
+    let mut progress = |status: &phases::Status| bar.show(status);
+    let mut context = Context {
+        device: &device,
+        config: &config,
+        data: &data,
+        stop: &stop,
+        stop_at: None,
+        progress: &mut progress,
+    };
+    let outcome = phases::run(&mut context, &args.out);
+    bar.done();
+    match outcome? {
         Outcome::Finished(result) => {
             print(&format!("{}\n{}", path.display(), summary(&Value::Object(result))))
         }
@@ -71,23 +78,6 @@ pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<
         layers.push(parse_set(&format!("seed={seed}"))?);
     }
     Config::resolve(&layers)
-}
-
-/// Runs the phases in their folder under `out`, with a progress bar.
-pub(super) fn execute(
-    config: &Config,
-    device: &Device,
-    data: &DataSet,
-    out: &Path,
-    stop: &AtomicBool,
-    bars: &Bars,
-) -> crate::Result<Outcome> {
-    let bar = bars.run(&format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
-    let mut progress = |status: &phases::Status| bar.show(status);
-    let mut context = Context { device, config, data, stop, stop_at: None, progress: &mut progress };
-    let outcome = phases::run(&mut context, out);
-    bar.done();
-    outcome
 }
 
 /// The result in one line.

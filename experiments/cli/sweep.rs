@@ -6,7 +6,7 @@ use crate::data_set;
 use crate::sweep::{self, Costs, DataSets, Record, Shard, State, SweepRun};
 use clap::Args;
 use engine::Device;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// Arguments of `ht sweep`.
@@ -74,51 +74,21 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let all = sweep.runs(&args.sets, &args.seeds)?;
     let out = args.out.join(&sweep.name);
     let mine = all.iter().enumerate().filter(|(index, _)| shard.is_none_or(|shard| shard.has(*index)));
-    let mut runs = Vec::new();
-    for (_, run) in mine {
-        runs.push((run, sweep::state(&run.config, &out)?));
-    }
+    let runs = mine
+        .map(|(_, run)| Ok((run, sweep::state(&run.config, &out)?)))
+        .collect::<crate::Result<Vec<_>>>()?;
     if args.dry_run {
         return dry_run(&runs);
     }
-
-    let stop = stop_on_signal()?;
-    let count = |wanted: fn(&State) -> bool| runs.iter().filter(|(_, state)| wanted(state)).count();
-    let failed_before = count(|state| matches!(state, State::Failed(_)));
-    let to_run = |state: &State| match state {
-        State::Finished => false,
-        State::Failed(_) => args.retry,
-        State::Begun | State::New => true,
+    let plan = Plan {
+        out: &out,
+        data: &args.data,
+        record: Some(Record::new(&all)),
+        retry: args.retry,
+        jobs: args.jobs.map(usize::from),
+        runs: all.len(),
     };
-    let pending: Vec<&SweepRun> =
-        runs.iter().filter(|(_, state)| to_run(state)).map(|(run, _)| *run).collect();
-    let data = DataSets::load(&pending, &args.data)?;
-    let mut progress = SweepProgress::new(runs.len(), count(|state| *state == State::Finished));
-    for run in &pending {
-        let begun = runs.iter().any(|(other, state)| other == run && *state == State::Begun);
-        progress.add(run, data.of(&run.config).train.len(), begun)?;
-    }
-    if !pending.is_empty() {
-        let devices = devices(args, all.len())?;
-        Record::new(&all).keep(&out)?;
-        if args.retry {
-            for run in &pending {
-                sweep::forget_failure(&run.config, &out)?;
-            }
-        }
-        sweep::execute(&pending, &devices, &data, &out, &stop, &|index, event| progress.show(index, event));
-    }
-
-    let mut failures = progress.finish();
-    if stop.load(Ordering::Relaxed) {
-        return Err(Stopped.into());
-    }
-    if !args.retry && failed_before > 0 {
-        failures.extend(runs.iter().filter_map(|(run, state)| match state {
-            State::Failed(message) => Some(format!("{}: {message} (in an earlier attempt)", run.label())),
-            _ => None,
-        }));
-    }
+    let failures = plan.carry_out(&runs, &args.device)?;
     if !failures.is_empty() {
         anyhow::bail!(
             "{} of {} runs failed; the others are finished. Try them again with --retry.\n  {}",
@@ -130,12 +100,99 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     print(&format!("{} runs are finished in {}", runs.len(), out.display()))
 }
 
+/// How runs are to be carried out.
+pub(super) struct Plan<'a> {
+    /// Their folder.
+    pub(super) out: &'a Path,
+    /// Folder of the data sets.
+    pub(super) data: &'a Path,
+    /// What the folder may be mixed with.
+    pub(super) record: Option<Record>,
+    /// Run those that failed in an earlier attempt.
+    pub(super) retry: bool,
+    /// Runs at the same time, if it is not left to the device.
+    pub(super) jobs: Option<usize>,
+    /// Number of runs of the whole sweep, all shares together.
+    pub(super) runs: usize,
+}
+
+impl Plan<'_> {
+    /// Runs what is not finished, with one progress bar. Returns a line for each run that failed, now or earlier.
+    pub(super) fn carry_out(
+        self,
+        runs: &[(&SweepRun, State)],
+        device: &DeviceArgs,
+    ) -> anyhow::Result<Vec<String>> {
+        let to_run = |state: &State| match state {
+            State::Finished => false,
+            State::Failed(_) => self.retry,
+            State::Begun | State::New => true,
+        };
+        let (pending, states): (Vec<&SweepRun>, Vec<&State>) =
+            runs.iter().filter(|(_, state)| to_run(state)).map(|(run, state)| (*run, state)).unzip();
+        let earlier = runs.iter().filter_map(|(run, state)| match state {
+            State::Failed(message) if !self.retry => {
+                Some(format!("{}: {message} (in an earlier attempt)", run.label()))
+            }
+            _ => None,
+        });
+        if pending.is_empty() {
+            return Ok(earlier.collect());
+        }
+        let stop = stop_on_signal()?;
+        let data = DataSets::load(&pending, self.data)?;
+        let devices = self.devices(device)?;
+        if let Some(record) = self.record {
+            record.keep(self.out)?;
+        }
+        let finished = runs.iter().filter(|(_, state)| *state == State::Finished).count();
+        let mut progress = SweepProgress::new(runs.len(), finished);
+        for (run, state) in pending.iter().zip(states) {
+            progress.add(run, data.of(&run.config).train.len(), *state != State::New)?;
+            if let State::Failed(_) = state {
+                sweep::forget_failure(&run.config, self.out)?;
+            }
+        }
+        sweep::execute(&pending, &devices, &data, self.out, &stop, &|index, event| {
+            progress.show(index, event);
+        });
+        let failures = progress.finish();
+        if stop.load(Ordering::Relaxed) {
+            return Err(Stopped.into());
+        }
+        Ok(failures.into_iter().chain(earlier).collect())
+    }
+
+    /// On the CPU one run per processor beats one run on all of them, and gives the same numbers; a GPU takes one run at a
+    /// time unless more are asked for. The number depends on the whole sweep, so that shares and later attempts have
+    /// devices of the same name.
+    fn devices(&self, args: &DeviceArgs) -> anyhow::Result<Vec<Device>> {
+        let first = args.open()?;
+        match first {
+            Device::Cpu(_) => {
+                let threads = match args.threads {
+                    0 => std::thread::available_parallelism().map_or(1, usize::from),
+                    n => n,
+                };
+                let jobs = self.jobs.unwrap_or(threads.min(self.runs));
+                Ok((0..jobs).map(|_| Device::cpu((threads / jobs).max(1))).collect())
+            }
+            Device::Gpu(_) => {
+                let mut devices = vec![first];
+                for _ in 1..self.jobs.unwrap_or(1) {
+                    devices.push(args.open()?);
+                }
+                Ok(devices)
+            }
+        }
+    }
+}
+
 fn list() -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for shipped in sweep::shipped() {
         let sweep = sweep::find(&shipped.name)?;
-        let runs = sweep.runs(&[], &[])?.len();
-        lines.push(format!("{:36} {runs:4} runs  {}", sweep.name, sweep.summary));
+        lines.push(format!("{:36} {:4} runs  {}", sweep.name, sweep.count(), sweep.summary));
     }
     print(&lines.join("\n"))
 }
@@ -163,27 +220,4 @@ fn dry_run(runs: &[(&SweepRun, State)]) -> anyhow::Result<()> {
         runs.len()
     ));
     print(&lines.join("\n"))
-}
-
-/// On the CPU one run per processor beats one run on all of them, and gives the same numbers; a GPU takes one run at a time
-/// unless more are asked for. The number depends on the whole sweep, so that shares and later attempts use the same devices.
-fn devices(args: &SweepArgs, runs: usize) -> anyhow::Result<Vec<Device>> {
-    let first = args.device.open()?;
-    match first {
-        Device::Cpu(_) => {
-            let threads = match args.device.threads {
-                0 => std::thread::available_parallelism().map_or(1, usize::from),
-                n => n,
-            };
-            let jobs = args.jobs.map_or(threads.min(runs), usize::from);
-            Ok((0..jobs).map(|_| Device::cpu((threads / jobs).max(1))).collect())
-        }
-        Device::Gpu(_) => {
-            let mut devices = vec![first];
-            for _ in 1..args.jobs.unwrap_or(1) {
-                devices.push(args.device.open()?);
-            }
-            Ok(devices)
-        }
-    }
 }

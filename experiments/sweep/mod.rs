@@ -8,6 +8,7 @@ mod cost;
 mod error;
 mod execute;
 mod record;
+mod shard;
 mod shipped;
 mod spec;
 
@@ -15,5 +16,6 @@ pub use cost::{Cost, Costs};
 pub use error::Error;
 pub use execute::{DataSets, Event, State, execute, forget_failure, state};
 pub use record::Record;
+pub use shard::Shard;
 pub use shipped::{Shipped, find, shipped};
-pub use spec::{Shard, Sweep, SweepRun};
+pub use spec::{Sweep, SweepRun};

@@ -13,33 +13,73 @@ pub struct Shipped {
     pub text: String,
 }
 
-/// A file, which may stand for several sweeps: in its text `FRESH-`, `WARM-START-` and `CONTINUAL-` before `PAIR` are made
-/// the names of presets.
+/// A data set and its model, by the ends of the presets' names.
+struct Pair {
+    /// Before the kind of a preset: `quick-` or nothing.
+    prefix: &'static str,
+    /// Behind it.
+    name: &'static str,
+    /// Number of seeds, the paper's where it is the paper's experiment.
+    seeds: u32,
+}
+
+const fn pair(prefix: &'static str, name: &'static str, seeds: u32) -> Pair {
+    Pair { prefix, name, seeds }
+}
+
+const CIFAR10: Pair = pair("", "cifar10-resnet18", 5);
+const CIFAR100: Pair = pair("", "cifar100-vit-tiny", 5);
+const TINY_IMAGENET: Pair = pair("", "tiny-imagenet-vgg16", 3);
+const QUICK: Pair = pair("quick-", "cifar10", 3);
+const QUICK_VIT: Pair = pair("quick-", "cifar100", 3);
+const SMALL: Pair = pair("small-", "cifar10", 3);
+const SCENES: Pair = pair("", "scenes", 3);
+
+/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR` and `CONTINUAL-PAIR` become the
+/// names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
 struct Template {
     name: &'static str,
-    text: &'static str,
-    /// Ends of preset names: `quick-` before the pair asks for the quick presets. Empty: one sweep, of the file's name.
-    pairs: &'static [&'static str],
+    /// Texts, joined.
+    parts: &'static [&'static str],
+    pairs: &'static [Pair],
 }
 
 macro_rules! templates {
-    ($($name:literal: $pairs:expr;)*) => {
-        &[$(Template { name: $name, text: include_str!(concat!("../sweeps/", $name, ".toml")), pairs: &$pairs }),*]
+    ($($name:literal: $($part:literal)+, $pairs:expr;)*) => {
+        &[$(Template {
+            name: $name,
+            parts: &[$(include_str!(concat!("../sweeps/", $part, ".toml"))),+],
+            pairs: &$pairs,
+        }),*]
     };
 }
 
 const TEMPLATES: &[Template] = templates! {
-    "table4-mnist": [];
+    "table4-mnist": "table4-mnist", [];
+    "table5": "table5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL, SCENES];
+    "table7": "table7" "crelu", [CIFAR10, TINY_IMAGENET, QUICK, SMALL, SCENES];
+    // ViT's head has no hidden layer in which CReLU could be.
+    "table7": "table7", [CIFAR100, QUICK_VIT];
+    "table7-search": "table7-search", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SMALL, SCENES];
+    "fig3": "fig3", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL, SCENES];
+    "fig5": "fig5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SMALL, SCENES];
+    "fig6": "fig6", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL];
+    "fig7": "fig7" "table5", [pair("", "tiny-imagenet-resnet18", 2), pair("", "cifar10-vgg16", 2)];
+    "fig9": "fig9", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL, SCENES];
 };
 
 impl Template {
-    fn of(&self, pair: &str) -> Shipped {
-        let (quick, pair) = pair.strip_prefix("quick-").map_or(("", pair), |pair| ("quick-", pair));
-        let mut text = self.text.to_string();
+    fn of(&self, pair: &Pair) -> Shipped {
+        let mut text = self.parts.concat();
         for kind in ["fresh", "warm-start", "continual"] {
-            text = text.replace(&format!("{}-PAIR", kind.to_uppercase()), &format!("{quick}{kind}-{pair}"));
+            let preset = format!("{}{kind}-{}", pair.prefix, pair.name);
+            text = text.replace(&format!("{}-PAIR", kind.to_uppercase()), &preset);
         }
-        Shipped { name: format!("{quick}{}-{pair}", self.name), text: text.replace("PAIR", pair) }
+        let seeds: Vec<u32> = (1..=pair.seeds).collect();
+        Shipped {
+            name: format!("{}{}-{}", pair.prefix, self.name, pair.name),
+            text: text.replace("SEEDS", &format!("{seeds:?}")),
+        }
     }
 }
 
@@ -48,7 +88,7 @@ pub fn shipped() -> Vec<Shipped> {
     TEMPLATES
         .iter()
         .flat_map(|template| match template.pairs {
-            [] => vec![Shipped { name: template.name.into(), text: template.text.into() }],
+            [] => vec![Shipped { name: template.name.into(), text: template.parts.concat() }],
             pairs => pairs.iter().map(|pair| template.of(pair)).collect(),
         })
         .collect()
@@ -87,7 +127,7 @@ mod tests {
         let mut names = BTreeSet::new();
         for sweep in shipped() {
             assert!(names.insert(sweep.name.clone()), "{} is there twice", sweep.name);
-            assert!(!sweep.text.contains("PAIR"), "{}", sweep.name);
+            assert!(!sweep.text.contains("PAIR") && !sweep.text.contains("SEEDS"), "{}", sweep.name);
             let sweep = find(&sweep.name).unwrap();
             assert!(sweep.summary.len() > 30, "{}", sweep.name);
             sweep.runs(&[], &[]).unwrap_or_else(|error| panic!("{error}"));

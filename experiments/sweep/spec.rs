@@ -4,7 +4,6 @@ use super::Error;
 use crate::config::{Config, flattened, nearest, nested, overlay, parse_set};
 use crate::presets;
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 use toml::{Table, Value};
 
 /// A sweep as its file states it.
@@ -152,6 +151,13 @@ impl Sweep {
         Ok(runs)
     }
 
+    /// Number of runs.
+    pub fn count(&self) -> usize {
+        let own = |cell: &Alternative| if cell.preset.is_some() { 1 } else { self.presets.len() };
+        let cells = if self.cells.is_empty() { self.presets.len() } else { self.cells.iter().map(own).sum() };
+        self.seeds.len() * cells * self.grid.values().map(Vec::len).product::<usize>()
+    }
+
     fn run(
         &self,
         preset: &str,
@@ -226,33 +232,6 @@ fn unquoted(table: &Table) -> Table {
     plain
 }
 
-/// Share `index` of `count` equal shares, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    index: usize,
-    count: usize,
-}
-
-impl Shard {
-    /// Whether run number `run` of the whole list, from 0, belongs to the share.
-    pub fn has(self, run: usize) -> bool {
-        run % self.count == self.index - 1
-    }
-}
-
-impl FromStr for Shard {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let numbers = text.split_once('/').and_then(|(index, count)| {
-            Some(Self { index: index.trim().parse().ok()?, count: count.trim().parse().ok()? })
-        });
-        numbers
-            .filter(|shard| (1..=shard.count).contains(&shard.index))
-            .ok_or_else(|| Error::Shard { text: text.to_string() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +260,7 @@ mod tests {
         assert_eq!((config.intervention.keep, config.has("l2")), (0.5, true));
         assert_eq!(config.name, "warm-start-strokes");
         let sweep = Sweep::parse("test", BOTH).unwrap();
+        assert_eq!(sweep.count(), runs.len());
         assert_eq!(sweep.summary, "Two methods on a grid.");
         let few = sweep.runs(&["optimizer.lr=1".into()], &[7]).unwrap();
         assert_eq!((few.len(), few[0].config.seed, few[0].config.optimizer.lr), (8, 7, 1.0));
@@ -301,20 +281,6 @@ mod tests {
             ]
         );
         assert_eq!(super::tests::runs("preset = \"fresh-strokes\"").unwrap()[0].cell, "fresh-strokes");
-    }
-
-    #[test]
-    fn shares_are_disjoint_and_whole() {
-        for count in 1..5 {
-            let shards: Vec<Shard> =
-                (1..=count).map(|index| format!("{index}/{count}").parse().unwrap()).collect();
-            for run in 0..20 {
-                assert_eq!(shards.iter().filter(|shard| shard.has(run)).count(), 1);
-            }
-        }
-        for wrong in ["0/2", "3/2", "1", "a/b", "1/0", "/", "-1/2"] {
-            assert!(wrong.parse::<Shard>().unwrap_err().to_string().contains(wrong), "{wrong}");
-        }
     }
 
     #[test]
