@@ -194,3 +194,19 @@ fn the_demo_starts_and_stops_on_request() {
     let ended = demo.wait().fails(130, &["resume"]);
     assert!(ended.stdout.is_empty(), "{ended:?}");
 }
+
+#[test]
+fn what_acts_between_phases_is_seen_from_both_sides() {
+    let place = Place::new();
+    for (method, seen) in [("none", false), ("shrink-perturb", true), ("head-reset", true)] {
+        let metrics = place.finish(method, &format!("--set intervention.method={method}")).metrics;
+        let lines = metrics.lines().map(|line| line.parse::<Value>().unwrap());
+        let evaluations: Vec<Value> = lines.filter(|line| line.get("test_accuracy").is_some()).collect();
+        // Phase 0 has 13 epochs and is evaluated after 3, 6, 9 and 12.
+        let first = evaluations.iter().position(|line| line["phase"] == 1).unwrap();
+        let (before, after) = (&evaluations[first - 1], &evaluations[first]);
+        assert_eq!(before["step"] == after["step"], seen, "{method}: {before} {after}");
+        assert_eq!(before["epoch"], if seen { 13 } else { 12 }, "{method}");
+        assert_ne!(before["test_loss"], after["test_loss"], "{method}");
+    }
+}

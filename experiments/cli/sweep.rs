@@ -208,7 +208,8 @@ fn dry_run(runs: &[(&SweepRun, State)]) -> anyhow::Result<()> {
             State::Begun => "begun",
             State::New => "new",
         };
-        lines.push(format!("{word:8} {:9} steps  {}  {}", cost.steps, run.config.name, run.label()));
+        let (name, label) = (&run.config.name, run.label());
+        lines.push(format!("{word:8} {:9} steps {:8.2e} FLOP  {name}: {label}", cost.steps, cost.flops));
         steps += cost.steps;
         flops += cost.flops;
         left += if *state == State::Finished { 0.0 } else { cost.flops };

@@ -177,7 +177,7 @@ impl Sweep {
         let name = words.join(", ");
         let layers = || -> Result<Config, crate::config::Error> {
             let mut layers = vec![presets::find(preset)?, ("[set]".to_string(), self.set.clone())];
-            layers.push((format!("the cell '{}'", cell.name), cell.keys.clone()));
+            layers.push(("[[cells]]".to_string(), cell.keys.clone()));
             let at = point.iter().map(|(key, value)| ("[grid]".to_string(), nested(key, (*value).clone())));
             layers.extend(at);
             for set in sets {
