@@ -63,12 +63,6 @@ pub const PRESETS: &[Preset] = presets! {
     "quick-fresh-cifar100-aug": "quick-fresh" "quick-cifar100" "augmented";
     "quick-warm-start-cifar100": "quick-warm-start" "quick-cifar100";
     "quick-warm-start-cifar100-aug": "quick-warm-start" "quick-cifar100" "augmented";
-    "small-fresh-cifar10": "quick-fresh" "small-cifar10";
-    "small-fresh-cifar10-aug": "quick-fresh" "small-cifar10" "augmented";
-    "small-warm-start-cifar10": "quick-warm-start" "small-cifar10";
-    "small-warm-start-cifar10-aug": "quick-warm-start" "small-cifar10" "augmented";
-    "small-continual-cifar10": "quick-continual" "small-cifar10" "augmented";
-    "small-continual-cifar10-limited": "quick-continual" "small-cifar10" "augmented" "small-limited";
     "fresh-scenes": "quick-fresh" "scenes";
     "warm-start-scenes": "quick-warm-start" "scenes";
     "fresh-strokes": "short-fresh" "strokes";

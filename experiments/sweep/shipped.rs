@@ -32,7 +32,6 @@ const CIFAR100: Pair = pair("", "cifar100-vit-tiny", 5);
 const TINY_IMAGENET: Pair = pair("", "tiny-imagenet-vgg16", 3);
 const QUICK: Pair = pair("quick-", "cifar10", 3);
 const QUICK_VIT: Pair = pair("quick-", "cifar100", 3);
-const SMALL: Pair = pair("small-", "cifar10", 3);
 const SCENES: Pair = pair("", "scenes", 3);
 
 /// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR` and `CONTINUAL-PAIR` become the
@@ -56,16 +55,17 @@ macro_rules! templates {
 
 const TEMPLATES: &[Template] = templates! {
     "table4-mnist": "table4-mnist", [];
-    "table5": "table5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL, SCENES];
-    "table7": "table7" "crelu", [CIFAR10, TINY_IMAGENET, QUICK, SMALL, SCENES];
+    "quick-table4-mnist": "quick-table4-mnist", [];
+    "table5": "table5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SCENES];
+    "table7": "table7" "crelu", [CIFAR10, TINY_IMAGENET, QUICK, SCENES];
     // ViT's head has no hidden layer in which CReLU could be.
     "table7": "table7", [CIFAR100, QUICK_VIT];
-    "table7-search": "table7-search", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SMALL, SCENES];
-    "fig3": "fig3", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL, SCENES];
-    "fig5": "fig5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SMALL, SCENES];
-    "fig6": "fig6", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL];
+    "table7-search": "table7-search", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SCENES];
+    "fig3": "fig3", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SCENES];
+    "fig5": "fig5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SCENES];
+    "fig6": "fig6", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK];
     "fig7": "fig7" "table5", [pair("", "tiny-imagenet-resnet18", 2), pair("", "cifar10-vgg16", 2)];
-    "fig9": "fig9", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SMALL, SCENES];
+    "fig9": "fig9", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SCENES];
 };
 
 impl Template {
