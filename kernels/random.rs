@@ -13,6 +13,8 @@ pub mod stream {
     pub const SHUFFLE: u32 = 1;
     /// Crops and flips of images.
     pub const AUGMENT: u32 = 2;
+    /// Fresh weights of shrink & perturb.
+    pub const PERTURB: u32 = 3;
     /// Dropout masks; the layer's number is added.
     pub const DROPOUT: u32 = 0x1_0000;
 }

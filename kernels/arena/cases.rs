@@ -1,8 +1,9 @@
 //! The cases of the arena kernels.
 
-use super::{AdamW, Blend, Copy, Fill, GradientNorm};
+use super::{AdamW, BLOCK, Blend, Copy, Distance, Fill, Fresh, GradientNorm, Perturb, Regen};
 use crate::case::{Case, Definition, Size, Values, test_values};
 use crate::kernel::{Clock, Kernel};
+use crate::random::{pcg4d, stream, unit};
 use std::sync::Arc;
 
 /// Odd and ragged lengths, the last of them of several CPU chunks and GPU partial sums.
@@ -52,11 +53,18 @@ pub fn cases() -> Vec<Case> {
             cases.push(blend(len, keep, Size::Tiny));
         }
         cases.extend([copy(len, Size::Tiny), fill(len, 0.25, Size::Tiny)]);
+        for distance in [Distance::HalfSquare, Distance::Norm] {
+            cases.push(regen(len, distance, Size::Tiny));
+        }
+        cases.push(perturb(len, 0.4, 0.1, Size::Tiny));
+        cases.push(perturb(len, 0.0, 1.0, Size::Tiny));
     }
     for len in REAL {
         cases.push(adamw(len, 0.01, clock(1000, 1e-3), 0.37, Size::Real));
         cases.push(gradient_norm(len, Some(1.0), Size::Real));
         cases.push(blend(len, 0.999, Size::Real));
+        cases.push(regen(len, Distance::HalfSquare, Size::Real));
+        cases.push(perturb(len, 0.999, 0.001, Size::Real));
     }
     // Not the largest: all cases live in memory at once.
     for len in [REAL[0], REAL[1]] {
@@ -125,6 +133,70 @@ fn fill(len: usize, value: f32, size: Size) -> Case {
     let inputs = vec![Values::F32(vec![0.0; len])];
     let expected: Definition = Box::new(move |_| vec![Some(vec![f64::from(value); len])]);
     Case { tolerance: 0.0, ..case(Fill { len, value }, clock(1, 1e-3), inputs, expected, size) }
+}
+
+fn regen(len: usize, distance: Distance, size: Size) -> Case {
+    let (ring_rows, words, slot, strength) = (5, 8, 3, 0.3);
+    let clock = Clock { slot, ..clock(1, 1e-3) };
+    let inputs = vec![
+        floats(len, 1, 0.1),
+        floats(len, 2, 0.1),
+        floats(len, 3, 0.3),
+        floats(ring_rows * words, 9, 1.0),
+    ];
+    let expected: Definition = Box::new(move |inputs| {
+        let [params, initial, mut gradients, mut ring] = std::array::from_fn(|i| inputs[i].f64());
+        let square: f64 = params.iter().zip(&initial).map(|(w, w0)| (w - w0).powi(2)).sum();
+        let (penalty, slope) = match distance {
+            Distance::HalfSquare => (0.5 * square, 1.0),
+            Distance::Norm => (square.sqrt(), 1.0 / square.sqrt()),
+        };
+        for i in 0..len {
+            gradients[i] += strength * slope * (params[i] - initial[i]);
+        }
+        ring[slot as usize * words] += strength * penalty;
+        vec![None, None, Some(gradients), Some(ring)]
+    });
+    let kernel = Regen { len, strength, distance, ring_rows, words };
+    Case { tolerance: 2e-6, ..case(kernel, clock, inputs, expected, size) }
+}
+
+/// An arena of at least `len` floats, whose tensors end anywhere in their last block: uniform, constant, normal.
+fn perturb(len: usize, keep: f64, scale: f64, size: Size) -> Case {
+    let blocks = len.div_ceil(BLOCK);
+    let clock = Clock { seed: 5, step: 77, ..Clock::default() };
+    let kinds = [[0.0, 0.3, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.1, 0.0]];
+    let fresh = move |block: usize| {
+        let [center, width, deviation] = kinds[block % 4];
+        // In large cases whole blocks, as in large tensors.
+        let used = if block % 3 == 1 || size == Size::Real { BLOCK } else { (block * 29 + len) % BLOCK + 1 };
+        Fresh { center, width, deviation, used: used as f32 }
+    };
+    let table: Vec<Fresh> = (0..blocks).map(fresh).collect();
+    let inputs =
+        vec![floats(BLOCK * blocks, 1, 0.1), Values::F32(bytemuck::cast_slice(&table).to_vec())];
+    let expected: Definition = Box::new(move |inputs| {
+        let mut target = inputs[0].f64();
+        for (i, target) in target.iter_mut().enumerate() {
+            let Fresh { center, width, deviation, used } = fresh(i / BLOCK);
+            if i % BLOCK >= used as usize {
+                continue;
+            }
+            let words = pcg4d([(i / 4) as u32, clock.step, stream::PERTURB, clock.seed]);
+            let units = words.map(|word| f64::from(unit(word)));
+            let mut value = f64::from(center) + f64::from(width) * (2.0 * units[i % 4] - 1.0);
+            if deviation != 0.0 {
+                let [radius, angle] = [units[i % 4 / 2 * 2] + 2f64.powi(-24), units[i % 4 / 2 * 2 + 1] - 0.5];
+                let angle = std::f64::consts::TAU * angle;
+                let direction = if i % 2 == 0 { angle.cos() } else { angle.sin() };
+                value += f64::from(deviation) * (-2.0 * radius.ln()).sqrt() * direction;
+            }
+            *target = keep * *target + scale * value;
+        }
+        vec![Some(target), None]
+    });
+    // Sine, cosine and logarithm of GPUs.
+    Case { tolerance: 1e-5, ..case(Perturb { blocks, keep, scale }, clock, inputs, expected, size) }
 }
 
 #[cfg(test)]

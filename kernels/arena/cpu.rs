@@ -1,8 +1,9 @@
 //! Arena kernels on the CPU: vectors of sixteen floats, chunks of fixed size.
 
-use super::{AdamW, CHUNK};
+use super::{AdamW, BLOCK, CHUNK, Fresh, Perturb};
 use crate::Cpu;
 use crate::kernel::Clock;
+use crate::random::{pcg4d, stream, unit};
 use crate::simd::{Simd, Vectorised};
 use crate::threads::Parts;
 
@@ -163,4 +164,121 @@ pub(super) fn sum_of_squares(cpu: &Cpu, a: &[f32], partials: &mut [f32]) -> f64 
         partial[0] = cpu.isa.run(Squares(&a[index * CHUNK..((index + 1) * CHUNK).min(a.len())]));
     });
     partials.iter().map(|&partial| f64::from(partial)).sum()
+}
+
+/// Squared distance of params from initial, and its pull on the gradients.
+struct PullChunk<'a> {
+    params: &'a [f32],
+    initial: &'a [f32],
+    gradients: &'a mut [f32],
+    factor: f32,
+}
+
+impl Vectorised for PullChunk<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let factor = s.splat(self.factor);
+        let mut sum = s.splat(0.0);
+        let (params, params_tail) = self.params.as_chunks::<16>();
+        let (initial, initial_tail) = self.initial.as_chunks::<16>();
+        let (gradients, gradients_tail) = self.gradients.as_chunks_mut::<16>();
+        for ((p, w), g) in params.iter().zip(initial).zip(gradients) {
+            let d = s.sub(s.load(p), s.load(w));
+            s.store(g, s.fma(factor, d, s.load(g)));
+            sum = s.fma(d, d, sum);
+        }
+        let d = s.sub(s.load_partial(params_tail), s.load_partial(initial_tail));
+        s.store_partial(gradients_tail, s.fma(factor, d, s.load_partial(gradients_tail)));
+        s.sum(s.fma(d, d, sum))
+    }
+}
+
+/// `gradients += factor (params - initial)`; returns `sum (params - initial)^2`, added as in [`sum_of_squares`].
+pub(super) fn pull(
+    cpu: &Cpu,
+    factor: f32,
+    params: &[f32],
+    initial: &[f32],
+    gradients: &mut [f32],
+    partials: &mut [f32],
+) -> f64 {
+    let len = params.len();
+    let partials = &mut partials[..len.div_ceil(CHUNK)];
+    let gradients = Parts::new(gradients);
+    cpu.threads.chunks_mut(partials, 1, &|index, partial| {
+        let range = index * CHUNK..((index + 1) * CHUNK).min(len);
+        // SAFETY: every index runs once, and the ranges of different indices do not overlap.
+        let gradients = unsafe { gradients.part(range.clone()) };
+        let (params, initial) = (&params[range.clone()], &initial[range]);
+        partial[0] = cpu.isa.run(PullChunk { params, initial, gradients, factor });
+    });
+    partials.iter().map(|&partial| f64::from(partial)).sum()
+}
+
+/// Blocks of a [`Perturb`].
+struct PerturbChunk<'a> {
+    kernel: &'a Perturb,
+    clock: &'a Clock,
+    /// The first block.
+    first: usize,
+    target: &'a mut [f32],
+    table: &'a [Fresh],
+}
+
+/// Two normal values from two uniform ones in [0, 1), as in perturb.wgsl.
+fn normals([radius, angle]: [f32; 2]) -> [f32; 2] {
+    let radius = (-2.0 * f64::from(radius + 1.0 / 16_777_216.0).ln()).sqrt();
+    let (sine, cosine) = (std::f64::consts::TAU * (f64::from(angle) - 0.5)).sin_cos();
+    [(radius * cosine) as f32, (radius * sine) as f32]
+}
+
+impl Vectorised for PerturbChunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (keep, scale) = (s.splat(self.kernel.keep as f32), self.kernel.scale as f32);
+        for (index, (block, fresh)) in self.target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.table).enumerate() {
+            let counter = ((self.first + index) * BLOCK / 4) as u32;
+            // Integer arithmetic in plain loops, which the compiler vectorises.
+            let mut words = [[0; BLOCK / 4]; 4];
+            let [a, b, c, d] = &mut words;
+            for (i, (((a, b), c), d)) in a.iter_mut().zip(b).zip(c).zip(d).enumerate() {
+                [*a, *b, *c, *d] =
+                    pcg4d([counter.wrapping_add(i as u32), self.clock.step, stream::PERTURB, self.clock.seed]);
+            }
+            let mut units = [0.0; BLOCK];
+            for (i, value) in units.iter_mut().enumerate() {
+                *value = unit(words[i % 4][i / 4]);
+            }
+            let (center, width) = (fresh.center, fresh.width);
+            let mut values = [0.0; BLOCK];
+            for (value, unit) in values.iter_mut().zip(&units) {
+                *value = scale * (center + width * (2.0 * unit - 1.0));
+            }
+            if fresh.deviation != 0.0 {
+                for (pair, units) in values.as_chunks_mut::<2>().0.iter_mut().zip(units.as_chunks::<2>().0) {
+                    let normals = normals(*units);
+                    pair[0] += scale * fresh.deviation * normals[0];
+                    pair[1] += scale * fresh.deviation * normals[1];
+                }
+            }
+            let used = (fresh.used as usize).min(BLOCK);
+            for (target, values) in block[..used].chunks_mut(16).zip(values.as_chunks::<16>().0) {
+                let blended = s.fma(keep, s.load_partial(target), s.load(values));
+                s.store_partial(target, blended);
+            }
+        }
+    }
+}
+
+/// `target = keep * target + scale * fresh`.
+pub(super) fn perturb(kernel: &Perturb, cpu: &Cpu, clock: &Clock, target: &mut [f32], table: &[Fresh]) {
+    cpu.threads.chunks_mut(target, CHUNK, &|index, target| {
+        let first = index * CHUNK / BLOCK;
+        let table = &table[first..first + target.len() / BLOCK];
+        cpu.isa.run(PerturbChunk { kernel, clock, first, target, table });
+    });
 }

@@ -8,6 +8,8 @@
 //! | [`Blend`] | `target = keep target + (1 - keep) source` | EMA, shrink & perturb, pulls between networks |
 //! | [`struct@Copy`] | `target = source` | hare reset |
 //! | [`Fill`] | `target = value` | cleared moments |
+//! | [`Regen`] | `gradient += strength (w - w0)` | regenerative regularisation |
+//! | [`Perturb`] | `target = keep target + scale fresh` | shrink & perturb with a fresh draw |
 //!
 //! On the GPU a thread handles four floats at a time and strides over the range by the whole grid. The words that
 //! pad a range to a multiple of four are never changed and never enter a sum, so zeros between the segments of an
@@ -18,11 +20,15 @@ mod blend;
 mod cases;
 mod cpu;
 mod norm;
+mod perturb;
+mod regen;
 
 pub use adamw::AdamW;
 pub use blend::{Blend, Copy, Fill};
 pub use cases::cases;
 pub use norm::{GradientNorm, NORM_WORD};
+pub use perturb::{BLOCK, Fresh, Perturb};
+pub use regen::{Distance, Regen};
 
 use crate::kernel::{Access, Binding, Dispatch, GpuTraits, Kernel};
 use crate::windows::in_windows;

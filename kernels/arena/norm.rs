@@ -15,7 +15,7 @@ pub const NORM_WORD: usize = 3;
 const MAX_PARTIALS: usize = 1024;
 
 /// Workgroups of the first stage, each of which leaves one partial sum: a function of the length alone.
-fn partials(len: usize) -> usize {
+pub(super) fn partials(len: usize) -> usize {
     len.div_ceil(16 * THREADS).clamp(1, MAX_PARTIALS)
 }
 

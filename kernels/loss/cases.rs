@@ -1,6 +1,6 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
-use super::{CrossEntropy, RecordLoss};
+use super::{CrossEntropy, Distillation, RecordLoss};
 use crate::case::test_values;
 use crate::{Case, Clock, Size, Values};
 use std::sync::Arc;
@@ -10,17 +10,21 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for rows in [1, 3, 65] {
         for classes in [1, 2, 3, 10, 16, 17, 32, 33, 129, 257] {
-            cases.push(cross_entropy(rows, classes, 5.0, Size::Tiny));
+            cases.push(cross_entropy(rows, classes, 5.0, 0.0, Size::Tiny));
+            cases.push(cross_entropy(rows, classes, 5.0, 0.01, Size::Tiny));
+            cases.push(distillation(rows, classes, 5.0, 0.7, Size::Tiny));
         }
     }
     for classes in [10, 100] {
-        cases.push(cross_entropy(9, classes, 1e4, Size::Tiny));
-        cases.push(cross_entropy(9, classes, 0.0, Size::Tiny));
+        cases.push(cross_entropy(9, classes, 1e4, 0.0, Size::Tiny));
+        cases.push(cross_entropy(9, classes, 0.0, 1.0, Size::Tiny));
+        cases.push(distillation(9, classes, 1e3, 1.0, Size::Tiny));
         cases.push(meaningless_rows(classes));
     }
     // MNIST, CIFAR-100, Tiny ImageNet, ImageNet.
     for (rows, classes) in [(256, 10), (96, 10), (256, 100), (256, 200), (256, 1000)] {
-        cases.push(cross_entropy(rows, classes, 5.0, Size::Real));
+        cases.push(cross_entropy(rows, classes, 5.0, 0.0, Size::Real));
+        cases.push(distillation(rows, classes, 5.0, 1.0, Size::Real));
     }
     for (rows, ring_rows, words, slot) in
         [(1, 1, 3, 0), (5, 3, 4, 2), (255, 4, 8, 1), (256, 2, 3, 1), (1000, 7, 5, 6), (17, 3, 4, 3)]
@@ -41,9 +45,9 @@ fn labels(rows: usize, classes: usize) -> Vec<u32> {
     (0..rows).map(|row| ((row * 7 + 3) % classes) as u32).collect()
 }
 
-fn cross_entropy(rows: usize, classes: usize, scale: f32, size: Size) -> Case {
+fn cross_entropy(rows: usize, classes: usize, scale: f32, logit_penalty: f64, size: Size) -> Case {
     Case {
-        kernel: Arc::new(CrossEntropy { rows, classes }),
+        kernel: Arc::new(CrossEntropy { rows, classes, logit_penalty }),
         clock: Clock::default(),
         inputs: vec![
             logits(rows, classes, scale),
@@ -61,9 +65,11 @@ fn cross_entropy(rows: usize, classes: usize, scale: f32, size: Size) -> Case {
                 let sum: f64 = z.iter().map(|v| (v - largest).exp()).sum();
                 for (k, v) in z.iter().enumerate() {
                     let target = if k == label { 1.0 } else { 0.0 };
-                    gradient.push(((v - largest).exp() / sum - target) / rows as f64);
+                    let softmax = (v - largest).exp() / sum;
+                    gradient.push((softmax - target + 2.0 * logit_penalty * v) / rows as f64);
                 }
-                loss.push(sum.ln() + largest - z[label]);
+                let squares: f64 = z.iter().map(|v| v * v).sum();
+                loss.push(sum.ln() + largest - z[label] + logit_penalty * squares);
                 let mut order: Vec<usize> = (0..classes).collect();
                 // Stable: equal logits keep the order of their indices.
                 order.sort_by(|&a, &b| z[b].partial_cmp(&z[a]).expect("no NaN"));
@@ -104,7 +110,41 @@ fn meaningless_rows(classes: usize) -> Case {
             vec![None, None, None, None, Some(vec![worst, worst, worst, worst, worst, last])]
         }),
         tolerance: 0.0,
-        ..cross_entropy(rows, classes, 3.0, Size::Tiny)
+        ..cross_entropy(rows, classes, 3.0, 0.0, Size::Tiny)
+    }
+}
+
+/// The divergence written as its definition, class by class.
+fn distillation(rows: usize, classes: usize, scale: f32, weight: f64, size: Size) -> Case {
+    let teacher = test_values(rows * classes, 5).into_iter().map(|v| v * scale).collect();
+    Case {
+        kernel: Arc::new(Distillation { rows, classes, weight }),
+        clock: Clock::default(),
+        inputs: vec![
+            logits(rows, classes, scale),
+            Values::F32(teacher),
+            Values::F32(test_values(rows * classes, 6).into_iter().map(|v| v / rows as f32).collect()),
+            Values::F32(test_values(rows, 7).into_iter().map(|v| v + 1.5).collect()),
+        ],
+        expected: Box::new(move |inputs| {
+            let [logits, teacher, mut gradient, mut loss] = std::array::from_fn(|i| inputs[i].f64());
+            let log_softmax = |z: &[f64]| -> Vec<f64> {
+                let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = z.iter().map(|v| (v - largest).exp()).sum();
+                z.iter().map(|v| v - largest - sum.ln()).collect()
+            };
+            for row in 0..rows {
+                let all = row * classes..(row + 1) * classes;
+                let (q, p) = (log_softmax(&logits[all.clone()]), log_softmax(&teacher[all]));
+                for k in 0..classes {
+                    loss[row] += weight * p[k].exp() * (p[k] - q[k]);
+                    gradient[row * classes + k] += weight * (q[k].exp() - p[k].exp()) / rows as f64;
+                }
+            }
+            vec![None, None, Some(gradient), Some(loss)]
+        }),
+        tolerance: 5e-6,
+        size,
     }
 }
 

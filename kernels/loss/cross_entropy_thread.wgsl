@@ -7,6 +7,8 @@ struct Immediates {
     classes: u32,
     // The bits of a NaN, which WGSL cannot write as a constant.
     nan: u32,
+    // The coefficient of the squared logits.
+    logit_penalty: f32,
 }
 var<immediate> imm: Immediates;
 
@@ -52,11 +54,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             sum += exp(logit - largest);
             rank += select(0u, 1u, logit > own || (logit == own && k < label));
         }
+        var loss = log(sum) + (largest - own);
         for (var k = 0u; k < imm.classes; k++) {
             let softmax = exp(logits[at + k] - largest) / sum;
             dlogits[at + k] = (softmax - select(0.0, 1.0, k == label)) / f32(imm.rows);
         }
-        row_loss[row] = log(sum) + (largest - own);
+        // Not always: a logit of minus infinity times 0 would be a NaN.
+        if (imm.logit_penalty != 0.0) {
+            for (var k = 0u; k < imm.classes; k++) {
+                let logit = logits[at + k];
+                dlogits[at + k] += 2.0 * imm.logit_penalty * logit / f32(imm.rows);
+                loss += imm.logit_penalty * logit * logit;
+            }
+        }
+        row_loss[row] = loss;
         row_rank[row] = rank;
     }
 }

@@ -1,12 +1,14 @@
 // Softmax cross-entropy for many classes: one workgroup of 128 threads takes a row.
 //
 // Layout: logits, dlogits [rows, classes]; labels, row_loss, row_rank [rows]. Thread t takes every 128th class; a tree
-// finds the maximum, a second one the sum and the rank. Workgroups stride over the rows. Workgroup memory: 1 KiB.
+// finds the maximum, a second one the sums and the rank. Workgroups stride over the rows. Workgroup memory: 1.5 KiB.
 struct Immediates {
     rows: u32,
     classes: u32,
     // The bits of a NaN, which WGSL cannot write as a constant.
     nan: u32,
+    // The coefficient of the squared logits.
+    logit_penalty: f32,
 }
 var<immediate> imm: Immediates;
 
@@ -18,6 +20,7 @@ var<immediate> imm: Immediates;
 
 // Maxima, then sums.
 var<workgroup> floats: array<f32, 128>;
+var<workgroup> penalties: array<f32, 128>;
 // Largest magnitudes, then ranks.
 var<workgroup> words: array<u32, 128>;
 
@@ -60,6 +63,7 @@ fn main(
         workgroupBarrier();
 
         var sum = 0.0;
+        var penalty = 0.0;
         var rank = 0u;
         var own = 0.0;
         if (valid) {
@@ -67,15 +71,21 @@ fn main(
             for (var k = thread; k < imm.classes; k += 128u) {
                 let logit = logits[at + k];
                 sum += exp(logit - largest);
+                // Not always: a logit of minus infinity times 0 would be a NaN.
+                if (imm.logit_penalty != 0.0) {
+                    penalty += imm.logit_penalty * logit * logit;
+                }
                 rank += select(0u, 1u, logit > own || (logit == own && k < label));
             }
         }
         floats[thread] = sum;
+        penalties[thread] = penalty;
         words[thread] = rank;
         for (var stride = 64u; stride > 0u; stride /= 2u) {
             workgroupBarrier();
             if (thread < stride) {
                 floats[thread] += floats[thread + stride];
+                penalties[thread] += penalties[thread + stride];
                 words[thread] += words[thread + stride];
             }
         }
@@ -83,12 +93,16 @@ fn main(
         sum = floats[0];
         let nan = bitcast<f32>(imm.nan);
         for (var k = thread; k < imm.classes; k += 128u) {
-            let softmax = exp(logits[at + k] - largest) / sum;
-            let gradient = (softmax - select(0.0, 1.0, k == label)) / f32(imm.rows);
+            let logit = logits[at + k];
+            let softmax = exp(logit - largest) / sum;
+            var gradient = (softmax - select(0.0, 1.0, k == label)) / f32(imm.rows);
+            if (imm.logit_penalty != 0.0) {
+                gradient += 2.0 * imm.logit_penalty * logit / f32(imm.rows);
+            }
             dlogits[at + k] = select(nan, gradient, valid);
         }
         if (thread == 0u) {
-            row_loss[row] = select(nan, log(sum) + (largest - own), valid);
+            row_loss[row] = select(nan, log(sum) + (largest - own) + penalties[0], valid);
             row_rank[row] = select(imm.classes, words[0], valid);
         }
         // The next row uses the arrays again.

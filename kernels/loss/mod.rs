@@ -1,16 +1,18 @@
-//! Softmax cross-entropy with its gradient, and the record of a batch's loss and accuracy.
+//! Softmax cross-entropy with its gradient, the divergence from a teacher, and the record of a batch's loss and accuracy.
 //!
 //! For logits z `[rows, classes]` and labels t `[rows]`, with the maximum m of a row subtracted so that nothing overflows:
 //!
 //! ```text
-//! row_loss = log Σ_k exp(z_k - m) + m - z_t
-//! dlogits  = (softmax(z) - onehot(t)) / rows          the gradient of mean(row_loss)
+//! row_loss = log Σ_k exp(z_k - m) + m - z_t + c Σ_k z_k²
+//! dlogits  = (softmax(z) - onehot(t) + 2 c z) / rows          the gradient of mean(row_loss)
 //! row_rank = number of classes that beat t: a larger logit, or an equal one of smaller index
 //! ```
 //!
 //! So a row is a top-1 hit if its rank is 0 and a top-5 hit if it is below 5, ties counted as `argmax` counts them. A row
 //! that has no meaning (a NaN among the logits, an infinite maximum, a label that is no class) gets NaN as loss and
 //! gradient, and rank `classes`, the worst.
+//!
+//! The term with c is spectral decoupling (Pezeshki and others, *Gradient Starvation*, 2021); c is 0 without it.
 //!
 //! With `rows = 0` nothing is defined. The loss of a batch is the mean over its rows, as in PyTorch.
 
@@ -19,8 +21,10 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 
 mod cases;
 mod cpu;
+mod distillation;
 
 pub use cases::cases;
+pub use distillation::Distillation;
 
 /// Softmax cross-entropy of each row, its gradient with respect to the logits, and the rank of the true class.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +33,8 @@ pub struct CrossEntropy {
     pub rows: usize,
     /// Classes.
     pub classes: usize,
+    /// c, the coefficient of the squared logits.
+    pub logit_penalty: f64,
 }
 
 /// Writes the loss and the accuracy of a batch into row `clock.slot` of the metrics ring `[ring_rows, words]`: word 0 is
@@ -54,7 +60,10 @@ impl Kernel for CrossEntropy {
         "loss/cross_entropy"
     }
     fn shape(&self) -> String {
-        format!("{}x{}", self.rows, self.classes)
+        match self.logit_penalty {
+            0.0 => format!("{}x{}", self.rows, self.classes),
+            c => format!("{}x{} penalty {c}", self.rows, self.classes),
+        }
     }
     fn bindings(&self) -> Vec<Binding> {
         let all = self.rows * self.classes;
@@ -88,7 +97,12 @@ impl Kernel for CrossEntropy {
             source: source.into(),
             constants: Vec::new(),
             bindings: vec![(0, Read), (1, Read), (2, ReadWrite), (3, ReadWrite), (4, ReadWrite)],
-            immediates: vec![rows, self.classes as u32, f32::NAN.to_bits()],
+            immediates: vec![
+                rows,
+                self.classes as u32,
+                f32::NAN.to_bits(),
+                (self.logit_penalty as f32).to_bits(),
+            ],
             clock: false,
             grid: [groups.min(GRID), 1, 1],
             windows: Vec::new(),
@@ -163,7 +177,7 @@ mod tests {
             let read = [&logits[..], &labels[..]].map(crate::Arg::Read);
             let write = [&mut dlogits[..], &mut loss, &mut rank].map(crate::Arg::Write);
             let mut args = Args::new(read.into_iter().chain(write), &mut []);
-            CrossEntropy { rows, classes }.run(&cpu, &Clock::default(), &mut args);
+            CrossEntropy { rows, classes, logit_penalty: 0.0 }.run(&cpu, &Clock::default(), &mut args);
             let finite: Vec<bool> = loss.iter().map(|&v| f32::from_bits(v).is_finite()).collect();
             assert_eq!(finite, [false, false, false, false, false, true], "{isa:?}");
             let finite: Vec<bool> = dlogits.iter().map(|&v| f32::from_bits(v).is_finite()).collect();
