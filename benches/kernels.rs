@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const LAUNCHES: u64 = 32;
 
 /// What a software adapter runs by default: kernels of a training step of the MLPs, and the passes of a convolution.
-const FEW: [&str; 10] = [
+const FEW: [&str; 12] = [
     "matmul/256x512x784 nt +bias +relu",
     "matmul/256x100x100 nt +bias +relu",
     "conv2d/forward/64x4x4x512 -> 512, 3x3 s1 p1",
@@ -25,6 +25,8 @@ const FEW: [&str; 10] = [
     "loss/cross_entropy/256x10",
     "arena/adamw/537354",
     "arena/blend/537354 keep 0.999",
+    "arena/regen/537354",
+    "arena/perturb/537408 keep 0.999 scale 0.001",
     "gather/batch/256x784/1 of 6000 shuffled",
 ];
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
 use crate::protocols::schedule::Phase;
-use crate::training_step::{Network, RING_ROWS, StepMemory, record_forward};
+use crate::training_step::{Additions, Network, RING_ROWS, StepMemory, record_forward};
 use data::DataSet;
 use engine::checkpoint::File;
 use engine::optim::{AdamW, METRICS};
@@ -124,6 +124,14 @@ impl Trainer {
     pub fn hare(&self) -> &Network {
         &self.memory.network
     }
+    /// The memory of its steps.
+    pub fn memory(&self) -> &StepMemory {
+        &self.memory
+    }
+    /// What methods add to each step, from the next phase on.
+    pub fn set_additions(&mut self, additions: Additions) {
+        self.memory.additions = additions;
+    }
 
     /// Whether the model takes the batches of a phase: known before training starts, not hours later.
     ///
@@ -132,7 +140,7 @@ impl Trainer {
     pub fn check_batches(&self, phase: &Phase) -> Result<()> {
         let (n, batch) = (phase.examples.len(), self.batch);
         for rows in [batch.min(n), n % batch].into_iter().filter(|&rows| rows > 0) {
-            record_forward(&mut Graph::training(self.model.parameters()), self.model.as_ref(), rows)?;
+            record_forward(&mut Graph::training(self.model.parameters()), self.model.as_ref(), rows, 0.0)?;
         }
         Ok(())
     }

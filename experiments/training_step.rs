@@ -1,9 +1,10 @@
-//! One training step of a model as launches: forward, loss, backward, metrics, clip, AdamW.
+//! One training step of a model as launches: forward, loss, backward, metrics, clip, AdamW; and what methods add to it.
 //!
 //! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
 
 use engine::optim::{AdamW, AdamWMemory, METRICS};
-use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Result, Slice, Workspace};
+use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Result, Slice, Tensor, Workspace};
+use kernels::arena::Copy;
 use kernels::loss::RecordLoss;
 use models::Model;
 use std::collections::HashMap;
@@ -43,6 +44,30 @@ impl Network {
     }
 }
 
+/// What methods add to a training step; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// Coefficient of each squared logit in the loss of an example.
+    pub logit_penalty: f64,
+    /// Whose predictions the network is drawn to.
+    pub teacher: Option<Teacher>,
+    /// Launches between the gradient and its norm; what they add to the loss they add to word 0 of the ring's row.
+    pub after_gradient: Vec<Launch>,
+    /// Launches behind the optimiser's update.
+    pub after_update: Vec<Launch>,
+}
+
+/// A network that teaches another one: it predicts for the same batch in evaluation mode.
+#[derive(Clone, Debug)]
+pub struct Teacher {
+    /// Its parameters and statistics.
+    pub network: Network,
+    /// Factor of KL(teacher || student) in the loss of an example.
+    pub weight: f64,
+    /// Room for its logits `[N, classes]`.
+    pub logits: Buffer,
+}
+
 /// The memory of training steps, shared by programs for several batch sizes.
 #[derive(Debug)]
 pub struct StepMemory {
@@ -66,6 +91,8 @@ pub struct StepMemory {
     pub workspace: Workspace,
     /// Whether convolutions may use Winograd's method; they may, unless this is changed before a step is made.
     pub winograd: bool,
+    /// What methods add to the steps that are made from now on.
+    pub additions: Additions,
 }
 
 /// A step for one batch size.
@@ -100,6 +127,7 @@ impl StepMemory {
             y: device.buffer("label batch", rows)?,
             workspace: Workspace::default(),
             winograd: true,
+            additions: Additions::default(),
         })
     }
 
@@ -116,10 +144,18 @@ impl StepMemory {
     ) -> Result<Step> {
         let mut graph = Graph::training(model.parameters());
         graph.set_winograd(self.winograd);
-        let loss = record_forward(&mut graph, model, batch)?;
+        let loss = record_forward(&mut graph, model, batch, self.additions.logit_penalty)?;
+        let mut teaching = Vec::new();
+        if let Some(teacher) = self.additions.teacher.clone() {
+            let logits = graph.input("teacher", &[batch, model.input().classes]);
+            graph.distill(loss, logits, teacher.weight)?;
+            teaching = self.teaching(device, model, &teacher, batch)?;
+        }
         graph.backward(loss)?;
         let mut step =
             self.bind(device, model, &graph, batch, &self.network.clone(), &self.ring.clone(), RING_ROWS)?;
+        step.launches.splice(0..0, teaching);
+        step.launches.extend(self.additions.after_gradient.iter().cloned());
         step.launches.extend(optimizer.launches(
             model.parameters().words(),
             &AdamWMemory {
@@ -132,7 +168,42 @@ impl StepMemory {
                 ring_rows: RING_ROWS,
             },
         ));
+        step.launches.extend(self.additions.after_update.iter().cloned());
         Ok(step)
+    }
+
+    /// The launches that leave a teacher's logits of the first `batch` rows of `x` in their buffer.
+    fn teaching(
+        &mut self,
+        device: &Device,
+        model: &dyn Model,
+        teacher: &Teacher,
+        batch: usize,
+    ) -> Result<Vec<Launch>> {
+        let mut graph = Graph::evaluation(model.parameters());
+        graph.set_winograd(self.winograd);
+        let x = record_images(&mut graph, model, batch);
+        let logits = model.forward(&mut graph, x)?;
+        graph.output("logits", logits);
+        let memory = Memory {
+            parameters: &teacher.network.parameters,
+            gradients: None,
+            statistics: &teacher.network.statistics,
+            inputs: &[("x", self.inputs(model, batch).0)],
+        };
+        let bound = Plan::new(&graph).bind(device, &memory, &mut self.workspace)?;
+        let mut launches = bound.launches;
+        for launch in &mut launches {
+            launch.label.insert_str(0, "teacher: ");
+        }
+        // The student's activations take the place of the teacher's.
+        let len = batch * model.input().classes;
+        launches.push(Launch {
+            label: "teacher: logits".into(),
+            kernel: Arc::new(Copy { len }),
+            slices: vec![teacher.logits.slice(0, len), bound.outputs["logits"].clone()],
+        });
+        Ok(launches)
     }
 
     /// The launches of an evaluation of `network`, which may be another than the trained one.
@@ -150,7 +221,7 @@ impl StepMemory {
     ) -> Result<Step> {
         let mut graph = Graph::evaluation(model.parameters());
         graph.set_winograd(self.winograd);
-        record_forward(&mut graph, model, batch)?;
+        record_forward(&mut graph, model, batch, 0.0)?;
         self.bind(device, model, &graph, batch, network, ring, ring_rows)
     }
 
@@ -165,11 +236,15 @@ impl StepMemory {
         ring_rows: usize,
     ) -> Result<Step> {
         let (x, y) = self.inputs(model, batch);
+        let mut inputs = vec![("x", x), ("y", y)];
+        if let Some(teacher) = &self.additions.teacher {
+            inputs.push(("teacher", teacher.logits.slice(0, batch * model.input().classes)));
+        }
         let memory = Memory {
             parameters: &network.parameters,
             gradients: Some(&self.gradients),
             statistics: &network.statistics,
-            inputs: &[("x", x), ("y", y)],
+            inputs: &inputs,
         };
         let plan = Plan::new(graph);
         let bound = plan.bind(device, &memory, &mut self.workspace)?;
@@ -194,12 +269,21 @@ impl StepMemory {
     }
 }
 
-pub(crate) fn record_forward(graph: &mut Graph<'_>, model: &dyn Model, batch: usize) -> Result<engine::Loss> {
+fn record_images(graph: &mut Graph<'_>, model: &dyn Model, batch: usize) -> Tensor {
     let input = model.input();
-    let x = graph.input("x", &[batch, input.image_size, input.image_size, input.channels]);
+    graph.input("x", &[batch, input.image_size, input.image_size, input.channels])
+}
+
+pub(crate) fn record_forward(
+    graph: &mut Graph<'_>,
+    model: &dyn Model,
+    batch: usize,
+    logit_penalty: f64,
+) -> Result<engine::Loss> {
+    let x = record_images(graph, model, batch);
     let y = graph.input("y", &[batch]);
     let logits = model.forward(graph, x)?;
-    let loss = graph.cross_entropy(logits, y)?;
+    let loss = graph.penalised_cross_entropy(logits, y, logit_penalty)?;
     graph.output("logits", logits);
     graph.output("row_loss", loss.row_loss);
     graph.output("row_rank", loss.row_rank);

@@ -6,10 +6,13 @@ mod common;
 use data::{DataSet, LoadOptions};
 use engine::Device;
 use engine::checkpoint::File;
+use engine::params::{Init, Segment};
 use experiments::Config;
 use experiments::config::parse_set;
 use experiments::protocols::phases::{self, Context, Outcome};
 use experiments::run_folder::RunFolder;
+use kernels::random::{pcg4d, stream, unit};
+use models::Model;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -108,9 +111,28 @@ impl Experiment {
         self.state_now()
     }
 
+    fn model(&self) -> Box<dyn Model> {
+        self.config.model.build().unwrap()
+    }
+
+    /// The fresh weights that Shrink & Perturb draws at `step`, by their definition.
+    fn fresh(&self, step: u64) -> Tensors {
+        let draw = |at: usize, init: Init| match init {
+            Init::Constant(value) => value,
+            Init::FanIn(fan_in) => {
+                let words = pcg4d([at as u32 / 4, step as u32, stream::PERTURB, self.config.seed]);
+                (2.0 * unit(words[at % 4]) - 1.0) / (fan_in as f32).sqrt()
+            }
+            Init::Normal => panic!("an MLP has no normal weights"),
+        };
+        let model = self.model();
+        let tensor = |s: &Segment| (s.name.clone(), s.range().map(|at| draw(at, s.init)).collect());
+        model.parameters().trained().iter().map(tensor).collect()
+    }
+
     /// The run's first weights; running statistics are not among them.
     fn initial(&self) -> Tensors {
-        let model = self.config.model.build().unwrap();
+        let model = self.model();
         let values = model.parameters().initial_values(self.config.seed);
         model.parameters().trained().iter().map(|s| (s.name.clone(), values[s.range()].to_vec())).collect()
     }
@@ -138,6 +160,17 @@ fn assert_blend(c: &Tensors, keep: f64, a: &Tensors, b: &Tensors, what: &str) {
                 error <= 1e-6 * expected.abs().max(1.0),
                 "{what}: {name}[{i}] = {value}, {expected} expected"
             );
+        }
+    }
+}
+
+/// `keep * a + scale * b` in f64 for every trained value of `a`, against `c`.
+fn assert_sum(c: &Tensors, (keep, a): (f64, &Tensors), (scale, b): (f64, &Tensors)) {
+    for (name, b) in b {
+        for (i, &value) in c[name].iter().enumerate() {
+            let expected = keep * f64::from(a[name][i]) + scale * f64::from(b[i]);
+            let error = (f64::from(value) - expected).abs();
+            assert!(error <= 1e-6 * expected.abs().max(1.0), "{name}[{i}] = {value}, {expected} expected");
         }
     }
 }
@@ -270,6 +303,97 @@ fn shrink_and_perturb_blends_weights_with_the_first_ones_and_spares_statistics()
     let alone = Experiment::new(&["intervention.method=hare-tortoise"]).before(PHASE_1);
     assert_eq!(bits(&both.tortoise), bits(&alone.tortoise));
     assert_blend(&both.hare, 0.2, &alone.hare, &plain.initial(), "with a tortoise");
+}
+
+#[test]
+fn shrink_and_perturb_of_2020_adds_a_fresh_draw_and_begins_statistics_anew() {
+    let sets = ["intervention.method=shrink-perturb", "intervention.shrink_perturb=ash-adams-2020"];
+    let (plain, shrunk) = (Experiment::new(&[]), Experiment::new(&sets));
+    assert_eq!(bits(&shrunk.before(PHASE_1 - 1).hare), bits(&plain.before(PHASE_1 - 1).hare));
+    let (before, after) = (plain.before(PHASE_1).hare, shrunk.before(PHASE_1).hare);
+    assert_sum(&after, (0.4, &before), (0.1, &shrunk.fresh(1)));
+    for (name, values) in after.iter().filter(|(name, _)| is_statistic(name)) {
+        let new = if name.ends_with("running_var") { 1.0 } else { 0.0 };
+        assert!(values.iter().all(|&value| value == new), "{name}");
+    }
+}
+
+#[test]
+fn shrink_and_perturb_per_step_adds_a_draw_of_its_own_after_every_step() {
+    let sets = [
+        "intervention.method=shrink-perturb",
+        "intervention.shrink_perturb=per-step",
+        "intervention.keep=0.99",
+        "intervention.perturb=0.03",
+    ];
+    let (plain, shrunk) = (Experiment::new(&[]), Experiment::new(&sets));
+    // The first step of a phase has learning rate 0: the network is what the draw makes of it.
+    for step in [0, PHASE_1] {
+        let (before, after) = (shrunk.before(step).hare, shrunk.before(step + 1).hare);
+        assert_sum(&after, (0.99, &before), (0.03, &shrunk.fresh(step)));
+    }
+    assert_eq!(
+        bits(&plain.before(1).moments),
+        bits(&Experiment::new(&sets).before(1).moments),
+        "behind the step"
+    );
+    assert_ne!(shrunk.fresh(0), shrunk.fresh(1));
+}
+
+#[test]
+fn the_tortoise_of_self_distillation_averages_and_teaches_but_does_not_predict() {
+    let run = Experiment::new(&["intervention.method=self-distillation"]);
+    let mut last = run.before(0);
+    for step in 1..5 {
+        let now = run.before(step);
+        assert_blend(&now.tortoise, 0.9, &last.tortoise, &now.hare, &format!("before step {step}"));
+        last = now;
+    }
+    let plain = Experiment::new(&["intervention.method=ema"]);
+    assert_ne!(bits(&last.hare), bits(&plain.before(4).hare), "it teaches");
+    run.at_the_end();
+    let folder = RunFolder::path_of(&run.config, run.out.path());
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    assert!(
+        metrics.contains("\"test_accuracy\"") && !metrics.contains("tortoise_test_accuracy"),
+        "{metrics}"
+    );
+    // Joined with EMA there is one tortoise, and it predicts.
+    let both = Experiment::new(&["intervention.method=self-distillation+ema"]);
+    both.at_the_end();
+    assert_eq!(bits(&both.state_now().tortoise), bits(&run.state_now().tortoise));
+    let folder = RunFolder::path_of(&both.config, both.out.path());
+    assert!(
+        std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap().contains("tortoise_test_accuracy")
+    );
+}
+
+#[test]
+fn methods_in_the_loss_change_nothing_at_strength_0_and_the_logged_loss_at_others() {
+    let method = "intervention.method=spectral-decoupling+self-distillation+regen";
+    let keys = ["spectral_strength", "distillation_strength", "regen_strength"];
+    let plain = Experiment::new(&[]);
+    plain.at_the_end();
+    let loss = |run: &Experiment| {
+        let folder = RunFolder::path_of(&run.config, run.out.path());
+        let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+        let line = metrics.lines().filter(|line| line.contains("train_loss")).nth(1).unwrap().to_string();
+        line.parse::<serde_json::Value>().unwrap()["train_loss"].as_f64().unwrap()
+    };
+    for strong in [None, Some(0), Some(1), Some(2)] {
+        let sets: Vec<String> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| format!("intervention.{key}={}", if strong == Some(i) { 10 } else { 0 }))
+            .collect();
+        let sets: Vec<&str> = sets.iter().map(String::as_str).chain([method]).collect();
+        let run = Experiment::new(&sets);
+        let end = run.at_the_end();
+        match strong {
+            None => assert_eq!(end.hare, plain.state_now().hare),
+            Some(_) => assert!(loss(&run) > loss(&plain) + 1e-3, "{sets:?}: {}", loss(&run)),
+        }
+    }
 }
 
 #[test]

@@ -3,61 +3,20 @@
 //!
 //! The expected values and the scripts that made them are in `tests/fixtures/`.
 
+#[path = "common/fixtures.rs"]
+mod fixtures;
+
 use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
 use experiments::cli::step::{Options, step};
+use fixtures::{Tolerances, devices, differences, fixture, floats, strip};
 use models::{HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit, VitConfig};
-use std::path::Path;
-
-/// Largest `norm(ours - PyTorch's)` relative to the norm of PyTorch's tensor.
-#[derive(Clone, Copy)]
-struct Tolerances {
-    logits: f64,
-    loss: f64,
-    /// Of gradients, and of parameters and statistics after the last step.
-    tensors: f64,
-}
 
 const MLP: Tolerances = Tolerances { logits: 1e-4, loss: 1e-5, tensors: 1e-4 };
 /// Of networks of convolutions: one ReLU or maximum that falls the other way changes a gradient by more than rounding.
 const CONVOLUTIONS: Tolerances = Tolerances { logits: 1e-4, loss: 1e-4, tensors: 1e-3 };
 /// Winograd's method rounds more.
 const WINOGRAD: Tolerances = Tolerances { logits: 1e-4, loss: 1e-4, tensors: 5e-3 };
-
-/// The CPU, and the best real GPU, else the software adapter. A missing adapter fails: a test that skips proves nothing.
-fn devices() -> [Device; 2] {
-    let gpu = Device::open("gpu", 0).or_else(|_| Device::open("llvmpipe", 0)).unwrap_or_else(|error| {
-        panic!(
-            "a GPU adapter is needed, a software one will do: apt-get install -y libvulkan1 \
-             mesa-vulkan-drivers\n{error}"
-        )
-    });
-    [Device::cpu(2), gpu]
-}
-
-fn fixture(name: &str) -> File {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    File::load(&folder.join(format!("{name}.safetensors"))).unwrap()
-}
-
-/// The tensors called `prefix.NAME`, under NAME.
-fn strip(file: &File, prefix: &str) -> File {
-    let tensors = file.tensors.iter();
-    let named =
-        tensors.filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor.clone())));
-    File { tensors: named.collect(), ..File::default() }
-}
-
-fn floats<'a>(file: &'a File, name: &str) -> &'a [f32] {
-    match file.tensors.get(name) {
-        Some(Stored { values: StoredValues::F32(values), .. }) => values,
-        _ => panic!("no tensor of floats is called {name}"),
-    }
-}
-
-fn norm(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|value| value * value).sum::<f64>().sqrt()
-}
 
 /// Runs the fixture's steps and compares every tensor that the fixture expects.
 fn check(model: &dyn Model, name: &str, tolerances: Tolerances, winograd: bool) {
@@ -71,40 +30,11 @@ fn check(model: &dyn Model, name: &str, tolerances: Tolerances, winograd: bool) 
         seed: 0,
         winograd,
     };
-    let gradients = || expected.tensors.keys().filter(|name| name.starts_with("grad."));
-    let whole = norm(gradients().flat_map(|name| floats(&expected, name)).map(|&g| f64::from(g)));
     let mut failures = Vec::new();
     for device in devices() {
         let (x, y) = (&expected.tensors["x"], &expected.tensors["y"]);
         let got = step(model, &device, Some(&strip(&expected, "weight.")), x, y, &options).unwrap();
-        let results = ["logits", "loss", "eval_logits", "grad.", "param."];
-        let compared: Vec<_> = expected
-            .tensors
-            .keys()
-            .filter(|name| results.iter().any(|result| name.starts_with(result)))
-            .collect();
-        assert_eq!(compared, got.tensors.keys().collect::<Vec<_>>(), "the names of the results");
-        for name in compared {
-            assert_eq!(got.tensors[name].shape, expected.tensors[name].shape, "shape of {name}");
-            let (ours, theirs) = (floats(&got, name), floats(&expected, name));
-            let difference = norm(ours.iter().zip(theirs).map(|(a, b)| f64::from(*a) - f64::from(*b)));
-            let mut length = norm(theirs.iter().map(|&value| f64::from(value)));
-            if name.starts_with("grad.") {
-                // The bias before a batch norm has no gradient but rounding: a hundredth of the whole is the floor.
-                length = length.max(1e-2 * whole);
-            }
-            let error = difference / length;
-            let allowed = match name.as_str() {
-                "loss" => tolerances.loss,
-                "logits" | "eval_logits" => tolerances.logits,
-                _ => tolerances.tensors,
-            };
-            println!("{name:32} {error:.1e}");
-            if error.is_nan() || error > allowed {
-                failures
-                    .push(format!("{}: {name} is off by {error:.1e}, {allowed:.0e} allowed", device.name()));
-            }
-        }
+        failures.extend(differences(&device, &expected, &got, tolerances));
     }
     assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
 }

@@ -80,6 +80,22 @@ fn shrink_and_perturb_with_l2_stops_and_goes_on() {
 }
 
 #[test]
+fn methods_in_the_loss_stop_and_go_on() {
+    stopped_in_both_phases(
+        "--set intervention.method=spectral-decoupling+self-distillation+regen --set model.dropout=0.2",
+    );
+}
+
+#[test]
+fn shrink_and_perturb_with_fresh_weights_stops_and_goes_on() {
+    for variant in ["ash-adams-2020", "per-step"] {
+        stopped_in_both_phases(&format!(
+            "--set intervention.method=shrink-perturb --set intervention.shrink_perturb={variant}"
+        ));
+    }
+}
+
+#[test]
 fn head_reset_with_dropout_stops_and_goes_on() {
     stopped_in_both_phases("--set intervention.method=head-reset --set model.dropout=0.3");
 }

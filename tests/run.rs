@@ -9,6 +9,22 @@ use std::process::Stdio;
 
 const METHODS: &str = "--set intervention.method=hare-tortoise --set model.dropout=0.2";
 
+/// All that methods add to a step.
+const ADDITIONS: &str = "--set intervention.method=spectral-decoupling+self-distillation+regen+shrink-perturb \
+                         --set intervention.shrink_perturb=per-step --set model.dropout=0.2";
+
+#[test]
+fn methods_in_the_step_give_the_same_bytes_on_any_number_of_threads_and_through_wgsl() {
+    let place = Place::new();
+    let first = place.finish("a", ADDITIONS);
+    for threads in 1..=3 {
+        let left = place.finish(&format!("threads{threads}"), &format!("{ADDITIONS} --threads {threads}"));
+        assert_same(&first, &left, &format!("{threads} threads"));
+    }
+    let words = format!("{ADDITIONS} --set protocol.base_epochs=2 --device {}", wgsl_device());
+    assert_same(&place.finish("b", &words), &place.finish("c", &words), "through WGSL");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_number_of_threads() {
     let place = Place::new();

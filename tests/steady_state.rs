@@ -7,7 +7,7 @@ use data::LoadOptions;
 use engine::Device;
 use experiments::Config;
 use experiments::config::parse_set;
-use experiments::interventions::Tortoise;
+use experiments::interventions::{Interventions, Memory};
 use experiments::protocols::schedule::{Phase, phases};
 use experiments::trainer::Trainer;
 use experiments::training_step::RING_ROWS;
@@ -53,7 +53,8 @@ static ALLOCATOR: Counting = Counting;
 struct Training {
     config: Config,
     trainer: Trainer,
-    tortoise: Tortoise,
+    interventions: Interventions,
+    methods: Memory,
     phase: Phase,
     step: u64,
     read: u64,
@@ -63,18 +64,19 @@ struct Training {
 impl Training {
     /// Two full batches and one of a third per epoch.
     fn new(device: &Device, sets: &[&str]) -> Self {
-        let layers: Vec<_> = sets.iter().map(|set| parse_set(set).unwrap()).collect();
+        let layers: Vec<_> = RESETS.iter().chain(sets).map(|set| parse_set(set).unwrap()).collect();
         let config = Config::resolve(&layers).unwrap();
         let train = config.optimizer.batch * 7 / 3;
         let side = Some(config.model.build().unwrap().input().image_size);
         let options = LoadOptions { train, test: 200, side, ..LoadOptions::default() };
         let data = data::load(&config.data.set, Path::new(""), &options).unwrap();
         let mut trainer = Trainer::new(device, &config, &data).unwrap();
-        let tortoise = Tortoise::new(&trainer, 0.999).unwrap();
+        let interventions = Interventions::new(&mut trainer, &config).unwrap();
         let phase = phases(&config, &data.train.labels, 10).unwrap().remove(0);
         assert_eq!((phase.batches, phase.examples.len()), (3, train));
         trainer.begin_phase(&phase).unwrap();
-        Self { config, trainer, tortoise, phase, step: 0, read: 0, loss: 0.0 }
+        let methods = Memory::default();
+        Self { config, trainer, interventions, methods, phase, step: 0, read: 0, loss: 0.0 }
     }
 
     fn steps(&mut self, steps: u64) {
@@ -90,11 +92,8 @@ impl Training {
             };
             let rate = self.phase.learning_rate(&self.config, self.step);
             self.trainer.step(&clock, self.step + 1, rate, self.phase.examples.len()).unwrap();
-            self.tortoise.follow().unwrap();
-            if self.step % 100 == 99 {
-                self.tortoise.pull_hare().unwrap();
-            }
             self.step += 1;
+            self.interventions.after_step(&self.trainer, self.step, &mut self.methods).unwrap();
             if self.step - self.read == RING_ROWS as u64 {
                 self.read_metrics();
             }
@@ -108,6 +107,20 @@ impl Training {
     }
 }
 
+const RESETS: [&str; 4] = [
+    "intervention.method=hare-tortoise",
+    "intervention.reset_unit=steps",
+    "intervention.reset_interval=100",
+    "intervention.first_reset=after-interval",
+];
+/// All that methods add to a step.
+const ADDITIONS: &[&str] = &[
+    "data.set=strokes",
+    "model.hidden=[16,12]",
+    "intervention.method=hare-tortoise+spectral-decoupling+self-distillation+regen+shrink-perturb",
+    "intervention.shrink_perturb=per-step",
+    "intervention.regen_strength=1e-4",
+];
 const SMALL: &[&str] = &["data.set=strokes", "model.dropout=0.1", "model.hidden=[16,12]"];
 const LARGER: &[&str] = &["data.set=strokes", "model.dropout=0.1", "model.hidden=[64,32]"];
 const RESNET: &[&str] = &[
@@ -142,7 +155,9 @@ const VIT: &[&str] = &[
 // One test: another beside it would allocate.
 #[test]
 fn training_reaches_a_steady_state() {
-    for (sets, threads) in [(SMALL, 1), (SMALL, 3), (LARGER, 3), (RESNET, 2), (VGG, 2), (VIT, 2)] {
+    for (sets, threads) in
+        [(SMALL, 1), (SMALL, 3), (LARGER, 3), (ADDITIONS, 2), (RESNET, 2), (VGG, 2), (VIT, 2)]
+    {
         let device = Device::cpu(threads);
         let mut training = Training::new(&device, sets);
         training.steps(256 + 10);
@@ -161,7 +176,7 @@ fn training_reaches_a_steady_state() {
     }
 
     let device = Device::open(common::wgsl_device(), 0).unwrap();
-    for (sets, steps) in [(SMALL, 60), (RESNET, 6), (VIT, 6)] {
+    for (sets, steps) in [(SMALL, 60), (ADDITIONS, 60), (RESNET, 6), (VIT, 6)] {
         let mut training = Training::new(&device, sets);
         training.steps(steps / 3);
         training.read_metrics();

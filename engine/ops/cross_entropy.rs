@@ -1,8 +1,9 @@
-//! Mean softmax cross-entropy of logits `[N, C]` and labels `[N]`, with its gradient and the rank of each label.
+//! Mean softmax cross-entropy of logits `[N, C]` and labels `[N]`, with its gradient and the rank of each label, and what may be
+//! added to it: squared logits, the divergence from a teacher.
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};
-use kernels::loss::CrossEntropy;
+use kernels::loss::{CrossEntropy, Distillation};
 
 /// What [`Graph::cross_entropy`] computes.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,19 @@ impl Graph<'_> {
     /// # Errors
     /// Logits that are not `[N, C]`, or labels that are not `[N]`.
     pub fn cross_entropy(&mut self, logits: Tensor, labels: Tensor) -> Result<Loss> {
+        self.penalised_cross_entropy(logits, labels, 0.0)
+    }
+
+    /// The same plus `logit_penalty Σ_k z_k²` of each example's logits z.
+    ///
+    /// # Errors
+    /// As [`Graph::cross_entropy`].
+    pub fn penalised_cross_entropy(
+        &mut self,
+        logits: Tensor,
+        labels: Tensor,
+        logit_penalty: f64,
+    ) -> Result<Loss> {
         let &[rows, classes] = self.shape(logits) else {
             return Err(Error::shape("cross_entropy", format!("logits have shape {:?}", self.shape(logits))));
         };
@@ -35,8 +49,24 @@ impl Graph<'_> {
         }
         let dlogits = self.activation(&[rows, classes]);
         let (row_loss, row_rank) = (self.activation(&[rows]), self.activation(&[rows]));
-        let kernel = CrossEntropy { rows, classes };
+        let kernel = CrossEntropy { rows, classes, logit_penalty };
         self.push("cross_entropy", kernel, &[logits, labels, dlogits, row_loss, row_rank], None);
         Ok(Loss { logits, dlogits, row_loss, row_rank })
+    }
+
+    /// Adds `weight KL(teacher || student)` of each example to a loss that has not been differentiated yet. `teacher` are
+    /// logits `[N, C]` to which no gradient flows.
+    ///
+    /// # Errors
+    /// Teacher's logits of another shape.
+    pub fn distill(&mut self, loss: Loss, teacher: Tensor, weight: f64) -> Result<()> {
+        let (shape, taught) = (self.shape(loss.logits), self.shape(teacher));
+        let &[rows, classes] = shape else { unreachable!("cross_entropy took these logits") };
+        if taught != shape {
+            return Err(Error::shape("distill", format!("logits {shape:?}, of the teacher {taught:?}")));
+        }
+        let kernel = Distillation { rows, classes, weight };
+        self.push("distillation", kernel, &[loss.logits, teacher, loss.dlogits, loss.row_loss], None);
+        Ok(())
     }
 }

@@ -50,6 +50,10 @@ impl Config {
             ("optimizer.weight_decay", optimizer.weight_decay),
             ("optimizer.clip", optimizer.clip),
             ("intervention.weight_decay", intervention.weight_decay),
+            ("intervention.perturb", intervention.perturb),
+            ("intervention.spectral_strength", intervention.spectral_strength),
+            ("intervention.distillation_strength", intervention.distillation_strength),
+            ("intervention.regen_strength", intervention.regen_strength),
         ];
         for (key, value) in not_negative {
             if !value.is_finite() || value < 0.0 {

@@ -10,7 +10,9 @@ mod layers;
 mod protocol;
 
 pub use error::Error;
-pub use intervention::{FirstReset, Intervention, METHODS, ResetUnit};
+pub use intervention::{
+    FirstReset, Intervention, METHODS, RegenForm, ResetUnit, ShrinkPerturbVariant, SpectralForm,
+};
 pub(crate) use layers::{flattened, nearest, nested, overlay};
 pub use layers::{parse_set, resolve_model};
 pub use protocol::{BufferOrder, FinalAccuracy, LastPhase, NoiseLabels, Protocol};
@@ -209,11 +211,13 @@ impl Config {
         };
         let text = |section: &str, key: &str| merged.get(section)?.get(key)?.as_str();
         let model = text("model", "name").unwrap_or("mlp");
-        let defaults = Self::defaults(fidelity, model, text("data", "set")).ok_or_else(|| Error::Value {
-            key: "model.name".into(),
-            value: format!("\"{model}\""),
-            reason: format!("the models are {}", ModelConfig::NAMES.join(", ")),
-        })?;
+        let mut defaults =
+            Self::defaults(fidelity, model, text("data", "set")).ok_or_else(|| Error::Value {
+                key: "model.name".into(),
+                value: format!("\"{model}\""),
+                reason: format!("the models are {}", ModelConfig::NAMES.join(", ")),
+            })?;
+        defaults.intervention.shrink_perturb_defaults(text("intervention", "shrink_perturb"));
         let mut table = Table::try_from(&defaults).expect("a config is a table");
         for (origin, layer) in layers {
             check_keys(origin, "", &table, layer)?;
@@ -292,8 +296,23 @@ mod tests {
         assert_eq!(paper.protocol.last_phase, LastPhase::Base);
         assert!(code.data.dither && code.intervention.reset_shares_memory && !recommended.data.dither);
         assert_eq!(recommended.protocol.final_accuracy, FinalAccuracy::LastEpoch);
+        let regen = |config: &Config| config.intervention.regen_form;
+        assert_eq!((regen(&paper), regen(&code)), (RegenForm::Squared, RegenForm::LastTensors));
         let set = resolve(&["fidelity=paper", "model.hidden=[7]"]).unwrap();
         assert_eq!(hidden(&set), [7]);
+    }
+
+    #[test]
+    fn the_strengths_of_shrink_and_perturb_follow_its_variant_unless_they_are_set() {
+        let strengths = |sets: &[&str]| {
+            let intervention = resolve(sets).unwrap().intervention;
+            (intervention.keep, intervention.perturb)
+        };
+        assert_eq!(strengths(&[]), (0.2, 0.0));
+        let ash_adams = "intervention.shrink_perturb=ash-adams-2020";
+        assert_eq!(strengths(&[ash_adams]), (0.4, 0.1));
+        assert_eq!(strengths(&["intervention.shrink_perturb=per-step"]), (0.9999, 1e-4));
+        assert_eq!(strengths(&[ash_adams, "intervention.keep=0.5"]), (0.5, 0.1));
     }
 
     #[test]
@@ -334,6 +353,8 @@ mod tests {
             (vec!["data.downsample=3"], vec!["data.downsample = 3", "1, 2 or 4"]),
             (vec!["intervention.method=hare-and-tortoise"], vec!["did you mean 'hare-tortoise'"]),
             (vec!["intervention.method=hare-tortoise+ema"], vec!["choose one"]),
+            (vec!["intervention.shrink_perturb=often"], vec!["intervention.shrink_perturb", "per-step"]),
+            (vec!["intervention.regen_strength=-1"], vec!["intervention.regen_strength", "negative"]),
             (vec!["fidelity=exact"], vec!["fidelity", "recommended"]),
             (vec!["model.name=resnet"], vec!["model.name", "mlp"]),
             (vec!["model.dropout=1"], vec!["model.dropout"]),

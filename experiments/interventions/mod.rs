@@ -5,8 +5,11 @@
 
 mod head_reset;
 mod l2;
+mod regen;
 mod resets;
+mod self_distillation;
 mod shrink_perturb;
+mod spectral_decoupling;
 mod tortoise;
 
 pub use head_reset::HeadReset;
@@ -15,9 +18,12 @@ pub use resets::Resets;
 pub use shrink_perturb::ShrinkPerturb;
 pub use tortoise::Tortoise;
 
-use crate::config::Config;
+use crate::config::{Config, ShrinkPerturbVariant};
 use crate::error::Result;
 use crate::trainer::Trainer;
+use crate::training_step::{Additions, StepMemory};
+use engine::{Buffer, Device};
+use models::Model;
 use serde::{Deserialize, Serialize};
 
 /// What methods keep from step to step beside the arenas; new in every phase.
@@ -33,6 +39,7 @@ pub struct Memory {
 #[derive(Debug)]
 pub struct Interventions {
     tortoise: Option<Tortoise>,
+    tortoise_predicts: bool,
     hare_resets: Option<Resets>,
     optimizer_resets: Option<Resets>,
     reset_shares_memory: bool,
@@ -41,14 +48,16 @@ pub struct Interventions {
 }
 
 impl Interventions {
-    /// Prepares the methods of a config for the network of `trainer`, which has its first weights.
+    /// Prepares the methods of a config for the network of `trainer`, which has its first weights, and adds to its steps
+    /// what they ask for.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn new(trainer: &Trainer, config: &Config) -> Result<Self> {
+    pub fn new(trainer: &mut Trainer, config: &Config) -> Result<Self> {
         let intervention = &config.intervention;
-        let average = config.has("hare-tortoise") || config.has("ema");
-        let needs_initial = config.has("shrink-perturb") || config.has("head-reset");
+        let tortoise_predicts = config.has("hare-tortoise") || config.has("ema");
+        let average = tortoise_predicts || config.has("self-distillation");
+        let needs_initial = ["shrink-perturb", "head-reset", "regen"].iter().any(|method| config.has(method));
         let initial = if needs_initial {
             let values = trainer.model().parameters().initial_values(config.seed);
             Some(trainer.device().buffer_with("initial parameters", bytemuck::cast_slice(&values))?)
@@ -56,23 +65,38 @@ impl Interventions {
             None
         };
         let initial_for = |method: &str| initial.as_ref().filter(|_| config.has(method));
+        let (device, parameters) = (trainer.device(), trainer.model().parameters());
+        let tortoise = average
+            .then(|| Tortoise::new(device, parameters, trainer.hare(), intervention.momentum))
+            .transpose()?;
+        let (model, memory, regen) = (trainer.model(), trainer.memory(), initial_for("regen"));
+        let additions = additions(device, model, memory, config, tortoise.as_ref(), regen)?;
+        trainer.set_additions(additions);
+        let trainer = &*trainer;
         Ok(Self {
-            tortoise: average.then(|| Tortoise::new(trainer, intervention.momentum)).transpose()?,
+            tortoise,
+            tortoise_predicts,
             hare_resets: config.has("hare-tortoise").then(|| Resets::new(intervention)),
             optimizer_resets: config.has("optimizer-reset").then(|| Resets::new(intervention)),
             reset_shares_memory: intervention.reset_shares_memory,
             shrink_perturb: initial_for("shrink-perturb")
-                .map(|initial| ShrinkPerturb::new(trainer, initial, intervention.keep))
-                .transpose()?,
+                .map(|initial| ShrinkPerturb::new(trainer, initial, config))
+                .transpose()?
+                .flatten(),
             head_reset: initial_for("head-reset")
                 .map(|initial| HeadReset::new(trainer, initial))
                 .transpose()?,
         })
     }
 
-    /// The network that predicts in place of the trained one, if there is one.
+    /// The average of the trained network, if a method keeps one.
     pub fn tortoise(&self) -> Option<&Tortoise> {
         self.tortoise.as_ref()
+    }
+
+    /// The network that predicts in place of the trained one, if there is one. A tortoise that only teaches does not.
+    pub fn predictor(&self) -> Option<&Tortoise> {
+        self.tortoise.as_ref().filter(|_| self.tortoise_predicts)
     }
 
     /// After step `done` of a phase, from 1.
@@ -114,17 +138,51 @@ impl Interventions {
         self.shrink_perturb.is_some() || self.head_reset.is_some()
     }
 
-    /// Between two phases. After the last one this would only change a checkpoint that nobody has evaluated.
+    /// Between two phases, of which `next` is the second, from 0. After the last one this would only change a checkpoint
+    /// that nobody has evaluated.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn between_phases(&self) -> Result<()> {
+    pub fn between_phases(&self, next: usize) -> Result<()> {
         if let Some(shrink_perturb) = &self.shrink_perturb {
-            shrink_perturb.apply()?;
+            shrink_perturb.apply(next)?;
         }
         if let Some(head_reset) = &self.head_reset {
             head_reset.apply()?;
         }
         Ok(())
     }
+}
+
+/// What the methods of a config add to each training step of the network in `memory`. `initial` holds the run's first
+/// weights, for `regen`.
+///
+/// # Errors
+/// Those of the device.
+pub fn additions(
+    device: &Device,
+    model: &dyn Model,
+    memory: &StepMemory,
+    config: &Config,
+    tortoise: Option<&Tortoise>,
+    initial: Option<&Buffer>,
+) -> engine::Result<Additions> {
+    let (intervention, classes) = (&config.intervention, model.input().classes);
+    let parameters = model.parameters();
+    let mut additions = Additions {
+        logit_penalty: spectral_decoupling::logit_penalty(config, classes),
+        ..Additions::default()
+    };
+    if let (Some(tortoise), true) = (tortoise, config.has("self-distillation")) {
+        let strength = intervention.distillation_strength;
+        additions.teacher = Some(self_distillation::teacher(device, memory, tortoise, classes, strength)?);
+    }
+    if let Some(initial) = initial {
+        additions.after_gradient = regen::launches(memory, parameters, initial, intervention);
+    }
+    if config.has("shrink-perturb") && intervention.shrink_perturb == ShrinkPerturbVariant::PerStep {
+        let launch = shrink_perturb::perturbation(device, parameters, &memory.network, config)?;
+        additions.after_update.push(launch);
+    }
+    Ok(additions)
 }

@@ -8,9 +8,8 @@
 //! above, and so do we. In the released code the reset shares memory, so that the next step moves the tortoise by the
 //! hare's whole step: `reset_shares_memory` does the same, the default is a true copy.
 
-use crate::trainer::Trainer;
 use crate::training_step::Network;
-use engine::{Launch, Program};
+use engine::{Device, Launch, Parameters, Program};
 use kernels::arena::{Blend, Copy};
 use kernels::{Clock, Kernel};
 use std::sync::Arc;
@@ -25,14 +24,18 @@ pub struct Tortoise {
 }
 
 impl Tortoise {
-    /// A tortoise equal to the hare.
+    /// A tortoise equal to the hare, a network with these tensors.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn new(trainer: &Trainer, momentum: f64) -> engine::Result<Self> {
-        let (device, hare) = (trainer.device(), trainer.hare());
-        let network = Network::new(device, "tortoise", trainer.model().parameters())?;
-        let words = [trainer.model().parameters().words(), trainer.model().parameters().statistics_words()];
+    pub fn new(
+        device: &Device,
+        parameters: &Parameters,
+        hare: &Network,
+        momentum: f64,
+    ) -> engine::Result<Self> {
+        let network = Network::new(device, "tortoise", parameters)?;
+        let words = [parameters.words(), parameters.statistics_words()];
         let program =
             |label: &str, target: &Network, source: &Network, kernel: &dyn Fn(usize) -> Arc<dyn Kernel>| {
                 let pairs =

@@ -139,10 +139,10 @@ impl<'a> Session<'a> {
                 Error::Mismatch(format!("phase {index}, {n} examples in batches of {batch}: {error}"))
             })?;
         }
-        let interventions = Interventions::new(&trainer, config)?;
+        let interventions = Interventions::new(&mut trainer, config)?;
         let hare = trainer.hare().clone();
         let hare_evaluator = trainer.evaluator(&hare)?;
-        let tortoise = interventions.tortoise().map(|tortoise| tortoise.network().clone());
+        let tortoise = interventions.predictor().map(|tortoise| tortoise.network().clone());
         let tortoise_evaluator = tortoise.map(|network| trainer.evaluator(&network)).transpose()?;
         Ok(Self {
             config,
@@ -220,7 +220,7 @@ impl<'a> Session<'a> {
     /// What acts between two phases. After the last one it would only change a checkpoint that nobody has evaluated.
     pub(super) fn end_phase(&mut self) -> Result<()> {
         if self.progress.phase + 1 < self.phases.len() {
-            self.interventions.between_phases()?;
+            self.interventions.between_phases(self.progress.phase + 1)?;
         }
         self.progress.phase += 1;
         self.progress.epoch = 0;

@@ -173,8 +173,7 @@ fn perturb(len: usize, keep: f64, scale: f64, size: Size) -> Case {
         Fresh { center, width, deviation, used: used as f32 }
     };
     let table: Vec<Fresh> = (0..blocks).map(fresh).collect();
-    let inputs =
-        vec![floats(BLOCK * blocks, 1, 0.1), Values::F32(bytemuck::cast_slice(&table).to_vec())];
+    let inputs = vec![floats(BLOCK * blocks, 1, 0.1), Values::F32(bytemuck::cast_slice(&table).to_vec())];
     let expected: Definition = Box::new(move |inputs| {
         let mut target = inputs[0].f64();
         for (i, target) in target.iter_mut().enumerate() {

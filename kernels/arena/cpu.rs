@@ -240,14 +240,20 @@ impl Vectorised for PerturbChunk<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (keep, scale) = (s.splat(self.kernel.keep as f32), self.kernel.scale as f32);
-        for (index, (block, fresh)) in self.target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.table).enumerate() {
+        for (index, (block, fresh)) in
+            self.target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.table).enumerate()
+        {
             let counter = ((self.first + index) * BLOCK / 4) as u32;
             // Integer arithmetic in plain loops, which the compiler vectorises.
             let mut words = [[0; BLOCK / 4]; 4];
             let [a, b, c, d] = &mut words;
             for (i, (((a, b), c), d)) in a.iter_mut().zip(b).zip(c).zip(d).enumerate() {
-                [*a, *b, *c, *d] =
-                    pcg4d([counter.wrapping_add(i as u32), self.clock.step, stream::PERTURB, self.clock.seed]);
+                [*a, *b, *c, *d] = pcg4d([
+                    counter.wrapping_add(i as u32),
+                    self.clock.step,
+                    stream::PERTURB,
+                    self.clock.seed,
+                ]);
             }
             let mut units = [0.0; BLOCK];
             for (i, value) in units.iter_mut().enumerate() {

@@ -73,16 +73,17 @@ impl Kernel for Regen {
         let (partials, strength) = (partials(self.len) as u32, self.strength as f32);
         let ring = [self.ring_rows as u32, self.words as u32];
         use Access::{Read, ReadWrite};
-        let dispatch = |label: &'static str, source: &'static str, bindings, immediates, clock, groups| Dispatch {
-            label: label.into(),
-            source: source.into(),
-            constants: Vec::new(),
-            bindings,
-            immediates,
-            clock,
-            grid: [groups, 1, 1],
-            windows: Vec::new(),
-        };
+        let dispatch =
+            |label: &'static str, source: &'static str, bindings, immediates, clock, groups| Dispatch {
+                label: label.into(),
+                source: source.into(),
+                constants: Vec::new(),
+                bindings,
+                immediates,
+                clock,
+                grid: [groups, 1, 1],
+                windows: Vec::new(),
+            };
         match self.distance {
             Distance::HalfSquare => vec![
                 dispatch(

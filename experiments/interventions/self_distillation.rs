@@ -1,0 +1,30 @@
+//! Self-distillation: the tortoise teaches the network that it averages (Hinton and others 2015 for the loss).
+//!
+//! `loss += strength * mean over batch and classes of KL(teacher || student)`, temperature 1. The teacher sees the same batch,
+//! augmented alike, in evaluation mode: its own batch-norm statistics, no dropout. It follows after every step, as for EMA;
+//! the student predicts.
+//!
+//! The mean over classes too is that of the released code (PyTorch's default): per example the divergence weighs
+//! `strength / classes`. Hare & Tortoise tuned the strength over 1, 5 and 10.
+
+use super::Tortoise;
+use crate::training_step::{StepMemory, Teacher};
+use engine::Device;
+
+/// The tortoise as the teacher of the network in `memory`, which has so many classes.
+///
+/// # Errors
+/// Out of memory.
+pub(super) fn teacher(
+    device: &Device,
+    memory: &StepMemory,
+    tortoise: &Tortoise,
+    classes: usize,
+    strength: f64,
+) -> engine::Result<Teacher> {
+    Ok(Teacher {
+        network: tortoise.network().clone(),
+        weight: strength / classes as f64,
+        logits: device.buffer("logits of the teacher", memory.y.words() * classes)?,
+    })
+}
