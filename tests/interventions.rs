@@ -397,6 +397,25 @@ fn methods_in_the_loss_change_nothing_at_strength_0_and_the_logged_loss_at_other
 }
 
 #[test]
+fn stops_in_both_phases_change_nothing_whatever_the_method() {
+    let fresh = "intervention.method=shrink-perturb";
+    let dropout = "model.dropout=0.2";
+    for sets in [
+        ["intervention.method=spectral-decoupling+self-distillation+regen", dropout],
+        [fresh, "intervention.shrink_perturb=ash-adams-2020"],
+        [fresh, "intervention.shrink_perturb=per-step"],
+    ] {
+        let (stopped, straight) = (Experiment::new(&sets), Experiment::new(&sets));
+        for step in [1, 3, PHASE_1 - 1, PHASE_1, PHASE_1 + 1, PHASE_1 + 7] {
+            stopped.before(step);
+        }
+        stopped.at_the_end();
+        straight.at_the_end();
+        assert!(stopped.file() == straight.file(), "{sets:?}");
+    }
+}
+
+#[test]
 fn head_reset_copies_the_first_head_and_nothing_else() {
     let (plain, reset) = (Experiment::new(&[]), Experiment::new(&["intervention.method=head-reset"]));
     let (before, after, initial) = (plain.before(PHASE_1).hare, reset.before(PHASE_1).hare, plain.initial());
