@@ -1,6 +1,7 @@
 //! Sorts runs into configurations and gives each a label.
 
 use super::read::Run;
+use super::settings::{number, show};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub(crate) struct Group {
     /// By seed.
     pub(crate) unfinished: Vec<Run>,
     /// Dotted key to value, without the keys that are not compared.
-    config: BTreeMap<String, toml::Value>,
+    pub(crate) config: BTreeMap<String, toml::Value>,
     differing: Vec<String>,
 }
 
@@ -104,13 +105,8 @@ fn model_label(config: &BTreeMap<String, toml::Value>) -> String {
     }
 }
 
-/// A value as read by people: text without quotes.
-fn show(value: &toml::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_string)
-}
-
 /// Dotted keys of all values, of sections within sections too.
-fn flatten(config: &toml::Table) -> BTreeMap<String, toml::Value> {
+pub(crate) fn flatten(config: &toml::Table) -> BTreeMap<String, toml::Value> {
     fn walk(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, toml::Value>) {
         for (key, value) in table {
             let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
@@ -166,8 +162,7 @@ fn order(a: &Group, b: &Group) -> Ordering {
 }
 
 /// A missing value first, numbers by size, all else as text.
-fn order_values(a: Option<&toml::Value>, b: Option<&toml::Value>) -> Ordering {
-    let number = |value: &toml::Value| value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+pub(crate) fn order_values(a: Option<&toml::Value>, b: Option<&toml::Value>) -> Ordering {
     match (a, b) {
         (Some(a), Some(b)) => match (number(a), number(b)) {
             (Some(x), Some(y)) => x.total_cmp(&y),

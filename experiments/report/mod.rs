@@ -20,20 +20,24 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `results.txt` `results.md` `results.csv` | the table; the CSV has unrounded figures, mean and std apart |
-//! | `curves-EXPERIMENT.svg` `.csv` | test accuracy against training steps, mean ± std over seeds |
-//! | `curves.svg` | the same with the configurations of all experiments, if there is more than one |
-//! | `final.svg` | final test accuracy: a dot for each seed, the mean and a whisker of one std |
+//! | `index.html` | everything on one page that needs nothing else |
+//! | `report.md` | the same in Markdown, with figures as files |
+//! | `tables/*.csv` | each table, and the data of the figures, unrounded, mean and std apart |
+//! | `figures/*.svg` | each figure |
+//!
+//! Beside its table of all configurations a report has what [`sections`] find in the runs: methods, grids, continual
+//! learning, sweeps and indicators in the layout of the Hare & Tortoise paper, with its [`published`] numbers. Where a run
+//! belongs follows from its config alone, not from the experiment's name: see [`settings`].
 
-mod axis;
-mod canvas;
-mod curves;
-mod dots;
+mod entry;
 mod group;
-mod plot;
+mod output;
+mod plots;
+mod published;
 mod read;
+mod sections;
+mod settings;
 mod statistics;
-mod table;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -99,14 +103,6 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The plotting library refused a figure.
-    #[error("cannot draw {}: {reason}", .path.display())]
-    Drawing {
-        /// The file that was to hold it.
-        path: PathBuf,
-        /// What the library said.
-        reason: String,
-    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -125,52 +121,89 @@ fn list(paths: &[PathBuf]) -> String {
 pub fn report(paths: &[PathBuf], out: Option<&Path>) -> Result<Report, Error> {
     let runs = read::read_runs(paths)?;
     let comparison = group::compare(runs);
-    let text = table::text(&comparison);
-    let mut files = Vec::new();
-    if let Some(folder) = out {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| Error::Unwritable { path: folder.to_path_buf(), source })?;
-        let mut write = |name: &str, content: &str| {
-            let path = folder.join(name);
-            std::fs::write(&path, content)
-                .map_err(|source| Error::Unwritable { path: path.clone(), source })?;
-            files.push(path);
-            Ok::<(), Error>(())
-        };
-        let drawn = |name: &str, figure: Result<String, canvas::DrawError>| {
-            figure.map_err(|error| Error::Drawing { path: folder.join(name), reason: error.to_string() })
-        };
-
-        write("results.txt", &text)?;
-        write("results.csv", &table::csv(&comparison.groups))?;
-        write("results.md", &table::markdown(&comparison))?;
-        let experiments: BTreeSet<&str> = comparison.groups.iter().map(|g| g.experiment.as_str()).collect();
-        let mut taken = BTreeSet::new();
-        for &experiment in &experiments {
-            let members: Vec<_> = comparison.groups.iter().filter(|g| g.experiment == experiment).collect();
-            let stem = file_stem(experiment, &mut taken);
-            let figure = format!("{stem}.svg");
-            write(&figure, &drawn(&figure, plot::curves_svg(&members))?)?;
-            write(&format!("{stem}.csv"), &curves::csv(&members))?;
-        }
-        let all: Vec<_> = comparison.groups.iter().collect();
-        if experiments.len() > 1 {
-            write("curves.svg", &drawn("curves.svg", plot::curves_svg(&all))?)?;
-        }
-        write("final.svg", &drawn("final.svg", dots::final_svg(&all))?)?;
-    }
+    let text = sections::results::text(&comparison);
+    let files = match out {
+        Some(folder) => write(&comparison, folder)?,
+        None => Vec::new(),
+    };
     Ok(Report { text, files })
 }
 
-/// `curves-NAME`, where characters that file systems or shells dislike become `-`, numbered if two names meet.
-fn file_stem(experiment: &str, taken: &mut BTreeSet<String>) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let stem = format!("curves-{}", experiment.chars().map(plain).collect::<String>());
-    let mut candidate = stem.clone();
+fn write(comparison: &group::Comparison, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = entry::entries(&comparison.groups);
+    let setups = entry::setups(&entries);
+    let found = [
+        sections::methods::make(&setups),
+        sections::grids::make(&setups),
+        sections::continual::make(&setups),
+        sections::sweeps::make(&entries),
+        sections::indicators::make(&setups),
+        sections::curves::make(&comparison.groups),
+        Some(sections::results::make(comparison)),
+    ];
+    let mut sections: Vec<output::Section> = found.into_iter().flatten().collect();
+    name_files(&mut sections);
+
+    let mut files = Vec::new();
+    let mut write = |name: &str, content: &str| {
+        let path = folder.join(name);
+        let unwritable = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| Error::Unwritable { path, source }
+        };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(unwritable(parent))?;
+        }
+        std::fs::write(&path, content).map_err(unwritable(&path))?;
+        files.push(path);
+        Ok::<(), Error>(())
+    };
+    let (title, summary) = ("Report", summary(comparison));
+    write("index.html", &output::page(title, &summary, &sections))?;
+    write("report.md", &output::markdown(title, &summary, &sections))?;
+    for block in sections.iter().flat_map(|section| &section.blocks) {
+        for sheet in block.sheets.iter().chain(&block.data) {
+            write(&format!("tables/{}.csv", sheet.stem), &sheet.csv())?;
+        }
+        for figure in &block.figures {
+            write(&format!("figures/{}.svg", figure.stem), &figure.svg.file(&figure.caption))?;
+        }
+    }
+    Ok(files)
+}
+
+/// How much there is.
+fn summary(comparison: &group::Comparison) -> String {
+    let count = |runs: fn(&group::Group) -> usize| comparison.groups.iter().map(runs).sum::<usize>();
+    let finished = count(|group| group.finished.len());
+    let unfinished = count(|group| group.unfinished.len());
+    let unfinished = if unfinished > 0 { format!(", {unfinished} unfinished runs") } else { String::new() };
+    format!(
+        "{} configurations, {finished} finished runs{unfinished}. Accuracies are mean ± sample standard deviation over seeds.",
+        comparison.groups.len()
+    )
+}
+
+/// Makes the names of tables differ, and those of figures.
+fn name_files(sections: &mut [output::Section]) {
+    let (mut tables, mut figures) = (BTreeSet::new(), BTreeSet::new());
+    for block in sections.iter_mut().flat_map(|section| &mut section.blocks) {
+        for sheet in block.sheets.iter_mut().chain(&mut block.data) {
+            sheet.stem = distinct(&sheet.stem, &mut tables);
+        }
+        for figure in &mut block.figures {
+            figure.stem = distinct(&figure.stem, &mut figures);
+        }
+    }
+}
+
+/// A name that is not too long for a file system, numbered if two meet.
+fn distinct(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let name: String = name.chars().take(120).collect();
+    let mut candidate = name.clone();
     let mut number = 2;
-    // File systems that ignore case would let one file replace the other.
-    while !taken.insert(candidate.to_lowercase()) {
-        candidate = format!("{stem}-{number}");
+    while !taken.insert(candidate.clone()) {
+        candidate = format!("{name}-{number}");
         number += 1;
     }
     candidate
@@ -181,11 +214,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_stems_are_plain_and_distinct() {
+    fn file_names_are_distinct_and_short() {
         let mut taken = BTreeSet::new();
-        assert_eq!(file_stem("warm-start-mnist", &mut taken), "curves-warm-start-mnist");
-        assert_eq!(file_stem("a/b c", &mut taken), "curves-a-b-c");
-        assert_eq!(file_stem("a-b/c", &mut taken), "curves-a-b-c-2");
-        assert_eq!(file_stem("A-b-c", &mut taken), "curves-A-b-c-3");
+        assert_eq!(distinct("curves-a", &mut taken), "curves-a");
+        assert_eq!(distinct("curves-a", &mut taken), "curves-a-2");
+        assert_eq!(distinct("curves-a", &mut taken), "curves-a-3");
+        assert_eq!(distinct(&"x".repeat(300), &mut taken).len(), 120);
     }
 }

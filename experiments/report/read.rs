@@ -23,13 +23,18 @@ pub(crate) struct Run {
 }
 
 /// What is shown of an evaluation; accuracies are fractions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Evaluation {
     pub(crate) epoch: f64,
     pub(crate) test_accuracy: f64,
     pub(crate) hare_test_accuracy: Option<f64>,
     pub(crate) tortoise_test_accuracy: Option<f64>,
+    /// Indicators of plasticity: every other number logged.
+    pub(crate) indicators: BTreeMap<String, f64>,
 }
+
+/// Other numbers of an evaluation that are no indicators.
+const NO_INDICATORS: [&str; 4] = ["test_", "hare_", "tortoise_", "train_"];
 
 /// What is shown of `result.json`. A figure may be missing, or null where it was not a number.
 #[derive(Debug, Deserialize)]
@@ -51,6 +56,8 @@ struct Line {
     test_accuracy: Option<f64>,
     hare_test_accuracy: Option<f64>,
     tortoise_test_accuracy: Option<f64>,
+    #[serde(flatten)]
+    others: BTreeMap<String, serde_json::Value>,
 }
 
 /// Reads every run at or below `paths`, each once, in the order of the paths and by name below them.
@@ -172,11 +179,19 @@ impl Run {
             self.reached = Some((line.step, line.epoch));
         }
         if let Some(test_accuracy) = line.test_accuracy {
+            let mut indicators = BTreeMap::new();
+            for (key, value) in line.others {
+                let known = NO_INDICATORS.iter().any(|prefix| key.starts_with(prefix));
+                if let (Some(value), false) = (value.as_f64(), known) {
+                    indicators.insert(key, value);
+                }
+            }
             let evaluation = Evaluation {
                 epoch: line.epoch,
                 test_accuracy,
                 hare_test_accuracy: line.hare_test_accuracy,
                 tortoise_test_accuracy: line.tortoise_test_accuracy,
+                indicators,
             };
             self.evaluations.insert((line.phase, line.step), evaluation);
         }

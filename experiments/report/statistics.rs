@@ -1,4 +1,4 @@
-//! Mean and sample standard deviation.
+//! Mean, sample standard deviation and correlation.
 
 /// A mean over seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,25 @@ pub(crate) fn summarize_complete(values: impl Iterator<Item = Option<f64>>) -> O
     summarize(&values.collect::<Option<Vec<f64>>>()?)
 }
 
+/// Pearson's correlation
+/// `r = Σ (x_i - x̄)(y_i - ȳ) / sqrt( Σ (x_i - x̄)² Σ (y_i - ȳ)² )`; `None` below three points and where one of the two
+/// does not vary.
+pub(crate) fn pearson(points: &[(f64, f64)]) -> Option<f64> {
+    let n = points.len() as f64;
+    let constant =
+        |value: fn(&(f64, f64)) -> f64| points.iter().all(|point| value(point) == value(&points[0]));
+    if points.len() < 3 || constant(|point| point.0) || constant(|point| point.1) {
+        return None;
+    }
+    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let sum = |term: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(term).sum::<f64>();
+    let covariance = sum(&|point| (point.0 - x) * (point.1 - y));
+    let spread = (sum(&|point| (point.0 - x).powi(2)) * sum(&|point| (point.1 - y).powi(2))).sqrt();
+    let r = covariance / spread;
+    r.is_finite().then(|| r.clamp(-1.0, 1.0))
+}
+
 impl Summary {
     /// Both figures times `factor`.
     pub(crate) fn scaled(self, factor: f64) -> Summary {
@@ -40,12 +59,6 @@ impl Summary {
             Some(std) => format!("{:.decimals$} ± {std:.decimals$}", self.mean),
             None => format!("{:.decimals$} ± -", self.mean),
         }
-    }
-
-    /// The ends of mean ± std; the mean twice where there is no standard deviation.
-    pub(crate) fn interval(self) -> (f64, f64) {
-        let std = self.std.unwrap_or(0.0);
-        (self.mean - std, self.mean + std)
     }
 }
 
@@ -65,11 +78,22 @@ mod tests {
     }
 
     #[test]
+    fn correlation_by_hand() {
+        // Deviations of x: -1.5, -0.5, 0.5, 1.5; of y: -1.5, 0.5, -0.5, 1.5. Products 2.25, -0.25, -0.25, 2.25, sum 4;
+        // squares 5 and 5.
+        assert_eq!(pearson(&[(1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (4.0, 4.0)]), Some(0.8));
+        assert_eq!(pearson(&[(1.0, 30.0), (2.0, 20.0), (3.0, 10.0)]), Some(-1.0));
+        assert_eq!(pearson(&[(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)]), None);
+        assert_eq!(pearson(&[(1.0, 0.1), (2.0, 0.1), (3.0, 0.1)]), None);
+        assert_eq!(pearson(&[(1.0, 1.0), (2.0, 2.0)]), None);
+        assert_eq!(pearson(&[]), None);
+    }
+
+    #[test]
     fn one_value_has_no_spread() {
         let summary = summarize(&[0.25]).unwrap();
         assert_eq!(summary, Summary { n: 1, mean: 0.25, std: None });
         assert_eq!(summary.show(2), "0.25 ± -");
-        assert_eq!(summary.interval(), (0.25, 0.25));
         assert_eq!(summarize(&[]), None);
     }
 

@@ -1,0 +1,308 @@
+//! What a config says in the paper's words: data set and model, protocol, method, and what is shortened.
+
+use std::collections::BTreeMap;
+use toml::Value;
+
+/// The resolved config of runs: dotted keys to values, without `seed`, `name` and `[run]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings(pub(crate) BTreeMap<String, Value>);
+
+/// The phases of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Protocol {
+    /// One phase on everything, clean.
+    Fresh,
+    /// A first phase on a share of the images, a share of its labels wrong; a second on all, clean.
+    WarmStart { ratio: f64, noise: f64 },
+    /// Three phases or more.
+    Continual { phases: usize, buffer: usize },
+    /// Anything else, in words.
+    Other(String),
+}
+
+/// A kind of method, as the paper sorts them in Fig. 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Baseline,
+    Generalisation,
+    Trainability,
+    Reinitialisation,
+    Averaging,
+    Combination,
+}
+
+/// Method of a config, its short name, its family.
+const METHODS: [(&str, &str, Family); 10] = [
+    ("hare-tortoise", "H&T", Family::Averaging),
+    ("ema", "EMA", Family::Averaging),
+    ("self-distillation", "SD", Family::Averaging),
+    ("shrink-perturb", "SnP", Family::Reinitialisation),
+    ("head-reset", "HR", Family::Reinitialisation),
+    ("optimizer-reset", "OR", Family::Reinitialisation),
+    ("l2", "L2", Family::Generalisation),
+    ("spectral-decoupling", "Spectral", Family::Trainability),
+    ("regen", "Regen", Family::Trainability),
+    ("redo", "ReDo", Family::Trainability),
+];
+
+/// A value as people read it: text without quotes.
+pub(crate) fn show(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+/// Percent with no more digits than it takes.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
+}
+
+impl Settings {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str()
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
+        number(self.0.get(key)?)
+    }
+
+    fn numbers(&self, key: &str) -> Vec<f64> {
+        let values = self.0.get(key).and_then(Value::as_array);
+        values.into_iter().flatten().filter_map(number).collect()
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.0.get(key).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub(crate) fn set(&self) -> &str {
+        self.text("data.set").unwrap_or("data")
+    }
+
+    pub(crate) fn model(&self) -> &str {
+        self.text("model.name").unwrap_or("model")
+    }
+
+    /// Data set and model as the paper writes them, with sizes where they are not the paper's.
+    pub(crate) fn pair(&self) -> String {
+        let set = match self.set() {
+            "mnist" => "MNIST",
+            "cifar10" => "CIFAR-10",
+            "cifar100" => "CIFAR-100",
+            "tiny-imagenet" => "Tiny ImageNet",
+            other => other,
+        };
+        let model = match self.model() {
+            "mlp" => "MLP",
+            "resnet18" => "ResNet-18",
+            "vgg16" => "VGG-16",
+            "vit-tiny" => "ViT-Tiny",
+            other => other,
+        };
+        let hidden: Vec<String> = self.numbers("model.hidden").iter().map(f64::to_string).collect();
+        let hidden = if hidden.is_empty() { String::new() } else { format!(" {}", hidden.join("-")) };
+        format!("{set}, {model}{hidden}")
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        let (ratios, noise) = (self.numbers("protocol.ratios"), self.numbers("protocol.noise"));
+        let whole = (ratios.iter().sum::<f64>() - 1.0).abs() < 1e-6;
+        match (&ratios[..], &noise[..]) {
+            ([ratio], [0.0]) if *ratio == 1.0 => Protocol::Fresh,
+            ([ratio, _], [noise, 0.0]) if whole => Protocol::WarmStart { ratio: *ratio, noise: *noise },
+            ([_, _, _, ..], _) => {
+                let buffer = self.number("protocol.buffer").unwrap_or(0.0) as usize;
+                Protocol::Continual { phases: ratios.len(), buffer }
+            }
+            _ => Protocol::Other(format!("phases of {ratios:?} of the images, noise {noise:?}")),
+        }
+    }
+
+    /// The methods joined in `intervention.method`.
+    fn methods(&self) -> Vec<&str> {
+        let joined = self.text("intervention.method").unwrap_or("none");
+        joined.split('+').map(str::trim).filter(|&method| method != "none" && !method.is_empty()).collect()
+    }
+
+    /// The method under the paper's name for its column, other combinations by the names of their parts.
+    pub(crate) fn column(&self) -> String {
+        let methods = self.methods();
+        let known = METHODS.iter().filter(|(method, _, _)| methods.contains(method));
+        let mut parts: Vec<String> = known.map(|(method, name, _)| self.variant(method, name)).collect();
+        let unknown = methods.iter().filter(|method| METHODS.iter().all(|(name, _, _)| name != *method));
+        parts.extend(unknown.map(|method| (*method).to_string()));
+        if self.text("model.head_activation") == Some("crelu") {
+            parts.push("CReLU".to_string());
+        }
+        let protocol = self.protocol();
+        // All runs of the continual protocol are augmented: there it is no method.
+        if self.flag("data.augment") && !matches!(protocol, Protocol::Continual { .. }) {
+            parts.push("Aug".to_string());
+        }
+        match protocol {
+            Protocol::Fresh => {
+                parts.insert(0, "w/o WS".to_string());
+                parts.join("+")
+            }
+            _ if parts.is_empty() && matches!(protocol, Protocol::WarmStart { .. }) => "WS".to_string(),
+            _ if parts.is_empty() => "no method".to_string(),
+            _ => parts.join("+"),
+        }
+    }
+
+    /// Variants that are methods of their own carry their name.
+    fn variant(&self, method: &str, name: &str) -> String {
+        match self.text("intervention.shrink_perturb") {
+            Some(variant) if method == "shrink-perturb" && variant != "hare-tortoise-2024" => {
+                format!("{name} ({variant})")
+            }
+            _ => name.to_string(),
+        }
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        let methods = self.methods();
+        let mut families: Vec<Family> = METHODS
+            .iter()
+            .filter(|(method, _, _)| methods.contains(method))
+            .map(|(_, _, family)| *family)
+            .collect();
+        if self.text("model.head_activation") == Some("crelu") {
+            families.push(Family::Trainability);
+        }
+        let protocol = self.protocol();
+        if self.flag("data.augment") && matches!(protocol, Protocol::WarmStart { .. }) {
+            families.push(Family::Generalisation);
+        }
+        families.dedup();
+        match families[..] {
+            [] => Family::Baseline,
+            _ if protocol == Protocol::Fresh => Family::Baseline,
+            [family] => family,
+            _ => Family::Combination,
+        }
+    }
+
+    /// In what a run is shorter or smaller than the paper's, in words; empty if it is not.
+    pub(crate) fn shortened(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (key, what) in [("data.train", "training"), ("data.test", "test")] {
+            if let Some(count) = self.number(key).filter(|&count| count > 0.0) {
+                words.push(format!("{count} {what} images"));
+            }
+        }
+        if let Some(factor) = self.number("data.downsample").filter(|&factor| factor > 1.0) {
+            words.push(format!("images reduced {factor} times"));
+        }
+        let full: &[(&str, f64)] = match self.model() {
+            "resnet18" => &[("width", 64.0), ("head_hidden", 512.0)],
+            "vgg16" => &[("width", 64.0), ("head_hidden", 1024.0)],
+            "vit-tiny" => &[("dim", 192.0), ("depth", 12.0), ("heads", 3.0), ("patch", 4.0)],
+            _ => &[],
+        };
+        for (key, full) in full {
+            if let Some(value) = self.number(&format!("model.{key}")).filter(|value| value != full) {
+                words.push(format!("{} {value} instead of {full}", key.replace('_', " ")));
+            }
+        }
+        let full = if matches!(self.protocol(), Protocol::Continual { .. }) { 10.0 } else { 100.0 };
+        if let Some(epochs) = self.number("protocol.base_epochs").filter(|&epochs| epochs < full) {
+            words.push(format!("{epochs} base epochs instead of {full}"));
+        }
+        words
+    }
+}
+
+impl Protocol {
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Protocol::Fresh => "fresh training".to_string(),
+            Protocol::WarmStart { ratio, noise } => {
+                format!("warm start on {} of the images, {} wrong labels", percent(*ratio), percent(*noise))
+            }
+            Protocol::Continual { phases, buffer: 0 } => {
+                format!("continual learning in {phases} phases, full access")
+            }
+            Protocol::Continual { phases, buffer } => {
+                format!("continual learning in {phases} phases, {buffer} earlier images kept")
+            }
+            Protocol::Other(words) => words.clone(),
+        }
+    }
+}
+
+/// Whole numbers too.
+pub(crate) fn number(value: &Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        let table: toml::Table = text.parse().unwrap();
+        Settings(super::super::group::flatten(&table))
+    }
+
+    #[test]
+    fn columns_have_the_papers_names() {
+        const WARM: &str = "protocol.ratios = [0.1, 0.9]\nprotocol.noise = [0.5, 0.0]\n";
+        for (config, column, family) in [
+            ("", "WS", Family::Baseline),
+            ("intervention.method = \"none\"", "WS", Family::Baseline),
+            ("data.augment = true", "Aug", Family::Generalisation),
+            ("intervention.method = \"l2\"", "L2", Family::Generalisation),
+            ("intervention.method = \"spectral-decoupling\"", "Spectral", Family::Trainability),
+            ("intervention.method = \"regen\"", "Regen", Family::Trainability),
+            ("intervention.method = \"redo\"", "ReDo", Family::Trainability),
+            ("model.head_activation = \"crelu\"", "CReLU", Family::Trainability),
+            ("intervention.method = \"head-reset\"", "HR", Family::Reinitialisation),
+            ("intervention.method = \"shrink-perturb\"", "SnP", Family::Reinitialisation),
+            (
+                "intervention.method = \"l2 + shrink-perturb\"\ndata.augment = true",
+                "SnP+L2+Aug",
+                Family::Combination,
+            ),
+            (
+                "intervention.method = \"shrink-perturb\"\nintervention.shrink_perturb = \"per-step\"",
+                "SnP (per-step)",
+                Family::Reinitialisation,
+            ),
+            ("intervention.method = \"hare-tortoise\"", "H&T", Family::Averaging),
+            ("intervention.method = \"self-distillation+ema\"", "EMA+SD", Family::Averaging),
+            ("intervention.method = \"new\"", "new", Family::Baseline),
+        ] {
+            let settings = settings(&format!("{WARM}{config}"));
+            assert_eq!((settings.column().as_str(), settings.family()), (column, family), "{config}");
+        }
+        for (config, column) in [("", "w/o WS"), ("data.augment = true", "w/o WS+Aug")] {
+            let settings = settings(&format!("protocol.ratios = [1.0]\nprotocol.noise = [0.0]\n{config}"));
+            assert_eq!((settings.column().as_str(), settings.family()), (column, Family::Baseline));
+        }
+    }
+
+    #[test]
+    fn protocols_are_told_from_their_phases() {
+        let protocol = |ratios: &str, noise: &str| {
+            settings(&format!("protocol.ratios = {ratios}\nprotocol.noise = {noise}\nprotocol.buffer = 5000"))
+                .protocol()
+        };
+        assert_eq!(protocol("[1.0]", "[0]"), Protocol::Fresh);
+        assert_eq!(protocol("[1.0, 0.0]", "[0.3, 0.0]"), Protocol::WarmStart { ratio: 1.0, noise: 0.3 });
+        assert_eq!(protocol("[0.2, 0.8]", "[0.0, 0.0]"), Protocol::WarmStart { ratio: 0.2, noise: 0.0 });
+        assert_eq!(protocol("[0.5, 0.3, 0.2]", "[0, 0, 0]"), Protocol::Continual { phases: 3, buffer: 5000 });
+        assert!(matches!(protocol("[0.2, 0.2]", "[0.0, 0.0]"), Protocol::Other(_)));
+        assert!(matches!(protocol("[1.0]", "[0.5]"), Protocol::Other(_)));
+    }
+
+    #[test]
+    fn what_is_shortened_is_said() {
+        let quick = "data.set = \"cifar10\"\ndata.train = 4000\nmodel.name = \"resnet18\"\nmodel.width = 8\n\
+                     model.head_hidden = 512\nprotocol.base_epochs = 30\nprotocol.ratios = [1.0]\nprotocol.noise = [0]";
+        let expected = ["4000 training images", "width 8 instead of 64", "30 base epochs instead of 100"];
+        assert_eq!(settings(quick).shortened(), expected);
+        assert_eq!(settings(quick).pair(), "CIFAR-10, ResNet-18");
+        let full = "data.train = 0\nmodel.name = \"vit-tiny\"\nmodel.dim = 192\nprotocol.base_epochs = 100";
+        assert!(settings(full).shortened().is_empty());
+    }
+}
