@@ -38,6 +38,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) title: String,
     /// In what its runs are shorter or smaller than the paper's; empty if they are not.
     pub(crate) shortened: String,
+    /// One of three or more that differ in keys of the setup, such as the optimiser's: the matter of a sweep.
+    pub(crate) is_swept: bool,
     pub(crate) entries: Vec<&'a Entry<'a>>,
 }
 
@@ -143,7 +145,7 @@ pub(crate) fn setups<'a>(entries: &'a [Entry<'a>]) -> Vec<Setup<'a>> {
             let shortened = entry.settings.shortened().join(", ");
             let suffix = if shortened.is_empty() { "" } else { " (shortened)" };
             let title = format!("{}{suffix}", entry.settings.pair());
-            setups.push(Setup { title, shortened, entries: Vec::new() });
+            setups.push(Setup { title, shortened, is_swept: false, entries: Vec::new() });
         }
         setups[place].entries.push(entry);
     }
@@ -155,6 +157,7 @@ pub(crate) fn setups<'a>(entries: &'a [Entry<'a>]) -> Vec<Setup<'a>> {
         let alike: Vec<usize> = (0..setups.len()).filter(|&index| names[index] == *name).collect();
         let all: Vec<&Settings> = alike.iter().map(|&index| &setups[index].entries[0].settings).collect();
         for (index, words) in alike.iter().zip(differences(&all, is_of_setup)) {
+            setups[*index].is_swept = alike.len() > 2;
             if !words.is_empty() {
                 setups[*index].title.push_str(&format!("; {words}"));
             }
@@ -180,7 +183,7 @@ pub(crate) fn columns<'a>(entries: impl IntoIterator<Item = &'a Entry<'a>>) -> V
             .rev()
             .max_by(|&a, &b| mean(candidates[a]).total_cmp(&mean(candidates[b])))?;
         let all: Vec<&Settings> = candidates.iter().map(|entry| &entry.settings).collect();
-        let with = differences(&all, |_| true).swap_remove(best);
+        let with = differences(&all, |_| true).swap_remove(best).replace("intervention.", "");
         let family = candidates[best].settings.family();
         Some(Column { name, family, best: candidates[best], of: candidates.len(), with })
     };
@@ -191,7 +194,7 @@ pub(crate) fn columns<'a>(entries: impl IntoIterator<Item = &'a Entry<'a>>) -> V
 
 /// Where a method stands: the paper's columns first, then those of its Fig. 5.
 fn position(name: &str) -> usize {
-    let order = published::COLUMNS.iter().chain(&["no method", "EMA", "SD", "H&T"]);
+    let order = ["no method"].iter().chain(&published::COLUMNS).chain(&["EMA", "SD", "H&T"]);
     order.into_iter().position(|listed| *listed == name).unwrap_or(usize::MAX)
 }
 

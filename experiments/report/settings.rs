@@ -45,9 +45,23 @@ const METHODS: [(&str, &str, Family); 10] = [
     ("redo", "ReDo", Family::Trainability),
 ];
 
-/// A value as people read it: text without quotes.
+/// A value as people read it: text without quotes, small numbers with an exponent.
 pub(crate) fn show(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Float(number) => brief(*number),
+        _ => value.to_string(),
+    }
+}
+
+/// `0.001` and `1e-8`.
+pub(crate) fn brief(number: f64) -> String {
+    if number != 0.0 && (number.abs() < 1e-4 || number.abs() >= 1e7) { format!("{number:e}") } else { number.to_string() }
+}
+
+/// A dotted key without its section.
+pub(crate) fn name_of(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, name)| name)
 }
 
 /// Percent with no more digits than it takes.

@@ -70,8 +70,10 @@ impl Column {
             (Cell::Count(count), _) => count.to_string(),
             (Cell::Number(Some(value)), Kind::Number { decimals, signed: true }) => {
                 // A true minus sign is as wide as the plus sign.
-                let sign = if *value < 0.0 { '\u{2212}' } else { '+' };
-                format!("{sign}{:.decimals$}", value.abs())
+                let digits = format!("{:.decimals$}", value.abs());
+                let is_zero = digits.chars().all(|digit| "0.".contains(digit));
+                let sign = if is_zero { '±' } else if *value < 0.0 { '\u{2212}' } else { '+' };
+                format!("{sign}{digits}")
             }
             (Cell::Number(Some(value)), Kind::Number { decimals, .. }) => format!("{value:.decimals$}"),
             (Cell::Summary(Some(summary)), Kind::Summary { decimals } | Kind::Counted { decimals }) => {
@@ -83,6 +85,21 @@ impl Column {
 }
 
 impl Sheet {
+    /// Takes out columns that have nothing in any row, such as those for numbers that the paper does not have.
+    pub(crate) fn drop_empty_columns(&mut self) {
+        let empty = |cell: &Cell| match cell {
+            Cell::Text(text) => text.is_empty(),
+            Cell::Number(value) => value.is_none(),
+            Cell::Count(_) | Cell::Summary(_) => false,
+        };
+        for index in (0..self.columns.len()).rev() {
+            if self.rows.iter().all(|row| empty(&row[index])) {
+                self.columns.remove(index);
+                self.rows.iter_mut().for_each(|row| drop(row.remove(index)));
+            }
+        }
+    }
+
     /// For a terminal.
     pub(crate) fn text(&self) -> String {
         let rule = || LineStyle::none().fill('-').junction('-');

@@ -57,8 +57,12 @@ impl Axis {
     /// An axis a little longer than the values, which may be any numbers.
     pub(crate) fn around(values: impl Iterator<Item = f64>, parts: f64, pixels: (f64, f64)) -> Axis {
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
-        // Equal values get an axis of a thousandth of their size.
-        let span = (high - low).max(low.abs() * 1e-3).max(1e-12);
+        // Equal values get an axis of a part of their size.
+        let span = match high - low {
+            span if span > low.abs() * 1e-9 => span,
+            _ if low == 0.0 => 1.0,
+            _ => low.abs() * 0.1,
+        };
         let (low, high) = (low - span * 0.06, high + span * 0.06);
         Axis::new(low, high, nice_step(high - low, parts), pixels)
     }

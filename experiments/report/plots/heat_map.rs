@@ -2,6 +2,7 @@
 
 use super::svg::{Color, Font, Stroke, Svg, text_width};
 
+/// Width and least height.
 const CELL: (f64, f64) = (66.0, 40.0);
 const GAP: f64 = 34.0;
 const WIDTH: f64 = 1150.0;
@@ -67,7 +68,9 @@ impl HeatMap {
     pub(crate) fn draw(&self) -> Svg {
         let labels = self.rows.1.iter().map(|label| text_width(label, 12.0)).fold(0.0, f64::max);
         let beside = 34.0 + labels + 10.0;
-        let size = (beside + self.columns.1.len() as f64 * CELL.0, self.rows.1.len() as f64 * CELL.1);
+// The name of few rows may be longer than they are high.
+        let cell = CELL.1.max((text_width(&self.rows.0, 13.0) + 10.0) / self.rows.1.len().max(1) as f64);
+        let size = (beside + self.columns.1.len() as f64 * CELL.0, self.rows.1.len() as f64 * cell);
         let across =
             (((WIDTH - 110.0 + GAP) / (size.0 + GAP)).floor() as usize).clamp(1, self.panels.len().max(1));
         let down = self.panels.len().div_ceil(across);
@@ -84,7 +87,7 @@ impl HeatMap {
         let share = |value: f64| if high > low { (value - low) / (high - low) } else { 0.5 };
         for (index, grid) in self.panels.iter().enumerate() {
             let (left, above) = ((index % across) as f64 * panel.0, top + (index / across) as f64 * panel.1);
-            self.grid(&mut svg, grid, (left, above), beside, share);
+            self.grid(&mut svg, grid, (left, above), (beside, cell), share);
         }
         if low.is_finite() {
             let left = across as f64 * panel.0 + 10.0;
@@ -98,27 +101,27 @@ impl HeatMap {
         svg: &mut Svg,
         panel: &Panel,
         (left, top): (f64, f64),
-        beside: f64,
+        (beside, cell): (f64, f64),
         share: impl Fn(f64) -> f64,
     ) {
         let (x0, y0) = (left + beside, top + 30.0);
         let (columns, rows) = (self.columns.1.len() as f64, self.rows.1.len() as f64);
-        let (right, bottom) = (x0 + columns * CELL.0, y0 + rows * CELL.1);
+        let (right, bottom) = (x0 + columns * CELL.0, y0 + rows * cell);
         svg.text(&panel.title, (x0, top + 14.0), Font::left(13.0, Color::Ink).bold());
         for (row, label) in self.rows.1.iter().enumerate() {
-            let y = y0 + (row as f64 + 0.5) * CELL.1;
+            let y = y0 + (row as f64 + 0.5) * cell;
             svg.text(label, (x0 - 8.0, y), Font::right(12.0, Color::Ink));
-            for (column, cell) in panel.cells.get(row).into_iter().flatten().enumerate() {
+            for (column, content) in panel.cells.get(row).into_iter().flatten().enumerate() {
                 let x = x0 + column as f64 * CELL.0;
                 let middle = x + CELL.0 / 2.0;
-                let Some(value) = cell else {
+                let Some(value) = content else {
                     svg.text("–", (middle, y), Font::center(12.0, Color::Muted));
                     continue;
                 };
                 let (rgb, dark) = color(share(value.mean));
                 svg.rectangle(
-                    (x + 0.5, y - CELL.1 / 2.0 + 0.5),
-                    (x + CELL.0 - 0.5, y + CELL.1 / 2.0 - 0.5),
+                    (x + 0.5, y - cell / 2.0 + 0.5),
+                    (x + CELL.0 - 0.5, y + cell / 2.0 - 0.5),
                     Color::Fixed(rgb),
                     1.0,
                 );

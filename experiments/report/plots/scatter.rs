@@ -56,7 +56,7 @@ impl Scatter {
     fn panel(&self, svg: &mut Svg, panel: &Panel, (left, top): (f64, f64)) {
         let (x0, x1) = (left + MARGIN.0, left + PANEL.0 - MARGIN.1);
         let (y0, y1) = (top + MARGIN.2, top + PANEL.1 - MARGIN.3);
-        let x = Axis::around(panel.points.iter().map(|point| point.0), 4.0, (x0, x1));
+        let x = Axis::around(panel.points.iter().map(|point| point.0), 5.0, (x0, x1));
         let y = Axis::around(panel.points.iter().map(|point| point.1), 5.0, (y1, y0));
         svg.text(&panel.title, (x0, y0 - 14.0), Font::left(13.0, Color::Ink).bold());
         for (value, label) in &y.ticks {

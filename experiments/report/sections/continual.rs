@@ -118,7 +118,8 @@ fn block(setup: &Setup<'_>, protocol: &Protocol, phases: usize, methods: &[Metho
     let caption =
         "Accuracies in percent, drops in percentage points; mean ± sample standard deviation over seeds.";
     let rows = methods.iter().map(row).collect();
-    let summary = Sheet { stem: name.clone(), caption: caption.to_string(), columns, rows };
+    let mut summary = Sheet { stem: name.clone(), caption: caption.to_string(), columns, rows };
+    summary.drop_empty_columns();
 
     let curves = methods.iter().map(|method| {
         let detail =
@@ -130,7 +131,7 @@ fn block(setup: &Setup<'_>, protocol: &Protocol, phases: usize, methods: &[Metho
         caption: format!(
             "Test accuracy over the phases: {title}. The drops at the ends of phases are what methods do there."
         ),
-        svg: learning_curves(&title, &curves.collect::<Vec<_>>()).draw(),
+        svg: learning_curves(&title, &curves.collect::<Vec<_>>(), true).draw(),
     };
     let phases = phases_sheet(methods, phases, format!("{name}-phases"));
     let paragraphs =

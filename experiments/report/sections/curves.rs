@@ -69,13 +69,13 @@ fn curve(runs: &[&Run]) -> Vec<Point> {
         .collect()
 }
 
-/// The drawing of learning curves.
-pub(super) fn learning_curves(title: &str, curves: &[Curve<'_>]) -> Lines {
+/// The drawing of learning curves, with the drops between phases in full or cut off where they leave the rest.
+pub(super) fn learning_curves(title: &str, curves: &[Curve<'_>], drops: bool) -> Lines {
     let dot = |point: &Point| Dot {
         x: point.step as f64,
         mean: point.accuracy.mean,
         std: point.accuracy.std,
-        shown: !point.untrained,
+        shown: !point.untrained || drops && point.step > 0,
     };
     let series = curves.iter().map(|line| Series {
         label: line.label.clone(),
@@ -138,7 +138,7 @@ fn block(title: String, name: &[&str], groups: &[&Group]) -> Block {
     let figure = Figure {
         stem: stem.clone(),
         caption: format!("Learning curves: {title}."),
-        svg: learning_curves(&heading, &lines).draw(),
+        svg: learning_curves(&heading, &lines, false).draw(),
     };
     Block { title, figures: vec![figure], data: vec![sheet(stem, groups)], ..Block::default() }
 }

@@ -13,6 +13,10 @@ const INTRO: &str = "Each point is a finished run: an indicator at the last eval
     the warm start, against the final test accuracy. r is Pearson's correlation over these runs, \
     r = Σ (x − x̄)(y − ȳ) / √( Σ (x − x̄)² · Σ (y − ȳ)² ). Runs of one phase have no warm start and are left out.";
 
+/// The paper's indicators come first, in its order.
+const ORDER: [&str; 5] =
+    ["weight_magnitude", "weight_distance", "zero_gradient_ratio", "zero_activation_ratio", "srank"];
+
 /// Fewer runs have no correlation.
 const LEAST: usize = 3;
 
@@ -84,6 +88,8 @@ fn block(setup: &Setup<'_>, points: &[Point<'_>]) -> Block {
     let series: Vec<String> =
         points.iter().map(|point| point.series.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     let indicators: BTreeSet<&String> = points.iter().flat_map(|point| point.indicators.keys()).collect();
+    let mut indicators: Vec<&String> = indicators.into_iter().collect();
+    indicators.sort_by_key(|name| ORDER.iter().position(|first| name == first).unwrap_or(ORDER.len()));
     let mut panels = Vec::new();
     let mut rows = Vec::new();
     for &indicator in &indicators {
@@ -130,7 +136,7 @@ fn block(setup: &Setup<'_>, points: &[Point<'_>]) -> Block {
 }
 
 /// The points, a line for each run.
-fn values(points: &[Point<'_>], indicators: &BTreeSet<&String>, stem: String) -> Sheet {
+fn values(points: &[Point<'_>], indicators: &[&String], stem: String) -> Sheet {
     let mut columns = ["method", "protocol"].map(|name| Column::new(name, name, Kind::Text)).to_vec();
     columns.push(Column::new("seed", "seed", Kind::Figures));
     let number = Kind::Number { decimals: 4, signed: false };

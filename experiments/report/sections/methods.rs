@@ -76,7 +76,8 @@ pub(crate) fn make(setups: &[Setup<'_>]) -> Option<Section> {
             let known = methods
                 .iter()
                 .any(|m| number(Accuracy::Test, &m.best.settings, &condition.protocol).is_some());
-            if is_grid && !table || methods.len() < 2 && !known {
+            let alone = methods.len() < 2 && (setup.is_swept || !known);
+            if is_grid && !table || alone {
                 continue;
             }
             if table || condition.protocol == Protocol::Fresh && known {
@@ -142,7 +143,7 @@ fn block(setup: &Setup<'_>, protocol: &Protocol, methods: &[Method<'_>]) -> Bloc
             });
         }
     }
-    drop_empty(&mut sheet);
+    sheet.drop_empty_columns();
     let mut references = Vec::new();
     for name in ["WS", "w/o WS"] {
         let found = methods.iter().find(|method| method.name == name).and_then(|method| method.best.test());
@@ -161,21 +162,6 @@ fn block(setup: &Setup<'_>, protocol: &Protocol, methods: &[Method<'_>]) -> Bloc
     let paragraphs =
         [setup.note(), unfinished(methods)].into_iter().filter(|text| !text.is_empty()).collect();
     Block { title, paragraphs, figures, sheets: vec![sheet], ..Block::default() }
-}
-
-/// Takes out columns of the display that have nothing in any row: what the paper has no number for.
-fn drop_empty(sheet: &mut Sheet) {
-    let empty = |cell: &Cell| match cell {
-        Cell::Text(text) => text.is_empty(),
-        Cell::Number(value) => value.is_none(),
-        Cell::Count(_) | Cell::Summary(_) => false,
-    };
-    for index in (0..sheet.columns.len()).rev() {
-        if sheet.rows.iter().all(|row| empty(&row[index])) {
-            sheet.columns.remove(index);
-            sheet.rows.iter_mut().for_each(|row| drop(row.remove(index)));
-        }
-    }
 }
 
 /// Tables 6 and 7 as the paper has them: a line for each data set and model, a column for each method.
@@ -210,8 +196,9 @@ fn papers_layout(rows: &[(&Setup<'_>, Protocol, Vec<Method<'_>>)]) -> Block {
                 };
                 let paper = paper.map(|paper| paper.mean * 100.0);
                 let difference = ours.zip(paper).map(|(ours, paper)| ours.mean - paper);
-                let shown = Column::new("", "", DIFFERENCE).show(&Cell::Number(difference));
-                let nothing = || "-".to_string();
+                let nothing = String::new;
+                let shown = Column::new("", "", DIFFERENCE);
+                let shown = difference.map_or_else(nothing, |points| shown.show(&Cell::Number(Some(points))));
                 let texts = [
                     ours.map_or_else(nothing, |ours| ours.show(2)),
                     ours.map_or_else(nothing, |ours| ours.n.to_string()),
@@ -224,6 +211,7 @@ fn papers_layout(rows: &[(&Setup<'_>, Protocol, Vec<Method<'_>>)]) -> Block {
             }
             sheet.rows.extend(lines);
         }
+        sheet.drop_empty_columns();
         sheet
     };
     let test = sheet(

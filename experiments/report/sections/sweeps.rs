@@ -5,7 +5,7 @@ use crate::report::entry::Entry;
 use crate::report::output::{Block, Cell, Column, Figure, Kind, Section, Sheet};
 use crate::report::plots::heat_map::{HeatMap, Panel, Value};
 use crate::report::plots::lines::{Horizontal, Lines, Point, Series};
-use crate::report::settings::number;
+use crate::report::settings::{brief, name_of, number};
 use std::collections::{BTreeMap, BTreeSet};
 
 const INTRO: &str = "Final test accuracy against numbers of the optimiser or of a method, all else equal. One number is a line; \
@@ -62,21 +62,23 @@ fn block(sweep: &Sweep<'_>) -> Block {
     let protocol = settings.protocol().describe();
     let title = format!("{}, {}: {protocol}", settings.pair(), settings.column());
     let names: Vec<&str> = sweep.keys.iter().map(|(key, _)| key.as_str()).collect();
-    let name = stem(&["sweep", &names.join("-"), &title]);
+    let short: Vec<&str> = names.iter().map(|name| name_of(name)).collect();
+    let name = stem(&["sweep", &short.join("-"), &title]);
     let full: usize = sweep.keys.iter().map(|(_, values)| values.len()).product();
     let mut figures = Vec::new();
     if sweep.keys.len() > 1 && 2 * sweep.entries.len() >= full {
-        let caption = format!("Final test accuracy in percent against {}: {title}.", names.join(" and "));
+        let caption = format!("Final test accuracy in percent against {}: {title}.", short.join(" and "));
         figures.push(Figure { stem: name.clone(), caption, svg: heat_map(sweep, &title).draw() });
     } else {
         for (key, values) in &sweep.keys {
-            let caption = format!("Final test accuracy against {key}: {title}.");
-            let stem = if sweep.keys.len() > 1 { format!("{name}-{key}") } else { name.clone() };
+            let key_name = name_of(key);
+            let caption = format!("Final test accuracy against {key_name}: {title}.");
+            let stem = if sweep.keys.len() > 1 { format!("{name}-{key_name}") } else { name.clone() };
             figures.push(Figure { stem, caption, svg: line(sweep, key, values, &title).draw() });
         }
     }
     let mut columns: Vec<Column> =
-        names.iter().map(|name| Column::new(*name, *name, Kind::Figures)).collect();
+        names.iter().map(|name| Column::new(name_of(name), *name, Kind::Figures)).collect();
     columns.push(Column::new("test accuracy [%]", "test_accuracy_percent", Kind::Counted { decimals: 2 }));
     columns.push(Column::new("seeds", "seeds", Kind::Count));
     let mut sorted = sweep.entries.clone();
@@ -86,7 +88,7 @@ fn block(sweep: &Sweep<'_>) -> Block {
     });
     let row = |entry: &&Entry<'_>| {
         let number =
-            |key: &&str| Cell::Text(value(entry, key).map(|value| value.to_string()).unwrap_or_default());
+            |key: &&str| Cell::Text(value(entry, key).map(brief).unwrap_or_default());
         let mut row: Vec<Cell> = names.iter().map(number).collect();
         row.extend([Cell::Summary(entry.test()), Cell::Count(entry.finished.len())]);
         row
@@ -97,7 +99,7 @@ fn block(sweep: &Sweep<'_>) -> Block {
     let note =
         if shortened.is_empty() { vec![] } else { vec![format!("Shortened: {}.", shortened.join(", "))] };
     Block {
-        title: format!("{title}, by {}", names.join(", ")),
+        title: format!("{title}, by {}", short.join(", ")),
         paragraphs: note,
         figures,
         sheets: vec![sheet],
@@ -115,7 +117,7 @@ fn heat_map(sweep: &Sweep<'_>, title: &str) -> HeatMap {
     let mut panels: BTreeMap<String, Panel> = BTreeMap::new();
     for entry in &sweep.entries {
         let words: Vec<String> =
-            others.iter().filter_map(|(key, _)| Some(format!("{key} = {}", value(entry, key)?))).collect();
+            others.iter().filter_map(|(key, _)| Some(format!("{} = {}", name_of(key), brief(value(entry, key)?)))).collect();
         let title = words.join(", ");
         let empty = || Panel { title: title.clone(), cells: vec![vec![None; columns.len()]; rows.len()] };
         let panel = panels.entry(title.clone()).or_insert_with(empty);
@@ -127,12 +129,12 @@ fn heat_map(sweep: &Sweep<'_>, title: &str) -> HeatMap {
             panel.cells[row][column] = entry.test().map(|test| Value { mean: test.mean, std: test.std });
         }
     }
-    let labels = |values: &[f64]| values.iter().map(f64::to_string).collect();
+    let labels = |values: &[f64]| values.iter().copied().map(brief).collect();
     HeatMap {
         title: title.to_string(),
         panels: panels.into_values().collect(),
-        rows: (row_key.clone(), labels(rows)),
-        columns: (column_key.clone(), labels(columns)),
+        rows: (name_of(row_key).to_string(), labels(rows)),
+        columns: (name_of(column_key).to_string(), labels(columns)),
         quantity: "test accuracy [%]".to_string(),
     }
 }
@@ -157,11 +159,11 @@ fn line(sweep: &Sweep<'_>, key: &str, values: &[f64], title: &str) -> Lines {
             points.push(Point { x: index as f64, mean: test.mean, std: test.std, shown: true });
         }
     }
-    let words: Vec<String> = fixed.iter().map(|(other, most)| format!("{other} = {most}")).collect();
+    let words: Vec<String> = fixed.iter().map(|(other, most)| format!("{} = {}", name_of(other), brief(*most))).collect();
     let series = Series { label: sweep.entries[0].settings.column(), detail: words.join(", "), points };
     Lines {
         title: title.to_string(),
-        horizontal: Horizontal::Labels(key.to_string(), values.iter().map(f64::to_string).collect()),
+        horizontal: Horizontal::Labels(name_of(key).to_string(), values.iter().copied().map(brief).collect()),
         series: vec![series],
         boundaries: BTreeSet::new(),
     }
