@@ -56,7 +56,11 @@ pub(crate) fn show(value: &Value) -> String {
 
 /// `0.001` and `1e-8`.
 pub(crate) fn brief(number: f64) -> String {
-    if number != 0.0 && (number.abs() < 1e-4 || number.abs() >= 1e7) { format!("{number:e}") } else { number.to_string() }
+    if number != 0.0 && (number.abs() < 1e-4 || number.abs() >= 1e7) {
+        format!("{number:e}")
+    } else {
+        number.to_string()
+    }
 }
 
 /// A dotted key without its section.

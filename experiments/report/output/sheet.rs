@@ -72,7 +72,13 @@ impl Column {
                 // A true minus sign is as wide as the plus sign.
                 let digits = format!("{:.decimals$}", value.abs());
                 let is_zero = digits.chars().all(|digit| "0.".contains(digit));
-                let sign = if is_zero { '±' } else if *value < 0.0 { '\u{2212}' } else { '+' };
+                let sign = if is_zero {
+                    '±'
+                } else if *value < 0.0 {
+                    '\u{2212}'
+                } else {
+                    '+'
+                };
                 format!("{sign}{digits}")
             }
             (Cell::Number(Some(value)), Kind::Number { decimals, .. }) => format!("{value:.decimals$}"),

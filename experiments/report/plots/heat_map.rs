@@ -68,7 +68,7 @@ impl HeatMap {
     pub(crate) fn draw(&self) -> Svg {
         let labels = self.rows.1.iter().map(|label| text_width(label, 12.0)).fold(0.0, f64::max);
         let beside = 34.0 + labels + 10.0;
-// The name of few rows may be longer than they are high.
+        // The name of few rows may be longer than they are high.
         let cell = CELL.1.max((text_width(&self.rows.0, 13.0) + 10.0) / self.rows.1.len().max(1) as f64);
         let size = (beside + self.columns.1.len() as f64 * CELL.0, self.rows.1.len() as f64 * cell);
         let across =

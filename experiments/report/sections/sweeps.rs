@@ -9,7 +9,7 @@ use crate::report::settings::{brief, name_of, number};
 use std::collections::{BTreeMap, BTreeSet};
 
 const INTRO: &str = "Final test accuracy against numbers of the optimiser or of a method, all else equal. One number is a line; \
-    two are a heat map; where only some of the combinations ran, there is a line for each number, with the others at the values \
+    two are a heat map; where at most half of the combinations ran, there is a line for each number, with the others at the values \
     that occur most.";
 
 fn is_swept(key: &str, value: &toml::Value) -> bool {
@@ -66,7 +66,7 @@ fn block(sweep: &Sweep<'_>) -> Block {
     let name = stem(&["sweep", &short.join("-"), &title]);
     let full: usize = sweep.keys.iter().map(|(_, values)| values.len()).product();
     let mut figures = Vec::new();
-    if sweep.keys.len() > 1 && 2 * sweep.entries.len() >= full {
+    if sweep.keys.len() > 1 && 2 * sweep.entries.len() > full {
         let caption = format!("Final test accuracy in percent against {}: {title}.", short.join(" and "));
         figures.push(Figure { stem: name.clone(), caption, svg: heat_map(sweep, &title).draw() });
     } else {
@@ -87,8 +87,7 @@ fn block(sweep: &Sweep<'_>) -> Block {
         names.iter().map(compare).fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
     });
     let row = |entry: &&Entry<'_>| {
-        let number =
-            |key: &&str| Cell::Text(value(entry, key).map(brief).unwrap_or_default());
+        let number = |key: &&str| Cell::Text(value(entry, key).map(brief).unwrap_or_default());
         let mut row: Vec<Cell> = names.iter().map(number).collect();
         row.extend([Cell::Summary(entry.test()), Cell::Count(entry.finished.len())]);
         row
@@ -116,8 +115,10 @@ fn heat_map(sweep: &Sweep<'_>, title: &str) -> HeatMap {
     let others = &keys[2..];
     let mut panels: BTreeMap<String, Panel> = BTreeMap::new();
     for entry in &sweep.entries {
-        let words: Vec<String> =
-            others.iter().filter_map(|(key, _)| Some(format!("{} = {}", name_of(key), brief(value(entry, key)?)))).collect();
+        let words: Vec<String> = others
+            .iter()
+            .filter_map(|(key, _)| Some(format!("{} = {}", name_of(key), brief(value(entry, key)?))))
+            .collect();
         let title = words.join(", ");
         let empty = || Panel { title: title.clone(), cells: vec![vec![None; columns.len()]; rows.len()] };
         let panel = panels.entry(title.clone()).or_insert_with(empty);
@@ -159,7 +160,8 @@ fn line(sweep: &Sweep<'_>, key: &str, values: &[f64], title: &str) -> Lines {
             points.push(Point { x: index as f64, mean: test.mean, std: test.std, shown: true });
         }
     }
-    let words: Vec<String> = fixed.iter().map(|(other, most)| format!("{} = {}", name_of(other), brief(*most))).collect();
+    let words: Vec<String> =
+        fixed.iter().map(|(other, most)| format!("{} = {}", name_of(other), brief(*most))).collect();
     let series = Series { label: sweep.entries[0].settings.column(), detail: words.join(", "), points };
     Lines {
         title: title.to_string(),

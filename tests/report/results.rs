@@ -1,109 +1,7 @@
-//! Reports on small run folders: the figures by hand, and what happens with unfinished, broken and repeated
-//! runs.
+//! The table of all configurations and the learning curves, and what happens with unfinished, broken and repeated runs.
 
-use experiments::report::{Error, Report, report};
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-/// A run folder to be written.
-struct RunFolder {
-    experiment: &'static str,
-    id: &'static str,
-    seed: u64,
-    intervention: &'static str,
-    metrics: String,
-    result: Option<&'static str>,
-}
-
-impl RunFolder {
-    fn new(experiment: &'static str, id: &'static str, seed: u64) -> RunFolder {
-        let intervention = "method = \"none\"";
-        let metrics = metrics(&[(0, 0, 0, 0.1), (10, 1, 0, 0.9)]);
-        RunFolder { experiment, id, seed, intervention, metrics, result: None }
-    }
-
-    fn write(&self, root: &Path) -> PathBuf {
-        let folder = root.join(self.experiment).join(self.id);
-        std::fs::create_dir_all(&folder).unwrap();
-        let config = format!(
-            "name = \"{}\"\nseed = {}\nfidelity = \"paper\"\n[data]\nname = \"mnist\"\n\
-             [model]\nname = \"mlp\"\nhidden = [512, 256]\n[optimizer]\nlearning_rate = 0.001\n\
-             [intervention]\n{}\n",
-            self.experiment, self.seed, self.intervention
-        );
-        std::fs::write(folder.join("config.toml"), config).unwrap();
-        std::fs::write(folder.join("metrics.jsonl"), &self.metrics).unwrap();
-        if let Some(result) = self.result {
-            std::fs::write(folder.join("result.json"), result).unwrap();
-        }
-        folder
-    }
-}
-
-/// A training line and an evaluation line for each (step, epoch, phase, test accuracy).
-fn metrics(evaluations: &[(u64, u64, u64, f64)]) -> String {
-    let lines = evaluations.iter().map(|(step, epoch, phase, accuracy)| {
-        let at = format!("\"step\":{step},\"epoch\":{epoch},\"phase\":{phase}");
-        format!(
-            "{{{at},\"train_loss\":0.5,\"train_accuracy\":0.8,\"gradient_norm\":null}}\n\
-             {{{at},\"test_loss\":0.4,\"test_accuracy\":{accuracy},\"test_accuracy_top5\":0.99}}\n"
-        )
-    });
-    lines.collect()
-}
-
-const A: &str =
-    r#"{"test_accuracy":0.96,"test_loss":0.1,"train_accuracy":0.99,"seconds":10.0,"device":"cpu"}"#;
-const B: &str =
-    r#"{"test_accuracy":0.97,"test_loss":0.2,"train_accuracy":0.99,"seconds":12.0,"device":"cpu"}"#;
-const C: &str =
-    r#"{"test_accuracy":0.98,"test_loss":0.6,"train_accuracy":0.99,"seconds":17.0,"device":"gpu"}"#;
-
-fn three_seeds(root: &Path) {
-    for (id, seed, result) in [("r1", 1, A), ("r2", 2, B), ("r3", 3, C)] {
-        RunFolder { result: Some(result), ..RunFolder::new("fresh", id, seed) }.write(root);
-    }
-}
-
-fn make(root: &TempDir) -> Report {
-    report(&[root.path().join("runs")], Some(&root.path().join("out"))).unwrap()
-}
-
-fn output(root: &TempDir, name: &str) -> String {
-    std::fs::read_to_string(root.path().join("out").join(name)).unwrap()
-}
-
-/// The fields of a CSV file by line and heading, read as RFC 4180 says.
-fn parse_csv(text: &str) -> Vec<HashMap<String, String>> {
-    let (mut rows, mut row, mut field, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => field.extend(characters.next()),
-            '"' => quoted = !quoted,
-            ',' if !quoted => row.push(std::mem::take(&mut field)),
-            '\n' if !quoted => {
-                row.push(std::mem::take(&mut field));
-                rows.push(std::mem::take(&mut row));
-            }
-            _ => field.push(character),
-        }
-    }
-    assert!(field.is_empty() && row.is_empty(), "the last line has no newline");
-    let header = rows.remove(0);
-    let name = |row: Vec<String>| {
-        assert_eq!(row.len(), header.len(), "{row:?}");
-        header.iter().cloned().zip(row).collect()
-    };
-    rows.into_iter().map(name).collect()
-}
-
-#[track_caller]
-fn close(text: &str, expected: f64) {
-    let value: f64 = text.parse().unwrap();
-    assert!((value - expected).abs() < 1e-9, "{value} instead of {expected}");
-}
+use super::*;
+use experiments::report::Error;
 
 #[test]
 fn mean_and_sample_standard_deviation() {
@@ -115,7 +13,7 @@ fn mean_and_sample_standard_deviation() {
 
     // Loss 0.1, 0.2, 0.6: mean 0.3, squares 0.04 + 0.01 + 0.09 = 0.14, std sqrt(0.07).
     // Seconds 10, 12, 17: mean 13, squares 9 + 1 + 16 = 26, std sqrt(13).
-    let rows = parse_csv(&output(&root, "results.csv"));
+    let rows = parse_csv(&output(&root, "tables/results.csv"));
     assert_eq!(rows.len(), 2);
     assert_eq!((rows[0]["experiment"].as_str(), rows[0]["method"].as_str()), ("fresh", "none"));
     assert_eq!((rows[0]["model"].as_str(), rows[0]["seeds"].as_str()), ("mlp 512-256", "3"));
@@ -131,19 +29,22 @@ fn mean_and_sample_standard_deviation() {
 
     let words = |line: &str| line.split_whitespace().map(str::to_string).collect::<Vec<_>>().join(" ");
     let lines: Vec<String> = made.text.lines().map(words).collect();
-    let expected = "fresh mlp 512-256, none 3 97.00 ± 1.00 0.3000 ± 0.2646 99.00 ± 0.00 13.0 ± 3.6";
+    let expected = "fresh mlp 512-256 none 3 97.00 ± 1.00 0.3000 ± 0.2646 99.00 ± 0.00 13.0 ± 3.6";
     assert!(lines.iter().any(|line| line == expected), "{}", made.text);
-    let expected = "fresh mlp 512-256, ema 1 96.00 ± - 0.1000 ± - 99.00 ± - 10.0 ± -";
+    let expected = "fresh mlp 512-256 ema 1 96.00 ± - 0.1000 ± - 99.00 ± - 10.0 ± -";
     assert!(lines.iter().any(|line| line == expected), "{}", made.text);
     assert!(made.text.contains("different devices or revisions"), "{}", made.text);
     assert!(made.text.contains("fresh, mlp 512-256, none: cpu and gpu"), "{}", made.text);
-    assert_eq!(output(&root, "results.txt"), made.text);
 
-    let markdown = output(&root, "results.md");
+    let markdown = output(&root, "report.md");
     let table: Vec<&str> = markdown.lines().filter(|line| line.starts_with('|')).collect();
     assert_eq!(table.len(), 4, "{markdown}");
-    assert!(table.iter().all(|line| line.matches('|').count() == 8), "{markdown}");
-    assert_eq!(table[1].matches("-:|").count(), 5, "{markdown}");
+    assert!(table.iter().all(|line| line.matches('|').count() == 10), "{markdown}");
+    assert_eq!(table[1].matches("--: |").count(), 5, "{markdown}");
+    let page = output(&root, "index.html");
+    for figure in ["<td class=\"figure\">97.00 ± 1.00</td>", "<td class=\"figure\">13.0 ± 3.6</td>"] {
+        assert!(page.contains(figure), "{page}");
+    }
 }
 
 #[test]
@@ -153,7 +54,7 @@ fn a_figure_that_a_seed_lacks_has_no_mean() {
     let result = Some(r#"{"test_accuracy":0.1,"test_loss":null,"train_accuracy":0.99,"seconds":1}"#);
     RunFolder { result, ..RunFolder::new("fresh", "r4", 4) }.write(&root.path().join("runs"));
     let made = make(&root);
-    let rows = parse_csv(&output(&root, "results.csv"));
+    let rows = parse_csv(&output(&root, "tables/results.csv"));
     assert_eq!((rows[0]["test_loss_mean"].as_str(), rows[0]["seeds"].as_str()), ("", "4"));
     close(&rows[0]["test_accuracy_percent_mean"], 75.25);
     assert!(made.text.contains("fresh, mlp 512-256, none: test loss\n"), "{}", made.text);
@@ -172,7 +73,7 @@ fn unfinished_runs_are_named_and_left_out() {
     std::fs::remove_file(started.join("metrics.jsonl")).unwrap();
     let made = make(&root);
 
-    let rows = parse_csv(&output(&root, "results.csv"));
+    let rows = parse_csv(&output(&root, "tables/results.csv"));
     assert_eq!((rows[0]["method"].as_str(), rows[0]["seeds"].as_str()), ("none", "3"));
     close(&rows[0]["test_accuracy_percent_mean"], 97.0);
     assert_eq!((rows[1]["method"].as_str(), rows[1]["seeds"].as_str()), ("l2", "0"));
@@ -181,7 +82,7 @@ fn unfinished_runs_are_named_and_left_out() {
     assert!(made.text.contains("Unfinished runs") && made.text.contains(&line), "{}", made.text);
     assert!(made.text.contains("l2, seed 1, no metrics yet"), "{}", made.text);
     // The unfinished seed is not in the curve of the finished ones.
-    let points = parse_csv(&output(&root, "curves-fresh.csv"));
+    let points = parse_csv(&output(&root, "tables/curves-fresh.csv"));
     assert!(points.iter().all(|point| point["seeds"] == "3"), "{points:?}");
 }
 
@@ -190,10 +91,10 @@ fn a_configuration_with_nothing_finished_has_its_curve_so_far() {
     let root = TempDir::new().unwrap();
     RunFolder::new("fresh", "r1", 1).write(&root.path().join("runs"));
     make(&root);
-    let points = parse_csv(&output(&root, "curves-fresh.csv"));
+    let points = parse_csv(&output(&root, "tables/curves-fresh.csv"));
     assert_eq!(points.len(), 2);
     close(&points[1]["test_accuracy_percent_mean"], 90.0);
-    assert!(output(&root, "curves-fresh.svg").contains("unfinished"));
+    assert!(output(&root, "figures/curves-fresh.svg").contains("unfinished"));
 }
 
 #[test]
@@ -277,7 +178,7 @@ fn labels_name_the_keys_that_differ_in_the_order_of_their_values() {
         RunFolder { intervention, result: Some(A), ..RunFolder::new("fresh", id, 1) }.write(&runs);
     }
     make(&root);
-    let rows = parse_csv(&output(&root, "results.csv"));
+    let rows = parse_csv(&output(&root, "tables/results.csv"));
     let labels: Vec<_> = rows.iter().map(|row| (row["method"].as_str(), row["settings"].as_str())).collect();
     let expected = [
         ("none", ""),
@@ -302,7 +203,7 @@ fn the_same_run_counts_once() {
     let made = make(&root);
     let line = format!("{} repeats {}\n", copy.display(), runs.join("fresh").join("r1").display());
     assert!(made.text.contains(&line) && !made.text.contains("Unfinished"), "{}", made.text);
-    let rows = parse_csv(&output(&root, "results.csv"));
+    let rows = parse_csv(&output(&root, "tables/results.csv"));
     assert_eq!((rows.len(), rows[0]["seeds"].as_str()), (1, "3"));
 }
 
@@ -321,7 +222,7 @@ fn curves_average_the_seeds_at_each_step_of_each_phase() {
     RunFolder { result: Some(B), ..RunFolder::new("fresh", "r1", 1) }.write(&runs);
     let made = make(&root);
 
-    let points = parse_csv(&output(&root, "curves-warm-start-x.csv"));
+    let points = parse_csv(&output(&root, "tables/curves-warm-start-x.csv"));
     let at: Vec<_> =
         points.iter().map(|p| (p["phase"].as_str(), p["step"].as_str(), p["epoch"].as_str())).collect();
     assert_eq!(at, [("0", "0", "0"), ("0", "10", "1"), ("1", "10", "1"), ("1", "20", "2")]);
@@ -331,38 +232,26 @@ fn curves_average_the_seeds_at_each_step_of_each_phase() {
         assert_eq!(points[point]["tortoise_test_accuracy_percent_mean"], "");
     }
 
-    let names: Vec<_> = made.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    let out = root.path().join("out");
+    let name = |file: &PathBuf| file.strip_prefix(&out).unwrap().to_str().unwrap().replace('\\', "/");
+    let names: Vec<String> = made.files.iter().map(name).collect();
     let expected = [
-        "results.txt",
-        "results.csv",
-        "results.md",
-        "curves-fresh.svg",
-        "curves-fresh.csv",
-        "curves-warm-start-x.svg",
-        "curves-warm-start-x.csv",
-        "curves.svg",
-        "final.svg",
+        "index.html",
+        "report.md",
+        "tables/curves.csv",
+        "figures/curves.svg",
+        "tables/curves-fresh.csv",
+        "figures/curves-fresh.svg",
+        "tables/curves-warm-start-x.csv",
+        "figures/curves-warm-start-x.svg",
+        "tables/results.csv",
     ];
     assert_eq!(names, expected);
-    let warm = output(&root, "curves-warm-start-x.svg");
+    let warm = output(&root, "figures/curves-warm-start-x.svg");
     assert!(warm.contains("end of a phase") && warm.contains("<polygon"), "{warm}");
-    let fresh = output(&root, "curves-fresh.svg");
+    let fresh = output(&root, "figures/curves-fresh.svg");
     assert!(!fresh.contains("end of a phase") && !fresh.contains("± std over seeds"), "{fresh}");
     assert!(made.files.iter().all(|file| !std::fs::read_to_string(file).unwrap().contains("NaN")));
-}
-
-/// Position, size and text of each `<text>` of a figure.
-fn texts(svg: &str) -> Vec<(f64, f64, f64, String)> {
-    let parse = |part: &str| {
-        let (attributes, rest) = part.split_once('>').unwrap();
-        let number = |name: &str| -> f64 {
-            let (_, rest) = attributes.split_once(&format!(" {name}=\"")).unwrap();
-            rest.split_once('"').unwrap().0.parse().unwrap()
-        };
-        let text = rest.split_once("</text>").unwrap().0.trim().to_string();
-        (number("x"), number("y"), number("font-size"), text)
-    };
-    svg.split("<text").skip(1).map(parse).collect()
 }
 
 #[test]
@@ -390,24 +279,8 @@ fn the_legend_of_many_configurations_does_not_overlap() {
             run.write(&root.path().join("runs"));
         }
         make(&root);
-        for name in ["curves-warm-start-mnist.svg", "final.svg"] {
-            let svg = output(&root, name);
-            let view: Vec<f64> = {
-                let (_, rest) = svg.split_once("viewBox=\"0 0 ").unwrap();
-                rest.split_once('"').unwrap().0.split(' ').map(|number| number.parse().unwrap()).collect()
-            };
-            let texts = texts(&svg);
-            assert!(
-                texts.iter().filter(|text| text.3.contains("n = 1")).count() == count,
-                "{name}: {texts:?}"
-            );
-            for (index, (x, y, size, text)) in texts.iter().enumerate() {
-                assert!(*x > 0.0 && *x < view[0] && *y > 0.0 && *y + size / 2.0 < view[1], "{name}: {text}");
-                for (x2, y2, size2, text2) in &texts[..index] {
-                    let apart = x != x2 || (y - y2).abs() >= size.max(*size2);
-                    assert!(apart, "{name}: {text:?} on {text2:?}");
-                }
-            }
-        }
+        let svg = output(&root, "figures/curves-warm-start-mnist.svg");
+        assert_eq!(svg.matches("(n = 1)").count(), count);
+        texts_are_apart("curves", &svg);
     }
 }
