@@ -109,7 +109,7 @@ impl Entry<'_> {
 }
 
 /// For each of these, `key=value` of the chosen keys that differ among them.
-fn differences(all: &[&Settings], chosen: impl Fn(&str) -> bool) -> Vec<String> {
+pub(crate) fn differences(all: &[&Settings], chosen: impl Fn(&str) -> bool) -> Vec<String> {
     let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.0.keys()).collect();
     let differs = |key: &&String| {
         let mut values = all.iter().map(|settings| settings.0.get(*key).map(toml::Value::to_string));

@@ -34,6 +34,8 @@ pub(crate) struct Bars {
     pub(crate) bars: Vec<Bar>,
     /// Names and colours for the legend.
     pub(crate) families: Vec<(&'static str, Color)>,
+    /// Whether the published numbers have marks, and the axis has room for them.
+    pub(crate) marks: bool,
     /// Dashed lines over all bars, with their names.
     pub(crate) references: Vec<(f64, String)>,
 }
@@ -51,7 +53,7 @@ impl Bars {
             .bars
             .iter()
             .flat_map(|bar| [bar.mean - bar.std.unwrap_or(0.0), bar.mean + bar.std.unwrap_or(0.0)]);
-        let published = self.bars.iter().filter_map(|bar| bar.published);
+        let published = self.bars.iter().filter_map(|bar| bar.published.filter(|_| self.marks));
         let values: Vec<f64> =
             ends.chain(published).chain(self.bars.iter().flat_map(|bar| bar.seeds.clone())).collect();
         // A little more to the left, so that the shortest bar has a length.
@@ -120,7 +122,9 @@ impl Bars {
         let text = format!("{:.2}{spread} (n = {})", bar.mean, bar.seeds.len());
         svg.text(&text, (RIGHT + 12.0, middle), Font::left(12.0, Color::Ink));
         if let Some(published) = bar.published {
-            svg.diamond((x.pixel(published), middle), 5.0, Color::Ink);
+            if self.marks {
+                svg.diamond((x.pixel(published), middle), 5.0, Color::Ink);
+            }
             svg.text(
                 &format!("paper {published:.1}"),
                 (RIGHT + 160.0, middle),
@@ -149,7 +153,7 @@ impl Bars {
             svg.text("± std over seeds", (x + 24.0, y), font);
             x += 154.0;
         }
-        if self.bars.iter().any(|bar| bar.published.is_some()) {
+        if self.marks && self.bars.iter().any(|bar| bar.published.is_some()) {
             svg.diamond((x + 5.0, y), 5.0, Color::Ink);
             svg.text("paper", (x + 16.0, y), font);
         }

@@ -1,11 +1,11 @@
 //! Sweeps of numbers of the optimiser and of methods: Fig. 3 and Fig. 9.
 
 use super::{section, stem};
-use crate::report::entry::Entry;
+use crate::report::entry::{Entry, differences};
 use crate::report::output::{Block, Cell, Column, Figure, Kind, Section, Sheet};
 use crate::report::plots::heat_map::{HeatMap, Panel, Value};
 use crate::report::plots::lines::{Horizontal, Lines, Point, Series};
-use crate::report::settings::{brief, name_of, number};
+use crate::report::settings::{Settings, brief, name_of, number};
 use std::collections::{BTreeMap, BTreeSet};
 
 const INTRO: &str = "Final test accuracy against numbers of the optimiser or of a method, all else equal. One number is a line; \
@@ -54,27 +54,48 @@ fn sweeps<'a>(entries: &'a [Entry<'a>]) -> Vec<Sweep<'a>> {
 
 /// A block for each sweep.
 pub(crate) fn make(entries: &[Entry<'_>]) -> Option<Section> {
-    section("Sweeps", INTRO, sweeps(entries).iter().map(block).collect())
+    let sweeps = sweeps(entries);
+    let titles = titles(&sweeps);
+    section("Sweeps", INTRO, sweeps.iter().zip(&titles).map(|(sweep, title)| block(sweep, title)).collect())
 }
 
-fn block(sweep: &Sweep<'_>) -> Block {
+/// Data, model, method and protocol, and where these are equal what else tells sweeps apart.
+fn titles(sweeps: &[Sweep<'_>]) -> Vec<String> {
+    let settings: Vec<&Settings> = sweeps.iter().map(|sweep| &sweep.entries[0].settings).collect();
+    let title = |settings: &&Settings| {
+        format!("{}, {}: {}", settings.pair(), settings.column(), settings.protocol().describe())
+    };
+    let names: Vec<String> = settings.iter().map(title).collect();
+    let mut titles = names.clone();
+    for (index, name) in names.iter().enumerate() {
+        let alike: Vec<usize> = (0..names.len()).filter(|&other| names[other] == *name).collect();
+        let all: Vec<&Settings> = alike.iter().map(|&other| settings[other]).collect();
+        let fixed = |key: &str| !settings[index].0.get(key).is_some_and(|value| is_swept(key, value));
+        for (other, words) in alike.iter().zip(differences(&all, fixed)) {
+            if *other == index && !words.is_empty() {
+                titles[index].push_str(&format!("; {words}"));
+            }
+        }
+    }
+    titles
+}
+
+fn block(sweep: &Sweep<'_>, title: &str) -> Block {
     let settings = &sweep.entries[0].settings;
-    let protocol = settings.protocol().describe();
-    let title = format!("{}, {}: {protocol}", settings.pair(), settings.column());
     let names: Vec<&str> = sweep.keys.iter().map(|(key, _)| key.as_str()).collect();
     let short: Vec<&str> = names.iter().map(|name| name_of(name)).collect();
-    let name = stem(&["sweep", &short.join("-"), &title]);
+    let name = stem(&["sweep", &short.join("-"), title]);
     let full: usize = sweep.keys.iter().map(|(_, values)| values.len()).product();
     let mut figures = Vec::new();
     if sweep.keys.len() > 1 && 2 * sweep.entries.len() > full {
         let caption = format!("Final test accuracy in percent against {}: {title}.", short.join(" and "));
-        figures.push(Figure { stem: name.clone(), caption, svg: heat_map(sweep, &title).draw() });
+        figures.push(Figure { stem: name.clone(), caption, svg: heat_map(sweep, title).draw() });
     } else {
         for (key, values) in &sweep.keys {
             let key_name = name_of(key);
             let caption = format!("Final test accuracy against {key_name}: {title}.");
             let stem = if sweep.keys.len() > 1 { format!("{name}-{key_name}") } else { name.clone() };
-            figures.push(Figure { stem, caption, svg: line(sweep, key, values, &title).draw() });
+            figures.push(Figure { stem, caption, svg: line(sweep, key, values, title).draw() });
         }
     }
     let mut columns: Vec<Column> =
