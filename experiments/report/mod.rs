@@ -25,9 +25,9 @@
 //! | `tables/*.csv` | each table, and the data of the figures, unrounded, mean and std apart |
 //! | `figures/*.svg` | each figure |
 //!
-//! Beside its table of all configurations a report has what [`sections`] find in the runs: methods, grids, continual
-//! learning, sweeps and indicators in the layout of the Hare & Tortoise paper, with its [`published`] numbers. Where a run
-//! belongs follows from its config alone, not from the experiment's name: see [`settings`].
+//! Beside its table of all configurations a report has what `sections` find in the runs: methods, grids, continual
+//! learning, sweeps and indicators in the layout of the Hare & Tortoise paper, with its `published` numbers. Where a run
+//! belongs follows from its config alone, not from the experiment's name: see `settings`.
 
 mod entry;
 mod group;
