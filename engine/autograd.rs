@@ -1,7 +1,7 @@
 //! Reverse-mode differentiation: walks the recorded nodes backwards and appends the gradient nodes.
 
-use crate::error::Result;
-use crate::graph::{Graph, Storage, Tensor};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Node, Storage, Tensor};
 use crate::params::ParameterId;
 use kernels::Access;
 use kernels::arena::Copy;
@@ -29,10 +29,39 @@ impl Graph<'_> {
     /// # Errors
     /// A shape that does not fit: a bug in a gradient rule.
     pub fn backward(&mut self, loss: crate::ops::Loss) -> Result<()> {
+        self.walk(loss, 0).map(drop)
+    }
+
+    /// Appends the operations that compute the gradient of `loss` with respect to an activation, and goes back no further:
+    /// so it may be asked for in an evaluation graph where a batch norm lies before the activation. The gradients of the
+    /// parameters on the way are written too.
+    ///
+    /// # Errors
+    /// The loss does not depend on `tensor`.
+    pub fn gradient_of(&mut self, loss: crate::ops::Loss, tensor: Tensor) -> Result<Tensor> {
+        let root = self.root(tensor);
+        self.tensors[root.0].needs_gradient = true;
+        let reads = |node: &Node| {
+            let bindings = node.kernel.bindings();
+            let mut uses = bindings.iter().zip(&node.tensors);
+            uses.any(|(binding, used)| binding.access == Access::Read && self.root(*used) == root)
+        };
+        let first = self.nodes.iter().position(|node| node.gradient.is_some() && reads(node));
+        let mut gradients = self.walk(loss, first.unwrap_or(self.nodes.len()))?;
+        gradients.take(self, root).ok_or_else(|| {
+            Error::shape(
+                "gradient_of",
+                format!("the loss does not depend on a tensor of {:?}", self.shape(tensor)),
+            )
+        })
+    }
+
+    /// Appends the gradients of the operations from the last back to number `first`; what is left over.
+    fn walk(&mut self, loss: crate::ops::Loss, first: usize) -> Result<Gradients> {
         let mut gradients = Gradients::default();
         // Only uses that reach the loss will send a gradient.
         let mut reaches = HashSet::from([self.root(loss.logits)]);
-        for node in self.nodes.iter().rev().filter(|node| node.gradient.is_some()) {
+        for node in self.nodes[first..].iter().rev().filter(|node| node.gradient.is_some()) {
             let bindings = node.kernel.bindings();
             let uses = || bindings.iter().zip(&node.tensors);
             if !uses().any(|(b, t)| b.access == Access::Write && reaches.contains(&self.root(*t))) {
@@ -47,13 +76,13 @@ impl Graph<'_> {
         }
         gradients.dlogits = Some(loss.dlogits);
         gradients.add(self, loss.logits, loss.dlogits)?;
-        for index in (0..self.nodes.len()).rev() {
+        for index in (first..self.nodes.len()).rev() {
             if let Some(rule) = self.nodes[index].gradient.take() {
                 rule.backward(self, &mut gradients)?;
                 self.nodes[index].gradient = Some(rule);
             }
         }
-        Ok(())
+        Ok(gradients)
     }
 }
 

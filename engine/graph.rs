@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::params::{ParameterId, Parameters, StatisticId};
+use crate::units::Flow;
 use kernels::{Access, Kernel};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(crate) struct Node {
     /// One per binding of the kernel.
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) gradient: Option<Box<dyn Gradient>>,
+    /// What it does to the channels of what it reads, where that is said.
+    pub(crate) flow: Option<Flow>,
 }
 
 /// Recorded operations on tensors of static shape.
@@ -202,6 +205,14 @@ impl<'p> Graph<'p> {
             kernel: Arc::new(kernel),
             tensors: tensors.to_vec(),
             gradient,
+            flow: None,
         });
+    }
+
+    /// Says what the operation just pushed does to the channels of what it reads.
+    pub(crate) fn flows(&mut self, flow: Flow) {
+        if let Some(node) = self.nodes.last_mut() {
+            node.flow = Some(flow);
+        }
     }
 }

@@ -23,6 +23,7 @@ pub mod ops;
 pub mod optim;
 pub mod params;
 pub mod plan;
+pub mod units;
 
 pub use device::{Buffer, Device, Launch, Program, Slice};
 pub use error::{Error, Result};

@@ -11,6 +11,7 @@ pub mod config;
 pub mod data_set;
 mod error;
 pub mod images;
+pub mod indicators;
 pub mod interventions;
 pub mod presets;
 pub mod protocols;

@@ -3,6 +3,10 @@
 //! The trainer knows how a step is made; the protocols know when. A step is: gather a batch by index, forward, loss,
 //! backward, global-norm clip, AdamW, metrics into the ring. All of it is one program that is replayed.
 
+mod probe;
+
+pub use probe::Probe;
+
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
@@ -42,9 +46,12 @@ pub struct StepMetrics {
     pub gradient_norm: f32,
 }
 
-/// The programs of a phase.
+/// The examples and programs of a phase.
 #[derive(Debug)]
 struct PhasePrograms {
+    examples: Arc<Vec<u32>>,
+    subset: Buffer,
+    labels: Buffer,
     full: Option<BatchProgram>,
     last: Option<BatchProgram>,
 }
@@ -56,6 +63,8 @@ pub struct Trainer {
     model: Box<dyn Model>,
     optimizer: AdamW,
     batch: usize,
+    /// Examples that the input batch has room for.
+    rows: usize,
     memory: StepMemory,
     /// Sets both moments to zero.
     clear: Program,
@@ -99,6 +108,7 @@ impl Trainer {
                 clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
             },
             batch: optimizer.batch,
+            rows,
             clear: device.compile(clear.to_vec())?,
             memory,
             ring_words: vec![0; RING_ROWS * METRICS],
@@ -132,6 +142,14 @@ impl Trainer {
     pub fn set_additions(&mut self, additions: Additions) {
         self.memory.additions = additions;
     }
+    /// The gradients of its last step, before clipping.
+    pub fn gradients(&self) -> &Buffer {
+        &self.memory.gradients
+    }
+    /// Adam's first and second moments.
+    pub fn moments(&self) -> [&Buffer; 2] {
+        [&self.memory.exp_avg, &self.memory.exp_avg_sq]
+    }
 
     /// Whether the model takes the batches of a phase: known before training starts, not hours later.
     ///
@@ -159,7 +177,7 @@ impl Trainer {
             |batch: usize, wanted: bool| wanted.then(|| self.training_program(&order, batch)).transpose();
         let full = program(batch, n >= batch)?;
         let last = program(n % batch, n % batch > 0)?;
-        self.programs = Some(PhasePrograms { full, last });
+        self.programs = Some(PhasePrograms { examples, subset, labels, full, last });
         Ok(())
     }
 

@@ -31,6 +31,7 @@ pub mod simd;
 pub mod template;
 pub mod threads;
 pub mod tokens;
+pub mod units;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
@@ -51,6 +52,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(tokens::cases());
     cases.extend(loss::cases());
     cases.extend(reduce::cases());
+    cases.extend(units::cases());
     cases.extend(arena::cases());
     cases.extend(pool::cases());
     cases.extend(gather::cases());

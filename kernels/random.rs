@@ -17,6 +17,8 @@ pub mod stream {
     pub const PERTURB: u32 = 3;
     /// Dropout masks; the layer's number is added.
     pub const DROPOUT: u32 = 0x1_0000;
+    /// New weights of dormant units; the tensor's number is added.
+    pub const RECYCLE: u32 = 0x2_0000;
 }
 
 /// Four random words from four counter words.

@@ -10,6 +10,7 @@ use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
 use crate::params::{ParameterId, StatisticId};
+use crate::units::Flow;
 use kernels::batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
 
 /// The tensors of one batch-norm layer, and PyTorch's two constants.
@@ -78,6 +79,7 @@ impl Graph<'_> {
             tensors.push(y);
             let kernel = BatchNormInference { rows, channels, eps, relu, residual: residual.is_some() };
             self.push(label, kernel, &tensors, None);
+            self.normalises(x, layer, relu, residual, y);
             return Ok(y);
         }
         if rows < 2 {
@@ -94,7 +96,22 @@ impl Graph<'_> {
         let rule =
             BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu, residual };
         self.push(label, kernel, &tensors, Some(Box::new(rule)));
+        self.normalises(x, layer, relu, residual, y);
         Ok(y)
+    }
+
+    /// Each channel by itself, unless a residual is added.
+    fn normalises(
+        &mut self,
+        x: Tensor,
+        layer: &BatchNormParameters,
+        rectified: bool,
+        residual: Option<Tensor>,
+        y: Tensor,
+    ) {
+        if residual.is_none() {
+            self.flows(Flow::Normalise { x, layer: *layer, rectified, y });
+        }
     }
 }
 

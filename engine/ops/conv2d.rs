@@ -7,6 +7,7 @@ use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
 use crate::params::{Layout, ParameterId};
+use crate::units::Flow;
 use kernels::conv2d::{self, Conv2dBackwardData, Conv2dBackwardWeight, Conv2dForward};
 use kernels::reduce::ColumnSum;
 
@@ -75,6 +76,7 @@ impl Graph<'_> {
         let rule = Conv2d { x, weight: (weight, weight_tensor), bias, y, conv, winograd };
         let kernel = Conv2dForward { conv, bias: bias.is_some(), winograd };
         self.push(label, kernel, &tensors, Some(Box::new(rule)));
+        self.flows(Flow::Produce { x, weight, bias, rectified: false, y });
         Ok(y)
     }
 }

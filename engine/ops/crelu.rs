@@ -3,6 +3,7 @@
 use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
+use crate::units::Flow;
 use kernels::elementwise;
 
 #[derive(Debug)]
@@ -25,6 +26,7 @@ impl Graph<'_> {
         let y = self.activation(&shape);
         let kernel = elementwise::Crelu { rows: self.len(x) / channels, channels };
         self.push("crelu", kernel, &[x, y], Some(Box::new(Crelu { x, y })));
+        self.flows(Flow::Activate { x, y });
         Ok(y)
     }
 }

@@ -6,6 +6,7 @@
 use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
+use crate::units::Flow;
 use kernels::dropout::{self, Mask};
 
 #[derive(Debug)]
@@ -28,6 +29,7 @@ impl Graph<'_> {
         let y = self.activation(&shape);
         let kernel = dropout::Dropout { len: self.len(x), rate, layer };
         self.push(format!("dropout {layer}"), kernel, &[x, y], Some(Box::new(Dropout { x, y, rate, layer })));
+        self.flows(Flow::Pass { x, y });
         Ok(y)
     }
 

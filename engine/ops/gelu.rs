@@ -3,6 +3,7 @@
 use crate::autograd::Gradients;
 use crate::error::Result;
 use crate::graph::{Gradient, Graph, Tensor};
+use crate::units::Flow;
 use kernels::dropout::Mask;
 use kernels::gelu;
 
@@ -24,6 +25,7 @@ impl Graph<'_> {
         let y = self.activation(&shape);
         let kernel = gelu::Gelu { len: self.len(x), mask };
         self.push("gelu", kernel, &[x, y], Some(Box::new(Gelu { x, y, mask })));
+        self.flows(Flow::Activate { x, y });
         Ok(y)
     }
 }

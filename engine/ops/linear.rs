@@ -6,6 +6,7 @@ use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
 use crate::params::ParameterId;
+use crate::units::Flow;
 use kernels::elementwise::ReluBackward;
 use kernels::matmul::{Activation, Matmul};
 use kernels::reduce::ColumnSum;
@@ -59,6 +60,7 @@ impl Graph<'_> {
         };
         let rule = Linear { x, weight: (weight, weight_tensor), bias, activation, y };
         self.push(label, kernel, &tensors, Some(Box::new(rule)));
+        self.flows(Flow::Produce { x, weight, bias, rectified: activation == Activation::Relu, y });
         Ok(y)
     }
 }

@@ -6,6 +6,7 @@
 use crate::autograd::Gradients;
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Graph, Tensor};
+use crate::units::Flow;
 use kernels::pool::{
     AveragePoolBackward, AveragePoolForward, MAX_POOL_KERNEL, MaxPoolBackward, MaxPoolForward, Pool2d,
 };
@@ -48,6 +49,7 @@ impl Graph<'_> {
         let argmax = self.activation(&[pool.batch, height, width, pool.channels.div_ceil(4)]);
         let rule = MaxPool { x, y, argmax, pool };
         self.push("max_pool", MaxPoolForward { pool }, &[x, y, argmax], Some(Box::new(rule)));
+        self.flows(Flow::Pass { x, y });
         Ok(y)
     }
 
@@ -67,6 +69,7 @@ impl Graph<'_> {
         let y = self.activation(&[pool.batch, pool.out_height(), pool.out_width(), pool.channels]);
         let rule = AveragePool { x, y, pool };
         self.push("average_pool", AveragePoolForward { pool }, &[x, y], Some(Box::new(rule)));
+        self.flows(Flow::Pass { x, y });
         Ok(y)
     }
 

@@ -3,6 +3,7 @@
 use crate::autograd::Gradients;
 use crate::error::Result;
 use crate::graph::{Gradient, Graph, Tensor};
+use crate::units::Flow;
 use kernels::elementwise;
 
 #[derive(Debug)]
@@ -17,6 +18,7 @@ impl Graph<'_> {
         let shape = self.shape(x).to_vec();
         let y = self.activation(&shape);
         self.push("relu", elementwise::Relu { len: self.len(x) }, &[x, y], Some(Box::new(Relu { x, y })));
+        self.flows(Flow::Activate { x, y });
         y
     }
 }

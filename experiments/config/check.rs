@@ -54,6 +54,7 @@ impl Config {
             ("intervention.spectral_strength", intervention.spectral_strength),
             ("intervention.distillation_strength", intervention.distillation_strength),
             ("intervention.regen_strength", intervention.regen_strength),
+            ("intervention.redo_threshold", intervention.redo_threshold),
         ];
         for (key, value) in not_negative {
             if !value.is_finite() || value < 0.0 {
@@ -65,6 +66,8 @@ impl Config {
             ("protocol.base_epochs", protocol.base_epochs),
             ("protocol.evaluate_every", protocol.evaluate_every),
             ("intervention.reset_interval", intervention.reset_interval),
+            ("intervention.redo_interval", intervention.redo_interval),
+            ("intervention.redo_examples", intervention.redo_examples),
         ];
         for (key, value) in counts {
             if value == 0 {

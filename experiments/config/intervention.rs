@@ -39,6 +39,14 @@ pub struct Intervention {
     pub regen_strength: f64,
     /// Which distance that is.
     pub regen_form: RegenForm,
+    /// Largest score of a unit that counts as dormant (`redo`).
+    pub redo_threshold: f64,
+    /// Dormant units are recycled every so many epochs of a phase (`redo`).
+    pub redo_interval: usize,
+    /// Training examples on which units are scored (`redo`).
+    pub redo_examples: usize,
+    /// Whether dormant units are recycled, or only counted: in the released code `redo` has no effect.
+    pub redo_recycles: bool,
 }
 
 /// Which Shrink & Perturb is meant.
@@ -96,7 +104,7 @@ pub enum FirstReset {
 }
 
 /// The methods that `intervention.method` may join.
-pub const METHODS: [&str; 9] = [
+pub const METHODS: [&str; 10] = [
     "hare-tortoise",
     "ema",
     "shrink-perturb",
@@ -106,6 +114,7 @@ pub const METHODS: [&str; 9] = [
     "spectral-decoupling",
     "self-distillation",
     "regen",
+    "redo",
 ];
 
 impl Intervention {
@@ -131,6 +140,10 @@ impl Intervention {
             distillation_strength: 1.0,
             regen_strength: 0.01,
             regen_form: if fidelity == Fidelity::Code { RegenForm::LastTensors } else { RegenForm::Squared },
+            redo_threshold: 0.1,
+            redo_interval: 5,
+            redo_examples: 256,
+            redo_recycles: fidelity != Fidelity::Code,
         }
     }
 

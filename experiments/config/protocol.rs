@@ -26,6 +26,8 @@ pub struct Protocol {
     pub evaluate_every: usize,
     /// Which evaluation is the run's result.
     pub final_accuracy: FinalAccuracy,
+    /// Log indicators of plasticity at every evaluation (`docs/metrics.md`).
+    pub indicators: bool,
 }
 
 /// Which of the earlier examples a limited buffer keeps.
@@ -83,6 +85,7 @@ impl Protocol {
             last_phase: if paper { LastPhase::Base } else { LastPhase::ByRatio },
             evaluate_every: 5,
             final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
+            indicators: false,
         }
     }
 }

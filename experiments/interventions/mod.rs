@@ -5,6 +5,7 @@
 
 mod head_reset;
 mod l2;
+mod redo;
 mod regen;
 mod resets;
 mod self_distillation;
@@ -14,6 +15,8 @@ mod tortoise;
 
 pub use head_reset::HeadReset;
 pub use l2::weight_decay;
+pub use redo::Redo;
+pub(crate) use redo::{activity_names, unit_groups, unit_slices};
 pub use resets::Resets;
 pub use shrink_perturb::ShrinkPerturb;
 pub use tortoise::Tortoise;
@@ -23,8 +26,10 @@ use crate::error::Result;
 use crate::trainer::Trainer;
 use crate::training_step::{Additions, StepMemory};
 use engine::{Buffer, Device};
+use kernels::Clock;
 use models::Model;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// What methods keep from step to step beside the arenas; new in every phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +50,7 @@ pub struct Interventions {
     reset_shares_memory: bool,
     shrink_perturb: Option<ShrinkPerturb>,
     head_reset: Option<HeadReset>,
+    redo: Option<Redo>,
 }
 
 impl Interventions {
@@ -86,6 +92,7 @@ impl Interventions {
             head_reset: initial_for("head-reset")
                 .map(|initial| HeadReset::new(trainer, initial))
                 .transpose()?,
+            redo: config.has("redo").then(|| Redo::new(trainer, config)).transpose()?,
         })
     }
 
@@ -97,6 +104,14 @@ impl Interventions {
     /// The network that predicts in place of the trained one, if there is one. A tortoise that only teaches does not.
     pub fn predictor(&self) -> Option<&Tortoise> {
         self.tortoise.as_ref().filter(|_| self.tortoise_predicts)
+    }
+
+    /// When a phase begins, or is taken up again.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
+        self.redo.as_mut().map_or(Ok(()), |redo| redo.begin_phase(trainer))
     }
 
     /// After step `done` of a phase, from 1.
@@ -136,6 +151,23 @@ impl Interventions {
     /// Whether some method acts between two phases.
     pub fn act_between_phases(&self) -> bool {
         self.shrink_perturb.is_some() || self.head_reset.is_some()
+    }
+
+    /// Between epoch `done` of a phase, from 1, and the next, whose first step the clock describes. An evaluation of epoch
+    /// `done` lies before this.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn between_epochs(&self, clock: &Clock, done: usize) -> Result<()> {
+        self.redo.as_ref().map_or(Ok(()), |redo| redo.between_epochs(clock, done))
+    }
+
+    /// Adds what an evaluation logs about methods; the clock is that of the next step.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn log(&self, clock: &Clock, line: &mut Map<String, Value>) -> Result<()> {
+        self.redo.as_ref().map_or(Ok(()), |redo| redo.log(clock, line))
     }
 
     /// Between two phases, of which `next` is the second, from 0. After the last one this would only change a checkpoint

@@ -49,6 +49,7 @@ impl Session<'_> {
                     }
                 }
                 replay.end_epoch()?;
+                replay.between_epochs()?;
             }
             replay.end_phase()?;
         }

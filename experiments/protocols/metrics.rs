@@ -25,6 +25,11 @@ impl Session<'_> {
             line.insert("tortoise_test_accuracy".into(), json!(tortoise.top1));
             line.insert("tortoise_test_loss".into(), json!(tortoise.loss));
         }
+        let clock = self.clock().0;
+        self.interventions.log(&clock, &mut line)?;
+        if let Some(indicators) = &self.indicators {
+            indicators.log(&self.trainer, &clock, self.progress.phase_step > 0, &mut line)?;
+        }
         folder.log(&line)
     }
 

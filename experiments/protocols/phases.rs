@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::schedule::{Phase, phases};
 use crate::config::{Config, FinalAccuracy};
 use crate::error::{Error, Result};
+use crate::indicators::Indicators;
 use crate::interventions::{Interventions, Memory};
 use crate::run_folder::RunFolder;
 use crate::trainer::{Evaluator, Trainer};
@@ -70,6 +71,7 @@ pub(super) struct Session<'a> {
     pub(super) trainer: Trainer,
     pub(super) phases: Vec<Phase>,
     pub(super) interventions: Interventions,
+    pub(super) indicators: Option<Indicators>,
     pub(super) hare_evaluator: Evaluator,
     pub(super) tortoise_evaluator: Option<Evaluator>,
     pub(super) progress: Progress,
@@ -115,6 +117,7 @@ pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
             if session.evaluation_is_due() {
                 session.evaluate(folder)?;
             }
+            session.between_epochs()?;
         }
         session.read_metrics(folder)?;
         session.end_phase()?;
@@ -140,6 +143,8 @@ impl<'a> Session<'a> {
             })?;
         }
         let interventions = Interventions::new(&mut trainer, config)?;
+        let indicators =
+            config.protocol.indicators.then(|| Indicators::new(&trainer, config.seed)).transpose()?;
         let hare = trainer.hare().clone();
         let hare_evaluator = trainer.evaluator(&hare)?;
         let tortoise = interventions.predictor().map(|tortoise| tortoise.network().clone());
@@ -151,6 +156,7 @@ impl<'a> Session<'a> {
             trainer,
             phases,
             interventions,
+            indicators,
             hare_evaluator,
             tortoise_evaluator,
             progress: Progress { run_id: config.run_id(), ..Progress::default() },
@@ -166,6 +172,10 @@ impl<'a> Session<'a> {
     pub(super) fn begin_phase(&mut self, folder: Option<&mut RunFolder>) -> Result<()> {
         let phase = self.phases[self.progress.phase].clone();
         self.trainer.begin_phase(&phase)?;
+        self.interventions.begin_phase(&mut self.trainer)?;
+        if let Some(indicators) = &mut self.indicators {
+            indicators.begin_phase(&mut self.trainer)?;
+        }
         if !self.progress.begun {
             self.trainer.clear_moments()?;
             self.progress.phase_step = 0;
@@ -215,6 +225,14 @@ impl<'a> Session<'a> {
         self.progress.epoch += 1;
         self.progress.epochs += 1;
         self.interventions.after_epoch(&self.trainer, self.progress.epoch, &mut self.progress.methods)
+    }
+
+    /// What acts between two epochs of a phase; the evaluation of the first lies before it.
+    pub(super) fn between_epochs(&mut self) -> Result<()> {
+        if self.progress.epoch == self.phase().epochs {
+            return Ok(());
+        }
+        self.interventions.between_epochs(&self.clock().0, self.progress.epoch)
     }
 
     /// What acts between two phases. After the last one it would only change a checkpoint that nobody has evaluated.

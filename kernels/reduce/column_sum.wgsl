@@ -1,4 +1,5 @@
-// Sums over the rows of x [rows, C]. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row.
+// Sums over the rows of x [rows, C]: of the values, of their magnitudes, or of ones where they are not 0; ADD to what the
+// sums are already. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row.
 //
 // A workgroup sums `chunk_rows` rows of WIDTH neighbouring Values: thread t takes Value t % WIDTH of every
 // (256 / WIDTH)-th row, so neighbouring threads read neighbouring addresses; a tree then adds the threads of each column.
@@ -28,7 +29,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var total = Value(0.0);
     if (column < imm.units) {
         for (var row = first + thread / WIDTH; row < end; row += 256u / WIDTH) {
-            total += x[row * imm.units + column];
+            let value = x[row * imm.units + column];
+//! if NON_ZERO
+            total += select(Value(0.0), Value(1.0), value != Value(0.0));
+//! else
+//! if MAGNITUDE
+            total += abs(value);
+//! else
+            total += value;
+//! end
+//! end
         }
     }
     sums[thread] = total;
@@ -40,6 +50,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if (thread < WIDTH && column < imm.units) {
-        sum[(imm.first_chunk + group.y) * imm.units + column] = sums[thread];
+        let at = (imm.first_chunk + group.y) * imm.units + column;
+//! if ADD
+        sum[at] += sums[thread];
+//! else
+        sum[at] = sums[thread];
+//! end
     }
 }

@@ -1,6 +1,8 @@
 //! What the tests of the whole program share: tiny configs, the binary, run folders.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
+pub mod begun;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

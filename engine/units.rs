@@ -1,0 +1,208 @@
+//! Units: the channels and features that a layer makes, found by following them through the graph.
+//!
+//! A group of units comes out of a convolution or a linear layer, may pass a batch norm, passes one activation, may pass
+//! pooling, dropout and a flattening, and ends in the weights that read it. This is read off the recorded operations, not
+//! off the order of layers. Where anything else reads a unit on its way (a residual sum, a layer norm, an attention, the
+//! loss), zero weights could not silence it: its layer is no group.
+
+use crate::graph::{Graph, Tensor};
+use crate::layout::Layout;
+use crate::ops::BatchNormParameters;
+use crate::params::{Init, ParameterId, Part, Segment};
+use kernels::Access;
+use kernels::reduce::{Activity, ActivitySum};
+
+/// What an operation does to the channels of what it reads. Operations without one end the way of a unit.
+#[derive(Clone, Debug)]
+pub(crate) enum Flow {
+    /// `weight` makes the units of y from those of x.
+    Produce { x: Tensor, weight: ParameterId, bias: Option<ParameterId>, rectified: bool, y: Tensor },
+    /// Every channel by itself, with the parameters of a batch norm.
+    Normalise { x: Tensor, layer: BatchNormParameters, rectified: bool, y: Tensor },
+    /// An activation function of every channel by itself.
+    Activate { x: Tensor, y: Tensor },
+    /// Nothing that makes a 0 something else: pooling, dropout.
+    Pass { x: Tensor, y: Tensor },
+}
+
+/// The units of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Units {
+    /// Name of the layer that makes them, such as `backbone.conv1`.
+    pub layer: String,
+    /// How many.
+    pub count: usize,
+    /// What they put out, after the activation: `[.., count]`. CReLU's two halves are values of one unit.
+    pub output: Tensor,
+    /// Values of a unit in the output: examples times positions.
+    pub values: usize,
+    /// Inputs of a unit: the weights that make it begin uniform within `1/sqrt(fan_in)`.
+    pub fan_in: usize,
+    /// The weight that makes them.
+    pub incoming: Axis,
+    /// The bias of that layer.
+    pub bias: Option<Axis>,
+    /// The batch norm between the layer and the activation.
+    pub norm: Option<UnitNorm>,
+    /// The weights that read them.
+    pub outgoing: Vec<Axis>,
+}
+
+/// The batch norm of a group of units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitNorm {
+    /// Scale.
+    pub weight: Axis,
+    /// Shift.
+    pub bias: Axis,
+    /// Running mean, in the statistics arena.
+    pub running_mean: Axis,
+    /// Running variance, in the statistics arena.
+    pub running_var: Axis,
+}
+
+/// Where units lie in a tensor: in the arena it is `[outer, units, inner]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// Index of the tensor in the table of its arena.
+    pub tensor: usize,
+    /// First word in its arena.
+    pub offset: usize,
+    /// Axes before that of the units, multiplied.
+    pub outer: usize,
+    /// Units.
+    pub units: usize,
+    /// Axes behind, multiplied.
+    pub inner: usize,
+}
+
+impl Axis {
+    /// Number of words.
+    pub fn words(&self) -> usize {
+        self.outer * self.units * self.inner
+    }
+
+    fn of(tensor: usize, segment: &Segment, units: usize, inner: usize) -> Self {
+        Self { tensor, offset: segment.offset, outer: segment.len / (units * inner), units, inner }
+    }
+}
+
+impl Graph<'_> {
+    /// The groups of units, in the order in which they are made. To be asked for before [`Graph::backward`] and
+    /// [`Graph::measure`], whose operations read them too.
+    pub fn units(&self) -> Vec<Units> {
+        let flows = self.nodes.iter().filter_map(|node| node.flow.as_ref());
+        flows.filter_map(|flow| self.follow(flow)).collect()
+    }
+
+    /// What the head's first layer reads, `[N, D]`: the features that the backbone puts out.
+    pub fn features(&self) -> Option<Tensor> {
+        self.nodes.iter().find_map(|node| match node.flow {
+            Some(Flow::Produce { x, weight, .. }) => (self.segment(weight).part == Part::Head).then_some(x),
+            _ => None,
+        })
+    }
+
+    /// Adds the activity of each unit to the buffer that the caller provides under `name`, `[count]`, as soon as the
+    /// graph has made their output.
+    pub fn measure(&mut self, units: &Units, of: Activity, name: &str) {
+        let sum = self.input(name, &[units.count]);
+        let kernel = ActivitySum { rows: self.len(units.output) / units.count, columns: units.count, of };
+        let output = self.root(units.output);
+        let writes = |tensor: &Tensor, access| access == Access::Write && self.root(*tensor) == output;
+        let made = self.nodes.iter().position(|node| {
+            node.kernel.bindings().iter().zip(&node.tensors).any(|(b, tensor)| writes(tensor, b.access))
+        });
+        self.push(format!("activity {}", units.layer), kernel, &[units.output, sum], None);
+        // Here and not at the end: the memory of the output is free again as early as without this.
+        if let (Some(made), Some(node)) = (made, self.nodes.pop()) {
+            self.nodes.insert(made + 1, node);
+        }
+    }
+
+    fn segment(&self, id: ParameterId) -> &Segment {
+        &self.parameters.trained()[id.0]
+    }
+
+    /// The group that a layer makes, if it is one.
+    fn follow(&self, producer: &Flow) -> Option<Units> {
+        let Flow::Produce { weight, bias, rectified, y, .. } = *producer else { return None };
+        let segment = self.segment(weight);
+        let Init::FanIn(fan_in) = segment.init else { return None };
+        let count = *self.shape(y).last()?;
+        let vector = |id: ParameterId| Axis::of(id.0, self.segment(id), count, 1);
+        let inner = if segment.layout == Layout::Convolution { 1 } else { segment.len / count };
+        let incoming = Axis::of(weight.0, segment, count, inner);
+        let (mut output, mut norm, mut outgoing) = (rectified.then_some(y), None, Vec::new());
+        // Tensors that carry the units, and whether the activation is behind them.
+        let mut carriers = vec![(y, rectified)];
+        while let Some((carrier, active)) = carriers.pop() {
+            for reader in self.readers(carrier) {
+                let (x, next) = match (reader?, active) {
+                    (&Flow::Produce { x, weight, .. }, true) => {
+                        outgoing.push(self.outgoing(weight, count)?);
+                        (x, None)
+                    }
+                    (&Flow::Normalise { x, layer, rectified, y }, false) => {
+                        let statistic = |id: usize| Axis::of(id, &self.parameters.statistics()[id], count, 1);
+                        let met = norm.replace(UnitNorm {
+                            weight: vector(layer.weight),
+                            bias: vector(layer.bias),
+                            running_mean: statistic(layer.running_mean.0),
+                            running_var: statistic(layer.running_var.0),
+                        });
+                        let before = rectified.then(|| output.replace(y)).flatten();
+                        (met.is_none() && before.is_none()).then_some(())?;
+                        (x, Some((y, rectified)))
+                    }
+                    (&Flow::Activate { x, y }, false) => {
+                        output.replace(y).is_none().then_some(())?;
+                        (x, Some((y, true)))
+                    }
+                    (&Flow::Pass { x, y }, active) => (x, Some((y, active))),
+                    _ => return None,
+                };
+                let lies = self.root(x) == self.root(carrier) && self.shape(x).last()?.is_multiple_of(count);
+                lies.then_some(())?;
+                carriers.extend(next);
+            }
+        }
+        let output = output.filter(|_| !outgoing.is_empty() && self.is_used_once(weight))?;
+        Some(Units {
+            layer: segment.layer().to_string(),
+            count,
+            output,
+            values: self.len(output) / count,
+            fan_in,
+            incoming,
+            bias: bias.map(vector),
+            norm,
+            outgoing,
+        })
+    }
+
+    /// What the operations do that read a tensor.
+    fn readers(&self, tensor: Tensor) -> impl Iterator<Item = Option<&Flow>> {
+        let tensor = self.root(tensor);
+        let reads = move |node: &&crate::graph::Node| {
+            let bindings = node.kernel.bindings();
+            let mut uses = bindings.iter().zip(&node.tensors);
+            uses.any(|(binding, used)| binding.access == Access::Read && self.root(*used) == tensor)
+        };
+        self.nodes.iter().filter(reads).map(|node| node.flow.as_ref())
+    }
+
+    /// Where the weight of a layer that reads units has them. What is flattened has them last: at every position, and in
+    /// both halves of a CReLU.
+    fn outgoing(&self, weight: ParameterId, count: usize) -> Option<Axis> {
+        let segment = self.segment(weight);
+        let inner = if segment.layout == Layout::Convolution { segment.shape[0] } else { 1 };
+        self.is_used_once(weight).then(|| Axis::of(weight.0, segment, count, inner))
+    }
+
+    /// Whether one operation alone uses a weight: what it means to another is unknown.
+    fn is_used_once(&self, weight: ParameterId) -> bool {
+        let is_weight = |tensor: &&Tensor| matches!(self.tensors[tensor.0].storage, crate::graph::Storage::Parameter(id) if id == weight);
+        self.nodes.iter().flat_map(|node| &node.tensors).filter(is_weight).count() == 1
+    }
+}

@@ -1,0 +1,215 @@
+//! Singular values of a matrix of features, and the two ranks made of them.
+
+/// Singular values of the row-major `[rows, columns]` matrix, largest first: roots of the eigenvalues of the smaller of the
+/// two products of the matrix with itself. Below about 1e-8 of the largest they are noise, which moves no share.
+pub fn singular_values(matrix: &[f32], rows: usize, columns: usize) -> Vec<f64> {
+    // Rows are vectors whose inner products are taken: the examples, or, where there are more of them, the features.
+    let n = rows.min(columns);
+    let vector = |i: usize| -> Vec<f64> {
+        if rows <= columns {
+            matrix[i * columns..][..columns].iter().map(|&v| f64::from(v)).collect()
+        } else {
+            (0..rows).map(|row| f64::from(matrix[row * columns + i])).collect()
+        }
+    };
+    let vectors: Vec<Vec<f64>> = (0..n).map(vector).collect();
+    let mut products = vec![0.0; n * n];
+    for i in 0..n {
+        for j in 0..=i {
+            let product = vectors[i].iter().zip(&vectors[j]).map(|(a, b)| a * b).sum();
+            products[i * n + j] = product;
+            products[j * n + i] = product;
+        }
+    }
+    let mut values: Vec<f64> =
+        symmetric_eigenvalues(products, n).into_iter().map(|value| value.max(0.0).sqrt()).collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
+}
+
+/// `srank = min k: (σ_1 + ... + σ_k) / Σ σ >= 1 - delta` (Kumar et al. 2020); 0 for a matrix of zeros.
+pub fn srank(singular_values: &[f64], delta: f64) -> usize {
+    let total: f64 = singular_values.iter().sum();
+    let mut sum = 0.0;
+    let enough = |value: &f64| {
+        sum += value;
+        sum >= (1.0 - delta) * total
+    };
+    if total > 0.0 {
+        singular_values.iter().position(enough).map_or(singular_values.len(), |k| k + 1)
+    } else {
+        0
+    }
+}
+
+/// `exp(-Σ p ln p)` with `p = σ / Σ σ` (Roy and Vetterli 2007); 0 for a matrix of zeros.
+pub fn effective_rank(singular_values: &[f64]) -> f64 {
+    let total: f64 = singular_values.iter().sum();
+    if total <= 0.0 {
+        return 0.0;
+    }
+    let shares = singular_values.iter().map(|value| value / total).filter(|&p| p > 0.0);
+    shares.map(|p| -p * p.ln()).sum::<f64>().exp()
+}
+
+/// Eigenvalues of a symmetric matrix `[n, n]`, in no order: Householder's reduction to three diagonals, then the QL method
+/// with implicit shifts (Golub and Van Loan, *Matrix Computations*, 8.3).
+fn symmetric_eigenvalues(mut a: Vec<f64>, n: usize) -> Vec<f64> {
+    let mut beside = vec![0.0; n];
+    for k in 0..n.saturating_sub(2) {
+        let column: Vec<f64> = (k + 1..n).map(|i| a[i * n + k]).collect();
+        let norm = column.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let mirrored = if column[0] > 0.0 { -norm } else { norm };
+        beside[k] = mirrored;
+        // A <- H A H with H = I - 2 v v^T / (v^T v), which maps the column to (mirrored, 0, ..., 0).
+        let mut v = column;
+        v[0] -= mirrored;
+        let square: f64 = v.iter().map(|v| v * v).sum();
+        if square == 0.0 {
+            continue;
+        }
+        let row = |i: usize| (k + 1 + i) * n + k + 1;
+        let m = v.len();
+        let mut w: Vec<f64> = (0..m)
+            .map(|i| a[row(i)..][..m].iter().zip(&v).map(|(a, v)| a * v).sum::<f64>() * 2.0 / square)
+            .collect();
+        let along = v.iter().zip(&w).map(|(v, w)| v * w).sum::<f64>() / square;
+        w.iter_mut().zip(&v).for_each(|(w, v)| *w -= along * v);
+        for i in 0..m {
+            let (vi, wi) = (v[i], w[i]);
+            for (a, (v, w)) in a[row(i)..][..m].iter_mut().zip(v.iter().zip(&w)) {
+                *a -= vi * w + wi * v;
+            }
+        }
+    }
+    if n > 1 {
+        beside[n - 2] = a[(n - 1) * n + n - 2];
+    }
+    tridiagonal_eigenvalues((0..n).map(|i| a[i * n + i]).collect(), beside)
+}
+
+/// The same for a matrix with `d` on the diagonal and `e` beside it; the last of `e` is not used.
+fn tridiagonal_eigenvalues(mut d: Vec<f64>, mut e: Vec<f64>) -> Vec<f64> {
+    let n = d.len();
+    let largest = d.iter().chain(&e).fold(0.0, |most: f64, v| most.max(v.abs()));
+    let small = f64::EPSILON * largest;
+    for l in 0..n {
+        // Two or three rounds per value are usual.
+        for _ in 0..64 {
+            let m = (l..n - 1).find(|&m| e[m].abs() <= small).unwrap_or(n - 1);
+            if m == l {
+                break;
+            }
+            let half = (d[l + 1] - d[l]) / (2.0 * e[l]);
+            let mut g = d[m] - d[l] + e[l] / (half + half.hypot(1.0).copysign(half));
+            let (mut s, mut c, mut p) = (1.0, 1.0, 0.0);
+            let mut split = false;
+            for i in (l..m).rev() {
+                let (f, b) = (s * e[i], c * e[i]);
+                let r = f.hypot(g);
+                e[i + 1] = r;
+                if r == 0.0 {
+                    d[i + 1] -= p;
+                    e[m] = 0.0;
+                    split = true;
+                    break;
+                }
+                (s, c) = (f / r, g / r);
+                g = d[i + 1] - p;
+                let t = (d[i] - g) * s + 2.0 * c * b;
+                p = s * t;
+                d[i + 1] = g + p;
+                g = c * t - b;
+            }
+            if !split {
+                d[l] -= p;
+                e[l] = g;
+                e[m] = 0.0;
+            }
+        }
+    }
+    d
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernels::case::test_values;
+
+    /// One-sided Jacobi rotations on the matrix itself: another method altogether.
+    fn by_rotations(matrix: &[f32], rows: usize, columns: usize) -> Vec<f64> {
+        let mut column: Vec<Vec<f64>> =
+            (0..columns).map(|c| (0..rows).map(|r| f64::from(matrix[r * columns + c])).collect()).collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        for _ in 0..40 {
+            for i in 0..columns {
+                for j in 0..i {
+                    let (a, b, c) = (
+                        dot(&column[i], &column[i]),
+                        dot(&column[j], &column[j]),
+                        dot(&column[i], &column[j]),
+                    );
+                    if c.abs() > 1e-15 * (a * b).sqrt() {
+                        let angle = 0.5 * (2.0 * c).atan2(a - b);
+                        for r in 0..rows {
+                            let (x, y) = (column[i][r], column[j][r]);
+                            column[i][r] = angle.cos() * x + angle.sin() * y;
+                            column[j][r] = angle.cos() * y - angle.sin() * x;
+                        }
+                    }
+                }
+            }
+        }
+        let mut values: Vec<f64> = column.iter().map(|c| dot(c, c).sqrt()).collect();
+        values.sort_by(|a, b| b.total_cmp(a));
+        values.truncate(rows.min(columns));
+        values
+    }
+
+    #[test]
+    fn singular_values_agree_with_jacobi_rotations() {
+        for (rows, columns) in [(1, 1), (1, 5), (5, 1), (2, 2), (7, 4), (4, 7), (30, 20), (24, 40)] {
+            let matrix = test_values(rows * columns, 3);
+            let (got, expected) =
+                (singular_values(&matrix, rows, columns), by_rotations(&matrix, rows, columns));
+            assert_eq!(got.len(), rows.min(columns));
+            for (got, expected) in got.iter().zip(&expected) {
+                assert!(
+                    (got - expected).abs() < 1e-7 * expected.max(1.0),
+                    "{rows}x{columns}: {got}, {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn ranks_of_matrices_that_are_known() {
+        // Two orthogonal directions of lengths 3 and 1, the same in 40 rows each.
+        let matrix: Vec<f32> =
+            (0..80).flat_map(|row| if row < 40 { [3.0, 0.0, 0.0] } else { [0.0, 0.0, 1.0] }).collect();
+        let values = singular_values(&matrix, 80, 3);
+        for (value, expected) in values.iter().zip([3.0 * 40f64.sqrt(), 40f64.sqrt(), 0.0]) {
+            assert!((value - expected).abs() < 1e-6, "{values:?}");
+        }
+        assert_eq!((srank(&values, 0.01), srank(&values, 0.25), srank(&values, 0.3)), (2, 1, 1));
+        let entropy = -(0.75f64 * 0.75f64.ln() + 0.25 * 0.25f64.ln());
+        assert!((effective_rank(&values) - entropy.exp()).abs() < 1e-6);
+        // 100 equal shares: 99 of them are 99 %.
+        assert_eq!(srank(&[2.0; 100], 0.015), 99);
+        assert!((effective_rank(&[2.0; 100]) - 100.0).abs() < 1e-9);
+        let zeros = singular_values(&[0.0; 12], 3, 4);
+        assert_eq!((srank(&zeros, 0.01), effective_rank(&zeros)), (0, 0.0));
+    }
+
+    #[test]
+    fn a_large_matrix_of_low_rank_converges() {
+        let (left, right) = (test_values(300 * 3, 1), test_values(3 * 200, 2));
+        let product = |r: usize, c: usize| (0..3).map(|k| left[r * 3 + k] * right[k * 200 + c]).sum::<f32>();
+        let matrix: Vec<f32> = (0..300 * 200).map(|i| product(i / 200, i % 200)).collect();
+        let values = singular_values(&matrix, 300, 200);
+        assert_eq!(srank(&values, 0.001), 3);
+        let squares: f64 = values.iter().map(|v| v * v).sum();
+        let norm: f64 = matrix.iter().map(|&v| f64::from(v).powi(2)).sum();
+        assert!((squares / norm - 1.0).abs() < 1e-9, "{squares}, {norm}");
+    }
+}

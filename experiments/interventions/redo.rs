@@ -1,0 +1,249 @@
+//! ReDo: dormant units are recycled (Sokar et al., *The Dormant Neuron Phenomenon in Deep Reinforcement Learning*, 2023).
+//!
+//! ```text
+//! score[u] = mean |h[u]| / (mean over the layer's units + 1e-9)      dormant: score[u] <= redo_threshold
+//! ```
+//!
+//! h is what a unit puts out behind its activation, in evaluation mode, over the first `redo_examples` examples of the
+//! coming epoch and over all positions. Between two epochs of a phase, every `redo_interval` epochs: the weights that make a
+//! dormant unit are drawn anew from the default initialisation, its bias becomes 0, its batch norm (1, 0) with running
+//! statistics (0, 1), the weights that read it 0, and Adam's moments of all of these 0; the step count stays. So the network
+//! computes what it computed before wherever a recycled unit had put out nothing. The tortoise is not touched.
+//!
+//! Which weights make and read a unit is read off the graph (`engine::units`). Where residual sums take part a unit cannot
+//! be silenced: in a ResNet the first convolution of each block and the head's hidden layer take part, in ViT the hidden layer
+//! of each block. A unit of a CReLU puts out two values; both count.
+//!
+//! Deviations: the reference code (`dopamine/labs/redo`) draws from Xavier's distribution and keeps the moments of biases.
+//! In the code of Hare & Tortoise, ReDo has no effect: its store of activations is emptied before it is read. With
+//! `redo_recycles = false` (`fidelity = code`) dormant units are logged and nothing else.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::trainer::{Probe, Trainer};
+use crate::training_step::record_forward;
+use engine::device::{ALIGNMENT, padded};
+use engine::units::{Axis, Units};
+use engine::{Buffer, Device, Graph, Launch, Program, Slice};
+use kernels::arena::Fill;
+use kernels::reduce::Activity;
+use kernels::units::{Dormant, Recycle, Renewed};
+use kernels::{Clock, Kernel};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Finds and recycles dormant units.
+#[derive(Debug)]
+pub struct Redo {
+    device: Device,
+    interval: usize,
+    recycles: bool,
+    threshold: f64,
+    examples: usize,
+    groups: Vec<Units>,
+    /// For each group, in slices of one buffer: the activity of its units.
+    activity: Vec<Slice>,
+    /// Which of them are dormant.
+    dormant: Vec<Slice>,
+    /// How many: one word at the start of each [`ALIGNMENT`].
+    counts: Buffer,
+    clear: Program,
+    recycle: Program,
+    phase: Option<PhasePrograms>,
+}
+
+/// What depends on how many examples a phase has.
+#[derive(Debug)]
+struct PhasePrograms {
+    probe: Probe,
+    find: Program,
+}
+
+/// The groups of units of a model; `values` counts those of one example.
+pub(crate) fn unit_groups(trainer: &Trainer) -> engine::Result<Vec<Units>> {
+    let model = trainer.model();
+    let mut graph = Graph::evaluation(model.parameters());
+    record_forward(&mut graph, model, 1, 0.0)?;
+    Ok(graph.units())
+}
+
+/// One buffer with room for a word per unit, and each group's slice of it.
+pub(crate) fn unit_slices(
+    device: &Device,
+    what: &str,
+    groups: &[Units],
+) -> engine::Result<(Buffer, Vec<Slice>)> {
+    let buffer = device.buffer(what, groups.iter().map(|group| padded(group.count)).sum())?;
+    let mut at = 0;
+    let slices = groups.iter().map(|group| {
+        let slice = buffer.slice(at, group.count);
+        at += padded(group.count);
+        slice
+    });
+    let slices = slices.collect();
+    Ok((buffer, slices))
+}
+
+/// A probe that adds the activity of every group to its slice.
+pub(crate) fn activity_names(groups: &[Units]) -> Vec<String> {
+    groups.iter().map(|group| format!("activity {}", group.layer)).collect()
+}
+
+impl Redo {
+    /// Finds the groups of units and prepares their recycling.
+    ///
+    /// # Errors
+    /// A model without hidden units; those of the device.
+    pub fn new(trainer: &Trainer, config: &Config) -> Result<Self> {
+        let (device, intervention) = (trainer.device().clone(), &config.intervention);
+        let groups = unit_groups(trainer)?;
+        if groups.is_empty() {
+            return Err(Error::Mismatch(
+                "intervention.method has redo, but the model has no layer whose units could be recycled: \
+                 give it a hidden layer"
+                    .into(),
+            ));
+        }
+        let (activities, activity) = unit_slices(&device, "activity of units", &groups)?;
+        let (_, dormant) = unit_slices(&device, "dormant units", &groups)?;
+        let fill = Launch {
+            label: "clear activity".into(),
+            kernel: Arc::new(Fill { len: activities.words(), value: 0.0 }),
+            slices: vec![activities.all()],
+        };
+        Ok(Self {
+            interval: intervention.redo_interval,
+            recycles: intervention.redo_recycles,
+            threshold: intervention.redo_threshold,
+            examples: intervention.redo_examples,
+            counts: device.buffer("numbers of dormant units", groups.len() * ALIGNMENT)?,
+            clear: device.compile(vec![fill])?,
+            recycle: device.compile(recycling(trainer, &groups, &dormant))?,
+            groups,
+            activity,
+            dormant,
+            phase: None,
+            device,
+        })
+    }
+
+    /// Prepares the scores on the examples of a phase.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
+        let names = activity_names(&self.groups);
+        let buffers: Vec<_> =
+            names.iter().zip(&self.activity).map(|(name, slice)| (name.as_str(), slice.clone())).collect();
+        let probe = trainer.probe(self.examples, &buffers, &|graph, _| {
+            for (group, name) in graph.units().iter().zip(&names) {
+                graph.measure(group, Activity::Magnitude, name);
+            }
+            Ok(())
+        })?;
+        let find = self.groups.iter().enumerate().map(|(index, group)| Launch {
+            label: format!("dormant units {}", group.layer),
+            kernel: Arc::new(Dormant {
+                units: group.count,
+                values: group.values * probe.examples(),
+                threshold: self.threshold as f32,
+            }),
+            slices: vec![
+                self.activity[index].clone(),
+                self.dormant[index].clone(),
+                self.counts.slice(index * ALIGNMENT, 1),
+            ],
+        });
+        let find = self.device.compile(find.collect())?;
+        self.phase = Some(PhasePrograms { probe, find });
+        Ok(())
+    }
+
+    /// Marks the dormant units on the device.
+    fn find(&self, clock: &Clock) -> Result<()> {
+        if let Some(PhasePrograms { probe, find }) = &self.phase {
+            self.clear.run(&Clock::default())?;
+            probe.run(clock, |_| Ok(()))?;
+            find.run(&Clock::default())?;
+        }
+        Ok(())
+    }
+
+    /// Between epoch `done` of a phase, from 1, and the next, which the clock describes.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn between_epochs(&self, clock: &Clock, done: usize) -> Result<()> {
+        if self.recycles && done.is_multiple_of(self.interval) {
+            self.find(clock)?;
+            self.recycle.run(clock)?;
+        }
+        Ok(())
+    }
+
+    /// Names of the layers and how many of their units are dormant now.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn dormant(&self, clock: &Clock) -> Result<Vec<(&str, usize)>> {
+        self.find(clock)?;
+        let counts = self.device.read(&self.counts, 0..self.counts.words())?;
+        let counts = counts.iter().step_by(ALIGNMENT);
+        Ok(self.groups.iter().zip(counts).map(|(g, &count)| (g.layer.as_str(), count as usize)).collect())
+    }
+
+    /// Adds what an evaluation logs: `dormant_units` and `dormant_share`.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn log(&self, clock: &Clock, line: &mut Map<String, Value>) -> Result<()> {
+        let dormant: usize = self.dormant(clock)?.iter().map(|(_, count)| count).sum();
+        let units: usize = self.groups.iter().map(|group| group.count).sum();
+        line.insert("dormant_units".into(), json!(dormant));
+        line.insert("dormant_share".into(), json!(dormant as f64 / units as f64));
+        Ok(())
+    }
+}
+
+/// The launches that recycle what is marked. What reads a unit comes after all that makes units: where both are dormant, the
+/// weight between them is 0.
+fn recycling(trainer: &Trainer, groups: &[Units], dormant: &[Slice]) -> Vec<Launch> {
+    let mut launches = Vec::new();
+    let mut renew = |layer: &str, axis: &Axis, arena: &Buffer, marks: &Slice, renewed: Renewed| {
+        let &Axis { outer, units, inner, offset, .. } = axis;
+        let kernel: Arc<dyn Kernel> = Arc::new(Recycle { outer, units, inner, renewed });
+        let slices = vec![marks.clone(), arena.slice(offset, axis.words())];
+        launches.push(Launch { label: format!("recycle {layer}"), kernel, slices });
+    };
+    let (zero, one) = (Renewed::Constant(0.0), Renewed::Constant(1.0));
+    let network = trainer.hare();
+    let marked = || groups.iter().zip(dormant);
+    for (group, marks) in marked() {
+        let drawn = Renewed::Uniform {
+            bound: 1.0 / (group.fan_in as f32).sqrt(),
+            tensor: group.incoming.tensor as u32,
+        };
+        let mut trained = vec![(&group.incoming, drawn)];
+        trained.extend(group.bias.as_ref().map(|bias| (bias, zero)));
+        if let Some(norm) = &group.norm {
+            trained.extend([(&norm.weight, one), (&norm.bias, zero)]);
+            for (axis, renewed) in [(&norm.running_mean, zero), (&norm.running_var, one)] {
+                renew(&group.layer, axis, &network.statistics, marks, renewed);
+            }
+        }
+        for (axis, renewed) in trained {
+            renew(&group.layer, axis, &network.parameters, marks, renewed);
+            for moments in trainer.moments() {
+                renew(&group.layer, axis, moments, marks, zero);
+            }
+        }
+    }
+    for (group, marks) in marked() {
+        for axis in &group.outgoing {
+            for arena in [&network.parameters].into_iter().chain(trainer.moments()) {
+                renew(&group.layer, axis, arena, marks, zero);
+            }
+        }
+    }
+    launches
+}
