@@ -119,7 +119,7 @@ fn random_images(model: &ModelConfig) -> DataSet {
     let input = model.build().unwrap().input();
     let images = |name: &str, stream: u32| {
         let len = 40 * input.image_size * input.image_size * input.channels;
-        let pixels = kernels::case::test_values(len, stream).iter().map(|v| (v * 127.0 + 128.0) as u8);
+        let pixels = kernels::case::test_values(len, stream).into_iter().map(|v| (v * 127.0 + 128.0) as u8);
         Images {
             name: name.into(),
             height: input.image_size,
