@@ -37,12 +37,11 @@ fn on_a_model(device: &Device, model: &[&str]) {
     let mut begun = Begun::new(device, model, &[]);
     let parameters = begun.parameters().clone();
     // One feature that no logit reads, and one unit that never fires.
-    let (mut arenas, head) = (begun.arenas(), begun.groups());
+    let (mut arenas, groups) = (begun.arenas(), begun.groups());
     let reads = parameters.trained().iter().find(|s| s.name.starts_with("head.fc")).unwrap();
     let (rows, width) = (reads.shape[0], reads.shape[1]);
     (0..rows).for_each(|row| arenas.trained[reads.offset + row * width + 2] = 0.0);
-    let shift = head[0].norm.as_ref().map(|norm| &norm.bias).or(head[0].bias.as_ref()).unwrap();
-    arenas.trained[shift.offset] = -1e4;
+    begun.silence(&mut arenas, &groups[0], 0);
     begun.write(&arenas);
 
     let gradients = begun.trainer.device().read_f32(&begun.trainer.gradients().slice(0, parameters.words()));

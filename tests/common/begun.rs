@@ -85,6 +85,21 @@ impl Begun {
         self.trainer.hare().write(self.trainer.device(), &arenas.trained, &arenas.statistics).unwrap();
     }
 
+    /// Weights with which a unit puts out nothing: no input, and a shift that its activation makes 0.
+    pub fn silence(&self, arenas: &mut Arenas, group: &Units, unit: usize) {
+        let axis = &group.incoming;
+        for outer in 0..axis.outer {
+            let at = axis.offset + (outer * axis.units + unit) * axis.inner;
+            arenas.trained[at..at + axis.inner].fill(0.0);
+        }
+        let shift = group.norm.as_ref().map(|norm| &norm.bias).or(group.bias.as_ref()).unwrap();
+        // ReLU is 0 everywhere below; CReLU and GELU at 0 only.
+        let config = self.config.to_toml();
+        let rectified = !group.layer.ends_with("mlp.fc1")
+            && !(group.layer.starts_with("head") && config.contains("\"crelu\""));
+        arenas.trained[shift.offset + unit] = if rectified { -1e3 } else { 0.0 };
+    }
+
     /// What every group puts out over the first `examples` examples, batches one after the other; then the features and
     /// the logits.
     pub fn outputs(&mut self, examples: usize) -> (Vec<Vec<f32>>, Vec<f32>, Vec<f32>) {
