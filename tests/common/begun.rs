@@ -93,11 +93,10 @@ impl Begun {
             arenas.trained[at..at + axis.inner].fill(0.0);
         }
         let shift = group.norm.as_ref().map(|norm| &norm.bias).or(group.bias.as_ref()).unwrap();
-        // ReLU is 0 everywhere below; CReLU and GELU at 0 only.
-        let config = self.config.to_toml();
-        let rectified = !group.layer.ends_with("mlp.fc1")
-            && !(group.layer.starts_with("head") && config.contains("\"crelu\""));
-        arenas.trained[shift.offset + unit] = if rectified { -1e3 } else { 0.0 };
+        // ReLU is 0 everywhere below; GELU and CReLU at 0 only.
+        let crelu = group.layer.starts_with("head") && self.config.to_toml().contains("\"crelu\"");
+        let zero_only = crelu || group.layer.ends_with("mlp.fc1");
+        arenas.trained[shift.offset + unit] = if zero_only { 0.0 } else { -1e3 };
     }
 
     /// What every group puts out over the first `examples` examples, batches one after the other; then the features and
