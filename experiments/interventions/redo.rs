@@ -84,7 +84,7 @@ pub(crate) fn unit_slices(
     Ok((buffer, slices))
 }
 
-/// A probe that adds the activity of every group to its slice.
+/// The names under which a probe's graph knows the groups' slices.
 pub(crate) fn activity_names(groups: &[Units]) -> Vec<String> {
     groups.iter().map(|group| format!("activity {}", group.layer)).collect()
 }
