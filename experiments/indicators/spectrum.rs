@@ -151,10 +151,11 @@ mod tests {
                     );
                     if c.abs() > 1e-15 * (a * b).sqrt() {
                         let angle = 0.5 * (2.0 * c).atan2(a - b);
-                        for r in 0..rows {
-                            let (x, y) = (column[i][r], column[j][r]);
-                            column[i][r] = angle.cos() * x + angle.sin() * y;
-                            column[j][r] = angle.cos() * y - angle.sin() * x;
+                        // j < i
+                        let (before, from) = column.split_at_mut(i);
+                        for (x, y) in from[0].iter_mut().zip(&mut before[j]) {
+                            (*x, *y) =
+                                (angle.cos() * *x + angle.sin() * *y, angle.cos() * *y - angle.sin() * *x);
                         }
                     }
                 }
