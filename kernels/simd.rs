@@ -5,8 +5,12 @@
 //! Every function that touches vectors must be `#[inline(always)]` down to [`Vectorised::run`], or it is compiled
 //! without the instruction set and becomes slow.
 
+use crate::random::{pcg4d, unit};
+
 /// Floats in a vector.
 pub const LANES: usize = 16;
+/// Random numbers that [`Simd::units`] makes at a time.
+pub const UNITS: usize = 4 * LANES;
 
 /// An instruction set, chosen once at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +133,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
         self.store(&mut lanes, v);
         lanes
     }
+    /// 64 random numbers in [0, 1): number i is `unit(pcg4d([counter + i / 4, key...])[i % 4])` of [`crate::random`].
+    #[inline(always)]
+    fn units(self, counter: u32, key: [u32; 3]) -> [Self::V; 4] {
+        let mut units = [[0.0; LANES]; 4];
+        for (i, four) in units.as_flattened_mut().as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let words = pcg4d([counter.wrapping_add(i as u32), key[0], key[1], key[2]]);
+            *four = [unit(words[0]), unit(words[1]), unit(words[2]), unit(words[3])];
+        }
+        [self.load(&units[0]), self.load(&units[1]), self.load(&units[2]), self.load(&units[3])]
+    }
     /// Sum of the lanes, pairwise in a fixed order.
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
@@ -236,6 +250,72 @@ mod x86 {
         )*};
     }
 
+    /// The factor that makes the upper 24 bits of a word a number in [0, 1).
+    const UNIT: f32 = 1.0 / 16_777_216.0;
+
+    /// `crate::random::pcg4d` on vectors; the first words of the counters are given, the others are equal. A macro and not
+    /// a function of closures, because a closure does not have the instructions of the function around it.
+    macro_rules! pcg4d {
+        ($splat:ident, $add:ident, $mul:ident, $xor:ident, $shift:ident, $first:expr, $key:expr) => {{
+            let (factor, addend) = ($splat(1_664_525), $splat(1_013_904_223));
+            let mut x = $add($mul($first, factor), addend);
+            let mut y = $add($mul($splat($key[0] as i32), factor), addend);
+            let mut z = $add($mul($splat($key[1] as i32), factor), addend);
+            let mut w = $add($mul($splat($key[2] as i32), factor), addend);
+            x = $add(x, $mul(y, w));
+            y = $add(y, $mul(z, x));
+            z = $add(z, $mul(x, y));
+            w = $add(w, $mul(y, z));
+            x = $xor(x, $shift::<16>(x));
+            y = $xor(y, $shift::<16>(y));
+            z = $xor(z, $shift::<16>(z));
+            w = $xor(w, $shift::<16>(w));
+            x = $add(x, $mul(y, w));
+            y = $add(y, $mul(z, x));
+            z = $add(z, $mul(x, y));
+            w = $add(w, $mul(y, z));
+            [x, y, z, w]
+        }};
+    }
+
+    /// [`Simd::units`] for 8 counters.
+    ///
+    /// # Safety
+    /// The processor must have AVX2.
+    #[inline(always)]
+    unsafe fn units_of_8(counter: u32, key: [u32; 3]) -> [Pair; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            let [x, y, z, w] = pcg4d!(
+                _mm256_set1_epi32,
+                _mm256_add_epi32,
+                _mm256_mullo_epi32,
+                _mm256_xor_si256,
+                _mm256_srli_epi32,
+                _mm256_add_epi32(_mm256_set1_epi32(counter as i32), lanes),
+                key
+            );
+            let scale = _mm256_set1_ps(UNIT);
+            let a = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(x)), scale);
+            let b = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(y)), scale);
+            let c = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(z)), scale);
+            let d = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(w)), scale);
+            // Pairs of counters 0, 1, 4, 5 and 2, 3, 6, 7; then quadruples, of which each half holds some.
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let even = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+            let odd = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+            let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            let third = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+            let fourth = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+            let low =
+                (_mm256_permute2f128_ps::<0x20>(even, odd), _mm256_permute2f128_ps::<0x20>(third, fourth));
+            let high =
+                (_mm256_permute2f128_ps::<0x31>(even, odd), _mm256_permute2f128_ps::<0x31>(third, fourth));
+            [low, high]
+        }
+    }
+
     impl Simd for Avx512 {
         type V = __m512;
         const TILE_ROWS: usize = 12;
@@ -267,6 +347,30 @@ mod x86 {
             store_partial(to: &mut [f32], v: __m512) {
                 _mm512_mask_storeu_ps(to.as_mut_ptr(), mask(to.len()), v)
             }
+            units(counter: u32, key: [u32; 3]) -> [__m512; 4] {{
+                let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+                let [x, y, z, w] = pcg4d!(
+                    _mm512_set1_epi32, _mm512_add_epi32, _mm512_mullo_epi32, _mm512_xor_si512,
+                    _mm512_srli_epi32, _mm512_add_epi32(_mm512_set1_epi32(counter as i32), lanes), key
+                );
+                let scale = _mm512_set1_ps(UNIT);
+                let a = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(x)), scale);
+                let b = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(y)), scale);
+                let c = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(z)), scale);
+                let d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(w)), scale);
+                // To pairs of lanes, then to quadruples. From 16, or 8, on: those of the second vector.
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+                let first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+                let second = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+                let (ab, cd) = (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(c, low, d));
+                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                let (one, two) = (_mm512_permutex2var_pd(ab, first, cd), _mm512_permutex2var_pd(ab, second, cd));
+                let (ab, cd) = (_mm512_permutex2var_ps(a, high, b), _mm512_permutex2var_ps(c, high, d));
+                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                let (three, four) = (_mm512_permutex2var_pd(ab, first, cd), _mm512_permutex2var_pd(ab, second, cd));
+                [_mm512_castpd_ps(one), _mm512_castpd_ps(two), _mm512_castpd_ps(three), _mm512_castpd_ps(four)]
+            }}
         }
     }
 
@@ -312,6 +416,10 @@ mod x86 {
             }
             max(a: Pair, b: Pair) -> Pair { (_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
             sqrt(a: Pair) -> Pair { (_mm256_sqrt_ps(a.0), _mm256_sqrt_ps(a.1)) }
+            units(counter: u32, key: [u32; 3]) -> [Pair; 4] {{
+                let (one, two) = (units_of_8(counter, key), units_of_8(counter.wrapping_add(8), key));
+                [one[0], one[1], two[0], two[1]]
+            }}
             keep_positive(v: Pair, gate: Pair) -> Pair {{
                 let zero = _mm256_setzero_ps();
                 (
@@ -360,6 +468,28 @@ mod tests {
         assert_eq!(expected[11][..6], [-7.5, -6.5, -5.5, 0.0, 0.0, 9.0]);
         for isa in Isa::available() {
             assert_eq!(isa.run(Check), expected, "{isa:?}");
+        }
+    }
+
+    struct Units(u32, [u32; 3]);
+
+    impl Vectorised for Units {
+        type Output = Vec<f32>;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<f32> {
+            s.units(self.0, self.1).into_iter().flat_map(|v| s.lanes(v)).collect()
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_draws_the_same_numbers() {
+        for (counter, key) in [(0, [0; 3]), (12_345, [77, 0x1_0003, 5]), (u32::MAX - 7, [u32::MAX; 3])] {
+            let expected: Vec<f32> = (0..UNITS as u32)
+                .map(|i| unit(pcg4d([counter.wrapping_add(i / 4), key[0], key[1], key[2]])[i as usize % 4]))
+                .collect();
+            for isa in Isa::available() {
+                assert_eq!(isa.run(Units(counter, key)), expected, "{isa:?}");
+            }
         }
     }
 }

@@ -165,9 +165,11 @@ fn regen(len: usize, distance: Distance, size: Size) -> Case {
 fn perturb(len: usize, keep: f64, scale: f64, size: Size) -> Case {
     let blocks = len.div_ceil(BLOCK);
     let clock = Clock { seed: 5, step: 77, ..Clock::default() };
-    let kinds = [[0.0, 0.3, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.1, 0.0]];
+    let kinds = [[0.0, 0.3, 0.0], [1.0, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 1.0]];
     let fresh = move |block: usize| {
-        let [center, width, deviation] = kinds[block % 4];
+        // In large cases few blocks are normal, as in a ViT: one in 400 of them.
+        let normal = size == Size::Tiny || block.is_multiple_of(400);
+        let [center, width, deviation] = kinds[if normal { (block + 3) % 4 } else { block % 3 }];
         // In large cases whole blocks, as in large tensors.
         let used = if block % 3 == 1 || size == Size::Real { BLOCK } else { (block * 29 + len) % BLOCK + 1 };
         Fresh { center, width, deviation, used: used as f32 }

@@ -3,8 +3,8 @@
 use super::{AdamW, BLOCK, CHUNK, Fresh, Perturb};
 use crate::Cpu;
 use crate::kernel::Clock;
-use crate::random::{pcg4d, stream, unit};
-use crate::simd::{Simd, Vectorised};
+use crate::random::stream;
+use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
 
 /// What is the same for all parameters of an AdamW step.
@@ -244,35 +244,24 @@ impl Vectorised for PerturbChunk<'_> {
             self.target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.table).enumerate()
         {
             let counter = ((self.first + index) * BLOCK / 4) as u32;
-            // Integer arithmetic in plain loops, which the compiler vectorises.
-            let mut words = [[0; BLOCK / 4]; 4];
-            let [a, b, c, d] = &mut words;
-            for (i, (((a, b), c), d)) in a.iter_mut().zip(b).zip(c).zip(d).enumerate() {
-                [*a, *b, *c, *d] = pcg4d([
-                    counter.wrapping_add(i as u32),
-                    self.clock.step,
-                    stream::PERTURB,
-                    self.clock.seed,
-                ]);
-            }
-            let mut units = [0.0; BLOCK];
-            for (i, value) in units.iter_mut().enumerate() {
-                *value = unit(words[i % 4][i / 4]);
-            }
-            let (center, width) = (fresh.center, fresh.width);
+            let units = s.units(counter, [self.clock.step, stream::PERTURB, self.clock.seed]);
             let mut values = [0.0; BLOCK];
-            for (value, unit) in values.iter_mut().zip(&units) {
-                *value = scale * (center + width * (2.0 * unit - 1.0));
+            for (values, &unit) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(&units) {
+                // center + width (2 unit - 1), times the scale
+                let value = s.fma(s.splat(2.0 * fresh.width), unit, s.splat(fresh.center - fresh.width));
+                s.store(values, s.mul(s.splat(scale), value));
             }
             if fresh.deviation != 0.0 {
-                for (pair, units) in values.as_chunks_mut::<2>().0.iter_mut().zip(units.as_chunks::<2>().0) {
+                let units = units.map(|units| s.lanes(units));
+                let units = units.as_flattened().as_chunks::<2>().0;
+                for (pair, units) in values.as_chunks_mut::<2>().0.iter_mut().zip(units) {
                     let normals = normals(*units);
                     pair[0] += scale * fresh.deviation * normals[0];
                     pair[1] += scale * fresh.deviation * normals[1];
                 }
             }
             let used = (fresh.used as usize).min(BLOCK);
-            for (target, values) in block[..used].chunks_mut(16).zip(values.as_chunks::<16>().0) {
+            for (target, values) in block[..used].chunks_mut(LANES).zip(values.as_chunks::<LANES>().0) {
                 let blended = s.fma(keep, s.load_partial(target), s.load(values));
                 s.store_partial(target, blended);
             }

@@ -158,8 +158,8 @@ struct Factors<'a> {
 impl Vectorised for Factors<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        self.mask.factors(self.clock, self.counter as u32, self.factors);
+    fn run<S: Simd>(self, s: S) {
+        self.mask.factors(s, self.clock, self.counter as u32, self.factors);
     }
 }
 

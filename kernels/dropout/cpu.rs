@@ -21,11 +21,11 @@ struct Apply<'a> {
 impl Vectorised for Apply<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let mut factors = [0.0; BLOCK];
         for block in 0..self.y.len().div_ceil(BLOCK) {
             let counter = self.counter.wrapping_add((block * BLOCK / 4) as u32);
-            self.kernel.mask().factors(&self.clock, counter, &mut factors);
+            self.kernel.mask().factors(s, &self.clock, counter, &mut factors);
             let range = block * BLOCK..((block + 1) * BLOCK).min(self.y.len());
             for ((y, x), factor) in self.y[range.clone()].iter_mut().zip(&self.x[range]).zip(&factors) {
                 // Not a plain product: what is dropped is 0 even if x is not finite.

@@ -2,12 +2,10 @@
 
 use crate::Clock;
 use crate::random::{pcg4d, stream};
+use crate::simd::{LANES, Simd, UNITS};
 
 /// WGSL text of `dropout_factors`; needs `random.wgsl`.
 pub(crate) const WGSL: &str = include_str!("mask.wgsl");
-
-/// Elements whose masks are drawn together.
-const BLOCK: usize = 64;
 
 /// Which elements a layer drops, and what it multiplies the others with.
 ///
@@ -36,36 +34,30 @@ impl Mask {
     }
 
     /// What each element from `4 * counter` on is multiplied with: the scale, or 0.
-    ///
-    /// Must be inlined into the body of a [`Vectorised`](crate::simd::Vectorised): it is integer arithmetic that the
-    /// compiler vectorises.
     #[inline(always)]
-    pub(crate) fn factors(self, clock: &Clock, counter: u32, factors: &mut [f32]) {
-        // Kept if the upper 24 bits of the word, as a number, are at least this: a product by a power of two is exact.
-        let threshold = (self.rate * 16_777_216.0).ceil() as u32;
-        let (blocks, rest) = factors.as_chunks_mut::<BLOCK>();
+    pub(crate) fn factors<S: Simd>(self, s: S, clock: &Clock, counter: u32, factors: &mut [f32]) {
+        let (blocks, rest) = factors.as_chunks_mut::<UNITS>();
         let mut counter = counter;
         for block in blocks {
-            self.block(clock, counter, threshold, block);
-            counter = counter.wrapping_add((BLOCK / 4) as u32);
+            self.block(s, clock, counter, block);
+            counter = counter.wrapping_add((UNITS / 4) as u32);
         }
         if !rest.is_empty() {
-            let mut block = [0.0; BLOCK];
-            self.block(clock, counter, threshold, &mut block);
+            let mut block = [0.0; UNITS];
+            self.block(s, clock, counter, &mut block);
             rest.copy_from_slice(&block[..rest.len()]);
         }
     }
 
     #[inline(always)]
-    fn block(self, clock: &Clock, counter: u32, threshold: u32, factors: &mut [f32; BLOCK]) {
-        let (stream, scale) = (self.stream(), self.scale());
-        let mut words = [[0; BLOCK / 4]; 4];
-        let [a, b, c, d] = &mut words;
-        for (i, (((a, b), c), d)) in a.iter_mut().zip(b).zip(c).zip(d).enumerate() {
-            [*a, *b, *c, *d] = pcg4d([counter.wrapping_add(i as u32), clock.step, stream, clock.seed]);
-        }
-        for (i, factor) in factors.iter_mut().enumerate() {
-            *factor = if words[i % 4][i / 4] >> 8 >= threshold { scale } else { 0.0 };
+    fn block<S: Simd>(self, s: S, clock: &Clock, counter: u32, factors: &mut [f32; UNITS]) {
+        // Units are multiples of 2^-24, and so is the largest that is dropped: the difference is exact.
+        let below = s.splat(((self.rate * 16_777_216.0).ceil() - 1.0) / 16_777_216.0);
+        let scale = s.splat(self.scale());
+        let key = [clock.step, self.stream(), clock.seed];
+        let units = s.units(counter, key);
+        for (factors, unit) in factors.as_chunks_mut::<LANES>().0.iter_mut().zip(units) {
+            s.store(factors, s.keep_positive(scale, s.sub(unit, below)));
         }
     }
 

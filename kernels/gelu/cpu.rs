@@ -58,7 +58,7 @@ impl Vectorised for Task<'_> {
         let mut counter = self.counter;
         for (block, to) in self.to.chunks_mut(BLOCK).enumerate() {
             if let Some(mask) = self.mask {
-                mask.factors(self.clock, counter, &mut factors);
+                mask.factors(s, self.clock, counter, &mut factors);
                 counter = counter.wrapping_add((BLOCK / 4) as u32);
             }
             let range = block * BLOCK..block * BLOCK + to.len();

@@ -76,9 +76,9 @@ struct Factors<'a> {
 impl Factors<'_> {
     /// Those of elements `start..start + length` of a row; start is a multiple of [`BLOCK`].
     #[inline(always)]
-    fn draw(&self, row: usize, start: usize, length: usize, factors: &mut [f32; BLOCK]) {
+    fn draw<S: Simd>(&self, s: S, row: usize, start: usize, length: usize, factors: &mut [f32; BLOCK]) {
         let counter = (row * self.width.div_ceil(4) + start / 4) as u32;
-        self.mask.factors(self.clock, counter, &mut factors[..length.next_multiple_of(64)]);
+        self.mask.factors(s, self.clock, counter, &mut factors[..length.next_multiple_of(64)]);
     }
 }
 
@@ -126,7 +126,7 @@ impl Vectorised for Forward<'_> {
                         let mut block = [0.0; BLOCK];
                         for start in (0..width).step_by(BLOCK) {
                             let end = (start + BLOCK).min(width);
-                            factors.draw(self.first_row + index, start, end - start, &mut block);
+                            factors.draw(s, self.first_row + index, start, end - start, &mut block);
                             masked(
                                 s,
                                 &mut sum[start..end],
@@ -238,7 +238,7 @@ impl Vectorised for Backward<'_> {
                 let (dbranch, mut block) = (&mut dbranch[at], [0.0; BLOCK]);
                 for start in (0..width).step_by(BLOCK) {
                     let end = (start + BLOCK).min(width);
-                    factors.draw(self.first_row + index, start, end - start, &mut block);
+                    factors.draw(s, self.first_row + index, start, end - start, &mut block);
                     masked(s, &mut dbranch[start..end], &dx[start..end], &block, None);
                 }
             }

@@ -1,8 +1,8 @@
 //! Dormant units on the CPU. The generator is integer arithmetic, which the compiler vectorises.
 
 use super::{Dormant, EPSILON, Recycle, Renewed};
-use crate::random::{pcg4d, stream, unit};
-use crate::simd::{Simd, Vectorised};
+use crate::random::stream;
+use crate::simd::{LANES, Simd, UNITS, Vectorised};
 use crate::{Args, Clock, Cpu};
 
 /// Elements of a task, a multiple of [`BLOCK`].
@@ -36,13 +36,14 @@ struct Renew<'a> {
 impl Renew<'_> {
     /// The values that a block from element `first` on would have if all its units were dormant.
     #[inline(always)]
-    fn values(&self, first: usize, values: &mut [f32; BLOCK]) {
+    fn values<S: Simd>(&self, s: S, first: usize, values: &mut [f32; BLOCK]) {
         let Renewed::Uniform { bound, tensor } = self.kernel.renewed else { return };
-        let counter = (first / 4) as u32;
-        for (i, four) in values.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let counter = counter.wrapping_add(i as u32);
-            let words = pcg4d([counter, self.clock.step, stream::RECYCLE + tensor, self.clock.seed]);
-            *four = words.map(|word| (2.0 * unit(word) - 1.0) * bound);
+        let key = [self.clock.step, stream::RECYCLE + tensor, self.clock.seed];
+        for (i, values) in values.as_chunks_mut::<UNITS>().0.iter_mut().enumerate() {
+            let counter = ((first + i * UNITS) / 4) as u32;
+            for (values, unit) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(s.units(counter, key)) {
+                s.store(values, s.mul(s.sub(s.add(unit, unit), s.splat(1.0)), s.splat(bound)));
+            }
         }
     }
 }
@@ -50,7 +51,7 @@ impl Renew<'_> {
 impl Vectorised for Renew<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let Recycle { units, inner, renewed, .. } = self.kernel;
         let mut values = match renewed {
             Renewed::Constant(value) => [value; BLOCK],
@@ -58,7 +59,7 @@ impl Vectorised for Renew<'_> {
         };
         for start in (0..self.target.len()).step_by(BLOCK) {
             let (first, len) = (self.first + start, BLOCK.min(self.target.len() - start));
-            self.values(first, &mut values);
+            self.values(s, first, &mut values);
             let block = &mut self.target[start..start + len];
             let mut at = 0;
             while at < len {
@@ -72,7 +73,9 @@ impl Vectorised for Renew<'_> {
                     for ((target, value), dormant) in
                         block[at..end].iter_mut().zip(&values[at..end]).zip(dormant)
                     {
-                        *target = if *dormant != 0 { *value } else { *target };
+                        // Bits, not a branch: the compiler vectorises it.
+                        let (mask, old) = (0u32.wrapping_sub(*dormant), target.to_bits());
+                        *target = f32::from_bits(old & !mask | value.to_bits() & mask);
                     }
                 } else if self.dormant[unit] != 0 {
                     block[at..end].copy_from_slice(&values[at..end]);

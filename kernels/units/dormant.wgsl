@@ -1,7 +1,7 @@
 // Which units of a layer are dormant: score = activity / values / (mean over the units + epsilon) <= threshold.
 //
 // activity [units], dormant [units] (1 or 0), count [1]. One workgroup: a thread takes every 256th unit, a tree adds the
-// threads. Workgroup memory: 1,024 bytes.
+// threads (1,024 bytes, tree.wgsl).
 struct Immediates {
     units: u32,
     // 1 / values and 1 / units.
@@ -15,20 +15,6 @@ var<immediate> imm: Immediates;
 @group(0) @binding(0) var<storage, read> activity: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dormant: array<u32>;
 @group(0) @binding(2) var<storage, read_write> count: array<u32>;
-
-var<workgroup> tree: array<f32, 256>;
-
-fn sum_of_workgroup(local: u32, value: f32) -> f32 {
-    tree[local] = value;
-    workgroupBarrier();
-    for (var width = 128u; width > 0u; width >>= 1u) {
-        if (local < width) {
-            tree[local] += tree[local + width];
-        }
-        workgroupBarrier();
-    }
-    return tree[0];
-}
 
 @compute @workgroup_size(256)
 fn main(@builtin(local_invocation_index) local: u32) {

@@ -59,7 +59,7 @@ impl Kernel for Dormant {
         let factors = [1.0 / self.values as f32, 1.0 / self.units as f32, EPSILON, self.threshold];
         vec![Dispatch {
             label: "units/dormant".into(),
-            source: include_str!("dormant.wgsl").into(),
+            source: concat!(include_str!("../arena/tree.wgsl"), include_str!("dormant.wgsl")).into(),
             constants: Vec::new(),
             bindings: vec![(0, Access::Read), (1, Access::ReadWrite), (2, Access::ReadWrite)],
             immediates: std::iter::once(self.units as u32).chain(factors.map(f32::to_bits)).collect(),
