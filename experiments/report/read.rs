@@ -34,7 +34,7 @@ pub(crate) struct Evaluation {
 }
 
 /// Other numbers of an evaluation that are no indicators.
-const NO_INDICATORS: [&str; 4] = ["test_", "hare_", "tortoise_", "train_"];
+const NO_INDICATORS: [&str; 5] = ["test_", "hare_", "tortoise_", "train_", "dormant_"];
 
 /// What is shown of `result.json`. A figure may be missing, or null where it was not a number.
 #[derive(Debug, Deserialize)]
