@@ -9,17 +9,13 @@ mod spectrum;
 pub use spectrum::{effective_rank, singular_values, srank};
 
 use crate::error::Result;
-use crate::interventions::{activity_names, unit_groups, unit_slices};
-use crate::trainer::{Probe, Trainer};
+use crate::trainer::{Probe, Trainer, UnitActivity};
 use engine::params::Segment;
-use engine::units::Units;
-use engine::{Buffer, Launch, Parameters, Program, Slice};
+use engine::{Parameters, Slice};
 use kernels::Clock;
-use kernels::arena::Fill;
 use kernels::reduce::Activity;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Examples of an evaluation of the indicators, as in the released code.
 const EXAMPLES: usize = 512;
@@ -31,11 +27,8 @@ const DELTA: f64 = 0.01;
 #[derive(Debug)]
 pub struct Indicators {
     initial: Vec<f32>,
-    groups: Vec<Units>,
-    /// Values of each unit that are not 0: a slice for each group.
-    active: Buffer,
-    slices: Vec<Slice>,
-    clear: Program,
+    /// Values of each unit that are not 0.
+    active: UnitActivity,
     probe: Option<Probe>,
 }
 
@@ -52,16 +45,8 @@ impl Indicators {
     /// # Errors
     /// Those of the device.
     pub fn new(trainer: &Trainer, seed: u32) -> Result<Self> {
-        let groups = unit_groups(trainer)?;
-        let (active, slices) = unit_slices(trainer.device(), "activity of units", &groups)?;
-        let fill = Launch {
-            label: "clear activity".into(),
-            kernel: Arc::new(Fill { len: active.words(), value: 0.0 }),
-            slices: vec![active.all()],
-        };
-        let clear = trainer.device().compile(vec![fill])?;
         let initial = trainer.model().parameters().initial_values(seed);
-        Ok(Self { initial, groups, active, slices, clear, probe: None })
+        Ok(Self { initial, active: UnitActivity::new(trainer)?, probe: None })
     }
 
     /// Prepares the passes over examples of a phase.
@@ -69,21 +54,15 @@ impl Indicators {
     /// # Errors
     /// Those of the device.
     pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
-        let names = activity_names(&self.groups);
-        let buffers: Vec<_> =
-            names.iter().zip(&self.slices).map(|(name, slice)| (name.as_str(), slice.clone())).collect();
-        self.probe = Some(trainer.probe(EXAMPLES, &buffers, &|graph, loss| {
-            let features = graph.features();
-            for (group, name) in graph.units().iter().zip(&names) {
-                graph.measure(group, Activity::NonZero, name);
-            }
-            if let Some(features) = features {
+        let probe = self.active.probe(trainer, EXAMPLES, Activity::NonZero, &|graph, loss| {
+            if let Some(features) = graph.features() {
                 let gradients = graph.gradient_of(loss, features)?;
                 graph.output("features", features);
                 graph.output("gradients of features", gradients);
             }
             Ok(())
-        })?);
+        })?;
+        self.probe = Some(probe);
         Ok(())
     }
 
@@ -107,9 +86,8 @@ impl Indicators {
         let gradients =
             if trained { device.read_f32(&trainer.gradients().slice(0, words))? } else { Vec::new() };
 
-        self.clear.run(&Clock::default())?;
         let mut features = Features::default();
-        probe.run(clock, |outputs| {
+        self.active.measure(probe, clock, |outputs| {
             let read = |outputs: &HashMap<String, Slice>, name: &str| match outputs.get(name) {
                 Some(slice) => device.read_f32(slice),
                 None => Ok(Vec::new()),
@@ -118,7 +96,7 @@ impl Indicators {
             features.gradients.extend(read(outputs, "gradients of features")?);
             Ok(())
         })?;
-        let active = device.read_f32(&self.active.all())?;
+        let active = device.read_f32(&self.active.buffer().all())?;
 
         let mut log = |name: &str, value: f64| line.insert(name.into(), json!(value));
         let zeros = vec![0.0; weights.len()];
@@ -137,8 +115,8 @@ impl Indicators {
             log("zero_gradient_ratio_code", zero_ratio(&entries));
         }
         log("zero_activation_ratio", zero_ratio(&features.values));
-        let values: usize =
-            self.groups.iter().map(|group| group.values * group.count * probe.examples()).sum();
+        let groups = self.active.groups().iter();
+        let values: usize = groups.map(|group| group.values * group.count * probe.examples()).sum();
         if values > 0 {
             let active: f64 = active.iter().map(|&count| f64::from(count)).sum();
             log("zero_activation_ratio_units", 1.0 - active / values as f64);

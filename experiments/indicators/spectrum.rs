@@ -1,28 +1,17 @@
 //! Singular values of a matrix of features, and the two ranks made of them.
 
+use nalgebra::DMatrix;
+
 /// Singular values of the row-major `[rows, columns]` matrix, largest first: roots of the eigenvalues of the smaller of the
 /// two products of the matrix with itself. Below about 1e-8 of the largest they are noise, which moves no share.
 pub fn singular_values(matrix: &[f32], rows: usize, columns: usize) -> Vec<f64> {
-    // Rows are vectors whose inner products are taken: the examples, or, where there are more of them, the features.
-    let n = rows.min(columns);
-    let vector = |i: usize| -> Vec<f64> {
-        if rows <= columns {
-            matrix[i * columns..][..columns].iter().map(|&v| f64::from(v)).collect()
-        } else {
-            (0..rows).map(|row| f64::from(matrix[row * columns + i])).collect()
-        }
-    };
-    let vectors: Vec<Vec<f64>> = (0..n).map(vector).collect();
-    let mut products = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let product = vectors[i].iter().zip(&vectors[j]).map(|(a, b)| a * b).sum();
-            products[i * n + j] = product;
-            products[j * n + i] = product;
-        }
+    if matrix.is_empty() {
+        return Vec::new();
     }
-    let mut values: Vec<f64> =
-        symmetric_eigenvalues(products, n).into_iter().map(|value| value.max(0.0).sqrt()).collect();
+    let matrix = DMatrix::from_row_iterator(rows, columns, matrix.iter().map(|&value| f64::from(value)));
+    let products = if rows <= columns { &matrix * matrix.transpose() } else { matrix.tr_mul(&matrix) };
+    let eigenvalues = products.symmetric_eigenvalues();
+    let mut values: Vec<f64> = eigenvalues.iter().map(|value| value.max(0.0).sqrt()).collect();
     values.sort_by(|a, b| b.total_cmp(a));
     values
 }
@@ -50,85 +39,6 @@ pub fn effective_rank(singular_values: &[f64]) -> f64 {
     }
     let shares = singular_values.iter().map(|value| value / total).filter(|&p| p > 0.0);
     shares.map(|p| -p * p.ln()).sum::<f64>().exp()
-}
-
-/// Eigenvalues of a symmetric matrix `[n, n]`, in no order: Householder's reduction to three diagonals, then the QL method
-/// with implicit shifts (Golub and Van Loan, *Matrix Computations*, 8.3).
-fn symmetric_eigenvalues(mut a: Vec<f64>, n: usize) -> Vec<f64> {
-    let mut beside = vec![0.0; n];
-    for k in 0..n.saturating_sub(2) {
-        let column: Vec<f64> = (k + 1..n).map(|i| a[i * n + k]).collect();
-        let norm = column.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let mirrored = if column[0] > 0.0 { -norm } else { norm };
-        beside[k] = mirrored;
-        // A <- H A H with H = I - 2 v v^T / (v^T v), which maps the column to (mirrored, 0, ..., 0).
-        let mut v = column;
-        v[0] -= mirrored;
-        let square: f64 = v.iter().map(|v| v * v).sum();
-        if square == 0.0 {
-            continue;
-        }
-        let row = |i: usize| (k + 1 + i) * n + k + 1;
-        let m = v.len();
-        let mut w: Vec<f64> = (0..m)
-            .map(|i| a[row(i)..][..m].iter().zip(&v).map(|(a, v)| a * v).sum::<f64>() * 2.0 / square)
-            .collect();
-        let along = v.iter().zip(&w).map(|(v, w)| v * w).sum::<f64>() / square;
-        w.iter_mut().zip(&v).for_each(|(w, v)| *w -= along * v);
-        for i in 0..m {
-            let (vi, wi) = (v[i], w[i]);
-            for (a, (v, w)) in a[row(i)..][..m].iter_mut().zip(v.iter().zip(&w)) {
-                *a -= vi * w + wi * v;
-            }
-        }
-    }
-    if n > 1 {
-        beside[n - 2] = a[(n - 1) * n + n - 2];
-    }
-    tridiagonal_eigenvalues((0..n).map(|i| a[i * n + i]).collect(), beside)
-}
-
-/// The same for a matrix with `d` on the diagonal and `e` beside it; the last of `e` is not used.
-fn tridiagonal_eigenvalues(mut d: Vec<f64>, mut e: Vec<f64>) -> Vec<f64> {
-    let n = d.len();
-    let largest = d.iter().chain(&e).fold(0.0, |most: f64, v| most.max(v.abs()));
-    let small = f64::EPSILON * largest;
-    for l in 0..n {
-        // Two or three rounds per value are usual.
-        for _ in 0..64 {
-            let m = (l..n - 1).find(|&m| e[m].abs() <= small).unwrap_or(n - 1);
-            if m == l {
-                break;
-            }
-            let half = (d[l + 1] - d[l]) / (2.0 * e[l]);
-            let mut g = d[m] - d[l] + e[l] / (half + half.hypot(1.0).copysign(half));
-            let (mut s, mut c, mut p) = (1.0, 1.0, 0.0);
-            let mut split = false;
-            for i in (l..m).rev() {
-                let (f, b) = (s * e[i], c * e[i]);
-                let r = f.hypot(g);
-                e[i + 1] = r;
-                if r == 0.0 {
-                    d[i + 1] -= p;
-                    e[m] = 0.0;
-                    split = true;
-                    break;
-                }
-                (s, c) = (f / r, g / r);
-                g = d[i + 1] - p;
-                let t = (d[i] - g) * s + 2.0 * c * b;
-                p = s * t;
-                d[i + 1] = g + p;
-                g = c * t - b;
-            }
-            if !split {
-                d[l] -= p;
-                e[l] = g;
-                e[m] = 0.0;
-            }
-        }
-    }
-    d
 }
 
 #[cfg(test)]

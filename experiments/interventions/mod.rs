@@ -16,7 +16,6 @@ mod tortoise;
 pub use head_reset::HeadReset;
 pub use l2::weight_decay;
 pub use redo::Redo;
-pub(crate) use redo::{activity_names, unit_groups, unit_slices};
 pub use resets::Resets;
 pub use shrink_perturb::ShrinkPerturb;
 pub use tortoise::Tortoise;

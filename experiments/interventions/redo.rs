@@ -20,12 +20,10 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::trainer::{Probe, Trainer};
-use crate::training_step::record_forward;
-use engine::device::{ALIGNMENT, padded};
+use crate::trainer::{Probe, Trainer, UnitActivity, unit_slices};
+use engine::device::ALIGNMENT;
 use engine::units::{Axis, Units};
-use engine::{Buffer, Device, Graph, Launch, Program, Slice};
-use kernels::arena::Fill;
+use engine::{Buffer, Device, Launch, Program, Slice};
 use kernels::reduce::Activity;
 use kernels::units::{Dormant, Recycle, Renewed};
 use kernels::{Clock, Kernel};
@@ -40,14 +38,11 @@ pub struct Redo {
     recycles: bool,
     threshold: f64,
     examples: usize,
-    groups: Vec<Units>,
-    /// For each group, in slices of one buffer: the activity of its units.
-    activity: Vec<Slice>,
-    /// Which of them are dormant.
+    activity: UnitActivity,
+    /// Which units are dormant, group by group.
     dormant: Vec<Slice>,
     /// How many: one word at the start of each [`ALIGNMENT`].
     counts: Buffer,
-    clear: Program,
     recycle: Program,
     phase: Option<PhasePrograms>,
 }
@@ -59,36 +54,6 @@ struct PhasePrograms {
     find: Program,
 }
 
-/// The groups of units of a model; `values` counts those of one example.
-pub(crate) fn unit_groups(trainer: &Trainer) -> engine::Result<Vec<Units>> {
-    let model = trainer.model();
-    let mut graph = Graph::evaluation(model.parameters());
-    record_forward(&mut graph, model, 1, 0.0)?;
-    Ok(graph.units())
-}
-
-/// One buffer with room for a word per unit, and each group's slice of it.
-pub(crate) fn unit_slices(
-    device: &Device,
-    what: &str,
-    groups: &[Units],
-) -> engine::Result<(Buffer, Vec<Slice>)> {
-    let buffer = device.buffer(what, groups.iter().map(|group| padded(group.count)).sum())?;
-    let mut at = 0;
-    let slices = groups.iter().map(|group| {
-        let slice = buffer.slice(at, group.count);
-        at += padded(group.count);
-        slice
-    });
-    let slices = slices.collect();
-    Ok((buffer, slices))
-}
-
-/// The names under which a probe's graph knows the groups' slices.
-pub(crate) fn activity_names(groups: &[Units]) -> Vec<String> {
-    groups.iter().map(|group| format!("activity {}", group.layer)).collect()
-}
-
 impl Redo {
     /// Finds the groups of units and prepares their recycling.
     ///
@@ -96,7 +61,8 @@ impl Redo {
     /// A model without hidden units; those of the device.
     pub fn new(trainer: &Trainer, config: &Config) -> Result<Self> {
         let (device, intervention) = (trainer.device().clone(), &config.intervention);
-        let groups = unit_groups(trainer)?;
+        let activity = UnitActivity::new(trainer)?;
+        let groups = activity.groups();
         if groups.is_empty() {
             return Err(Error::Mismatch(
                 "intervention.method has redo, but the model has no layer whose units could be recycled: \
@@ -104,22 +70,14 @@ impl Redo {
                     .into(),
             ));
         }
-        let (activities, activity) = unit_slices(&device, "activity of units", &groups)?;
-        let (_, dormant) = unit_slices(&device, "dormant units", &groups)?;
-        let fill = Launch {
-            label: "clear activity".into(),
-            kernel: Arc::new(Fill { len: activities.words(), value: 0.0 }),
-            slices: vec![activities.all()],
-        };
+        let (_, dormant) = unit_slices(trainer, "dormant units", groups)?;
         Ok(Self {
             interval: intervention.redo_interval,
             recycles: intervention.redo_recycles,
             threshold: intervention.redo_threshold,
             examples: intervention.redo_examples,
             counts: device.buffer("numbers of dormant units", groups.len() * ALIGNMENT)?,
-            clear: device.compile(vec![fill])?,
-            recycle: device.compile(recycling(trainer, &groups, &dormant))?,
-            groups,
+            recycle: device.compile(recycling(trainer, groups, &dormant))?,
             activity,
             dormant,
             phase: None,
@@ -132,16 +90,8 @@ impl Redo {
     /// # Errors
     /// Those of the device.
     pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
-        let names = activity_names(&self.groups);
-        let buffers: Vec<_> =
-            names.iter().zip(&self.activity).map(|(name, slice)| (name.as_str(), slice.clone())).collect();
-        let probe = trainer.probe(self.examples, &buffers, &|graph, _| {
-            for (group, name) in graph.units().iter().zip(&names) {
-                graph.measure(group, Activity::Magnitude, name);
-            }
-            Ok(())
-        })?;
-        let find = self.groups.iter().enumerate().map(|(index, group)| Launch {
+        let probe = self.activity.probe(trainer, self.examples, Activity::Magnitude, &|_, _| Ok(()))?;
+        let find = self.activity.groups().iter().enumerate().map(|(index, group)| Launch {
             label: format!("dormant units {}", group.layer),
             kernel: Arc::new(Dormant {
                 units: group.count,
@@ -149,7 +99,7 @@ impl Redo {
                 threshold: self.threshold as f32,
             }),
             slices: vec![
-                self.activity[index].clone(),
+                self.activity.slices()[index].clone(),
                 self.dormant[index].clone(),
                 self.counts.slice(index * ALIGNMENT, 1),
             ],
@@ -162,8 +112,7 @@ impl Redo {
     /// Marks the dormant units on the device.
     fn find(&self, clock: &Clock) -> Result<()> {
         if let Some(PhasePrograms { probe, find }) = &self.phase {
-            self.clear.run(&Clock::default())?;
-            probe.run(clock, |_| Ok(()))?;
+            self.activity.measure(probe, clock, |_| Ok(()))?;
             find.run(&Clock::default())?;
         }
         Ok(())
@@ -189,7 +138,8 @@ impl Redo {
         self.find(clock)?;
         let counts = self.device.read(&self.counts, 0..self.counts.words())?;
         let counts = counts.iter().step_by(ALIGNMENT);
-        Ok(self.groups.iter().zip(counts).map(|(g, &count)| (g.layer.as_str(), count as usize)).collect())
+        let groups = self.activity.groups().iter();
+        Ok(groups.zip(counts).map(|(g, &count)| (g.layer.as_str(), count as usize)).collect())
     }
 
     /// Adds what an evaluation logs: `dormant_units` and `dormant_share`.
@@ -198,7 +148,7 @@ impl Redo {
     /// Those of the device.
     pub fn log(&self, clock: &Clock, line: &mut Map<String, Value>) -> Result<()> {
         let dormant: usize = self.dormant(clock)?.iter().map(|(_, count)| count).sum();
-        let units: usize = self.groups.iter().map(|group| group.count).sum();
+        let units: usize = self.activity.groups().iter().map(|group| group.count).sum();
         line.insert("dormant_units".into(), json!(dormant));
         line.insert("dormant_share".into(), json!(dormant as f64 / units as f64));
         Ok(())

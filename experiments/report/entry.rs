@@ -3,7 +3,7 @@
 use super::group::Group;
 use super::published;
 use super::read::{Run, RunResult};
-use super::settings::{Family, Protocol, Settings, show};
+use super::settings::{Family, Protocol, Settings, differing_keys, show};
 use super::statistics::{Summary, summarize_complete};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -110,15 +110,11 @@ impl Entry<'_> {
 
 /// For each of these, `key=value` of the chosen keys that differ among them.
 pub(crate) fn differences(all: &[&Settings], chosen: impl Fn(&str) -> bool) -> Vec<String> {
-    let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.0.keys()).collect();
-    let differs = |key: &&String| {
-        let mut values = all.iter().map(|settings| settings.0.get(*key).map(toml::Value::to_string));
-        let first = values.next();
-        chosen(key) && values.any(|value| Some(value) != first)
-    };
-    let keys: Vec<&String> = keys.into_iter().filter(differs).collect();
+    let configs: Vec<_> = all.iter().map(|settings| &settings.0).collect();
+    let mut keys = differing_keys(&configs);
+    keys.retain(|key| chosen(key));
     let words = |settings: &&Settings| {
-        let word = |key: &&String| settings.0.get(*key).map(|value| format!("{key}={}", show(value)));
+        let word = |key: &String| settings.0.get(key).map(|value| format!("{key}={}", show(value)));
         keys.iter().filter_map(word).collect::<Vec<_>>().join(", ")
     };
     all.iter().map(words).collect()

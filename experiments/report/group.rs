@@ -1,9 +1,10 @@
 //! Sorts runs into configurations and gives each a label.
 
 use super::read::Run;
-use super::settings::{number, show};
+use super::settings::{differing_keys, number, show};
+use crate::config::flattened;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Keys of the config that do not tell configurations apart: the seed, and how a run is carried out.
@@ -46,7 +47,7 @@ pub(crate) fn compare(runs: Vec<Run>) -> Comparison {
     let mut by_config: BTreeMap<BTreeMap<String, String>, BTreeMap<i64, Run>> = BTreeMap::new();
     for run in runs {
         // As text, because floats have no total equality.
-        let key = flatten(&run.config).into_iter().map(|(key, value)| (key, value.to_string())).collect();
+        let key = compared(&run.config).into_iter().map(|(key, value)| (key, value.to_string())).collect();
         let seeds = by_config.entry(key).or_default();
         match seeds.get(&run.seed) {
             // A finished run stands for an unfinished one, otherwise the first found stands.
@@ -72,7 +73,7 @@ impl Group {
     fn new(seeds: BTreeMap<i64, Run>) -> Option<Group> {
         let first = seeds.values().next()?;
         let experiment = first.experiment.clone();
-        let config = flatten(&first.config);
+        let config = compared(&first.config);
         let model = model_label(&config);
         let method = config.get("intervention.method").map_or_else(|| "none".to_string(), show);
         let (finished, unfinished) = seeds.into_values().partition(|run| run.result.is_some());
@@ -105,23 +106,11 @@ fn model_label(config: &BTreeMap<String, toml::Value>) -> String {
     }
 }
 
-/// Dotted keys of all values, of sections within sections too.
-pub(crate) fn flatten(config: &toml::Table) -> BTreeMap<String, toml::Value> {
-    fn walk(prefix: &str, table: &toml::Table, flat: &mut BTreeMap<String, toml::Value>) {
-        for (key, value) in table {
-            let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-            match value {
-                toml::Value::Table(table) => walk(&key, table, flat),
-                _ => {
-                    flat.insert(key, value.clone());
-                }
-            }
-        }
-    }
-    let mut flat = BTreeMap::new();
-    walk("", config, &mut flat);
-    flat.retain(|key, _| is_compared(key));
-    flat
+/// Dotted keys of the values that tell configurations apart.
+pub(crate) fn compared(config: &toml::Table) -> BTreeMap<String, toml::Value> {
+    let mut keys = flattened(config);
+    keys.retain(|key, _| is_compared(key));
+    keys
 }
 
 /// Gives groups of equal experiment, model and method the keys that differ among them.
@@ -132,13 +121,8 @@ fn label(groups: &mut [Group]) {
         alike.entry(name).or_default().push(group);
     }
     for members in alike.values_mut() {
-        let keys: BTreeSet<&String> = members.iter().flat_map(|group| group.config.keys()).collect();
-        let differs = |key: &&String| {
-            let mut values = members.iter().map(|group| group.config.get(*key).map(toml::Value::to_string));
-            let first = values.next();
-            values.any(|value| Some(value) != first)
-        };
-        let differing: Vec<String> = keys.into_iter().filter(differs).cloned().collect();
+        let configs: Vec<_> = members.iter().map(|group| &group.config).collect();
+        let differing = differing_keys(&configs);
         for group in members {
             group.settings = differing
                 .iter()

@@ -1,6 +1,6 @@
 //! What a config says in the paper's words: data set and model, protocol, method, and what is shortened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toml::Value;
 
 /// The resolved config of runs: dotted keys to values, without `seed`, `name` and `[run]`.
@@ -61,6 +61,17 @@ pub(crate) fn brief(number: f64) -> String {
     } else {
         number.to_string()
     }
+}
+
+/// The keys whose values are not the same in all of these configs.
+pub(crate) fn differing_keys(configs: &[&BTreeMap<String, Value>]) -> Vec<String> {
+    let keys: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
+    let differs = |key: &&String| {
+        let mut values = configs.iter().map(|config| config.get(*key).map(Value::to_string));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    };
+    keys.into_iter().filter(differs).cloned().collect()
 }
 
 /// A dotted key without its section.
@@ -259,7 +270,7 @@ mod tests {
 
     fn settings(text: &str) -> Settings {
         let table: toml::Table = text.parse().unwrap();
-        Settings(super::super::group::flatten(&table))
+        Settings(super::super::group::compared(&table))
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::math::exp_not_positive;
 use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use crate::{Args, Clock, Cpu};
+use std::ops::Range;
 
 /// Logits of a task: some microseconds, for a row costs its two folds more than its logits.
 const TASK: usize = 512;
@@ -152,16 +153,22 @@ impl Vectorised for Rows<'_> {
     }
 }
 
+/// Shares rows of logits among the threads: calls `work` with some rows, and with their elements.
+fn over_rows(cpu: &Cpu, rows: usize, classes: usize, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
+    let task_rows = (TASK / classes).max(1);
+    cpu.threads.run(rows.div_ceil(task_rows), &|task| {
+        let part = task * task_rows..((task + 1) * task_rows).min(rows);
+        work(part.clone(), part.start * classes..part.end * classes);
+    });
+}
+
 pub(super) fn cross_entropy(kernel: &CrossEntropy, cpu: &Cpu, args: &mut Args) {
     let ([logits, labels, dlogits, loss, rank], _) = args.split();
     let (logits, labels) = (logits.f32(), labels.u32());
     let CrossEntropy { rows, classes, logit_penalty } = *kernel;
     let (dlogits, loss) = (Parts::new(dlogits.f32_mut()), Parts::new(loss.f32_mut()));
     let rank = Parts::new(rank.u32_mut());
-    let task_rows = (TASK / classes).max(1);
-    cpu.threads.run(rows.div_ceil(task_rows), &|task| {
-        let part = task * task_rows..((task + 1) * task_rows).min(rows);
-        let logits_part = part.start * classes..part.end * classes;
+    over_rows(cpu, rows, classes, |part, logits_part| {
         // SAFETY: every row belongs to one task.
         let (dlogits, loss, rank) =
             unsafe { (dlogits.part(logits_part.clone()), loss.part(part.clone()), rank.part(part.clone())) };
@@ -239,10 +246,7 @@ pub(super) fn distillation(kernel: &Distillation, cpu: &Cpu, args: &mut Args) {
     let Distillation { rows, classes, weight } = *kernel;
     let (dlogits, loss) = (Parts::new(dlogits.f32_mut()), Parts::new(loss.f32_mut()));
     let (weight, gradient_weight) = (weight as f32, (weight / rows as f64) as f32);
-    let task_rows = (TASK / classes).max(1);
-    cpu.threads.run(rows.div_ceil(task_rows), &|task| {
-        let part = task * task_rows..((task + 1) * task_rows).min(rows);
-        let all = part.start * classes..part.end * classes;
+    over_rows(cpu, rows, classes, |part, all| {
         // SAFETY: every row belongs to one task.
         let (dlogits, loss) = unsafe { (dlogits.part(all.clone()), loss.part(part)) };
         let (logits, teacher) = (&logits[all.clone()], &teacher[all]);
