@@ -4,7 +4,7 @@ use super::{AdamW, BLOCK, CHUNK, Fresh, Perturb};
 use crate::Cpu;
 use crate::kernel::Clock;
 use crate::random::stream;
-use crate::simd::{LANES, Simd, Vectorised};
+use crate::simd::{DRAWN, LANES, Simd, Vectorised};
 use crate::threads::Parts;
 
 /// What is the same for all parameters of an AdamW step.
@@ -227,10 +227,14 @@ struct PerturbChunk<'a> {
     table: &'a [Fresh],
 }
 
-/// Two normal values from two uniform ones in [0, 1), as in perturb.wgsl.
+/// Blocks whose numbers are drawn together.
+const BLOCKS: usize = DRAWN / BLOCK;
+
+/// Two normal values from two random integers below 2^24, as in perturb.wgsl.
 fn normals([radius, angle]: [f32; 2]) -> [f32; 2] {
-    let radius = (-2.0 * f64::from(radius + 1.0 / 16_777_216.0).ln()).sqrt();
-    let (sine, cosine) = (std::f64::consts::TAU * (f64::from(angle) - 0.5)).sin_cos();
+    const UNIT: f64 = 1.0 / 16_777_216.0;
+    let radius = (-2.0 * (f64::from(radius + 1.0) * UNIT).ln()).sqrt();
+    let (sine, cosine) = (std::f64::consts::TAU * (f64::from(angle) * UNIT - 0.5)).sin_cos();
     [(radius * cosine) as f32, (radius * sine) as f32]
 }
 
@@ -239,33 +243,52 @@ impl Vectorised for PerturbChunk<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (keep, scale) = (s.splat(self.kernel.keep as f32), self.kernel.scale as f32);
-        for (index, (block, fresh)) in
-            self.target.as_chunks_mut::<BLOCK>().0.iter_mut().zip(self.table).enumerate()
-        {
-            let counter = ((self.first + index) * BLOCK / 4) as u32;
-            let units = s.units(counter, [self.clock.step, stream::PERTURB, self.clock.seed]);
-            let mut values = [0.0; BLOCK];
-            for (values, &unit) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(&units) {
-                // center + width (2 unit - 1), times the scale
-                let value = s.fma(s.splat(2.0 * fresh.width), unit, s.splat(fresh.center - fresh.width));
-                s.store(values, s.mul(s.splat(scale), value));
-            }
-            if fresh.deviation != 0.0 {
-                let units = units.map(|units| s.lanes(units));
-                let units = units.as_flattened().as_chunks::<2>().0;
-                for (pair, units) in values.as_chunks_mut::<2>().0.iter_mut().zip(units) {
-                    let normals = normals(*units);
-                    pair[0] += scale * fresh.deviation * normals[0];
-                    pair[1] += scale * fresh.deviation * normals[1];
-                }
-            }
-            let used = (fresh.used as usize).min(BLOCK);
-            for (target, values) in block[..used].chunks_mut(LANES).zip(values.as_chunks::<LANES>().0) {
-                let blended = s.fma(keep, s.load_partial(target), s.load(values));
-                s.store_partial(target, blended);
+        let factors = (s.splat(self.kernel.keep as f32), self.kernel.scale as f32);
+        let blocks = self.target.as_chunks_mut::<BLOCK>().0.chunks_mut(BLOCKS);
+        for (index, (blocks, table)) in blocks.zip(self.table.chunks(BLOCKS)).enumerate() {
+            let counter = ((self.first + index * BLOCKS) * BLOCK / 4) as u32;
+            let numbers = s.random(counter, [self.clock.step, stream::PERTURB, self.clock.seed]);
+            let numbers = numbers.as_chunks::<{ BLOCK / LANES }>().0;
+            for ((block, fresh), numbers) in blocks.iter_mut().zip(table).zip(numbers) {
+                perturb_block(s, block, fresh, *numbers, factors);
             }
         }
+    }
+}
+
+/// `target = keep * target + scale * fresh` for one block and its random integers.
+#[inline(always)]
+fn perturb_block<S: Simd>(
+    s: S,
+    target: &mut [f32; BLOCK],
+    fresh: &Fresh,
+    numbers: [S::V; BLOCK / LANES],
+    (keep, scale): (S::V, f32),
+) {
+    // center + width (2 number / 2^24 - 1), times the scale
+    let (width, lowest) = (s.splat(fresh.width / 8_388_608.0), s.splat(fresh.center - fresh.width));
+    let value = |number| s.mul(s.splat(scale), s.fma(width, number, lowest));
+    if fresh.deviation == 0.0 && fresh.used == BLOCK as f32 {
+        for (target, number) in target.as_chunks_mut::<LANES>().0.iter_mut().zip(numbers) {
+            let blended = s.fma(keep, s.load(target), value(number));
+            s.store(target, blended);
+        }
+        return;
+    }
+    let mut values = numbers.map(|number| s.lanes(value(number)));
+    if fresh.deviation != 0.0 {
+        let numbers = numbers.map(|numbers| s.lanes(numbers));
+        let pairs = numbers.as_flattened().as_chunks::<2>().0;
+        for (values, &pair) in values.as_flattened_mut().as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+            let normals = normals(pair);
+            values[0] += scale * fresh.deviation * normals[0];
+            values[1] += scale * fresh.deviation * normals[1];
+        }
+    }
+    let used = (fresh.used as usize).min(BLOCK);
+    for (target, values) in target[..used].chunks_mut(LANES).zip(&values) {
+        let blended = s.fma(keep, s.load_partial(target), s.load(values));
+        s.store_partial(target, blended);
     }
 }
 

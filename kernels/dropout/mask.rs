@@ -2,7 +2,7 @@
 
 use crate::Clock;
 use crate::random::{pcg4d, stream};
-use crate::simd::{LANES, Simd, UNITS};
+use crate::simd::{DRAWN, LANES, Simd};
 
 /// WGSL text of `dropout_factors`; needs `random.wgsl`.
 pub(crate) const WGSL: &str = include_str!("mask.wgsl");
@@ -36,28 +36,28 @@ impl Mask {
     /// What each element from `4 * counter` on is multiplied with: the scale, or 0.
     #[inline(always)]
     pub(crate) fn factors<S: Simd>(self, s: S, clock: &Clock, counter: u32, factors: &mut [f32]) {
-        let (blocks, rest) = factors.as_chunks_mut::<UNITS>();
+        let (blocks, rest) = factors.as_chunks_mut::<DRAWN>();
         let mut counter = counter;
         for block in blocks {
             self.block(s, clock, counter, block);
-            counter = counter.wrapping_add((UNITS / 4) as u32);
+            counter = counter.wrapping_add((DRAWN / 4) as u32);
         }
         if !rest.is_empty() {
-            let mut block = [0.0; UNITS];
+            let mut block = [0.0; DRAWN];
             self.block(s, clock, counter, &mut block);
             rest.copy_from_slice(&block[..rest.len()]);
         }
     }
 
     #[inline(always)]
-    fn block<S: Simd>(self, s: S, clock: &Clock, counter: u32, factors: &mut [f32; UNITS]) {
-        // Units are multiples of 2^-24, and so is the largest that is dropped: the difference is exact.
-        let below = s.splat(((self.rate * 16_777_216.0).ceil() - 1.0) / 16_777_216.0);
+    fn block<S: Simd>(self, s: S, clock: &Clock, counter: u32, factors: &mut [f32; DRAWN]) {
+        // The largest integer that is dropped: the difference is exact.
+        let below = s.splat((self.rate * 16_777_216.0).ceil() - 1.0);
         let scale = s.splat(self.scale());
         let key = [clock.step, self.stream(), clock.seed];
-        let units = s.units(counter, key);
-        for (factors, unit) in factors.as_chunks_mut::<LANES>().0.iter_mut().zip(units) {
-            s.store(factors, s.keep_positive(scale, s.sub(unit, below)));
+        let numbers = s.random(counter, key);
+        for (factors, number) in factors.as_chunks_mut::<LANES>().0.iter_mut().zip(numbers) {
+            s.store(factors, s.keep_positive(scale, s.sub(number, below)));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{LayerNormBackward, LayerNormForward, chunk_rows};
 use crate::dropout::Mask;
-use crate::simd::{LANES, Simd, Vectorised};
+use crate::simd::{DRAWN, LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use crate::{Args, Clock, Cpu};
 
@@ -78,7 +78,7 @@ impl Factors<'_> {
     #[inline(always)]
     fn draw<S: Simd>(&self, s: S, row: usize, start: usize, length: usize, factors: &mut [f32; BLOCK]) {
         let counter = (row * self.width.div_ceil(4) + start / 4) as u32;
-        self.mask.factors(s, self.clock, counter, &mut factors[..length.next_multiple_of(64)]);
+        self.mask.factors(s, self.clock, counter, &mut factors[..length.next_multiple_of(DRAWN)]);
     }
 }
 

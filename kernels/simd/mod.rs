@@ -5,12 +5,12 @@
 //! Every function that touches vectors must be `#[inline(always)]` down to [`Vectorised::run`], or it is compiled
 //! without the instruction set and becomes slow.
 
-use crate::random::{pcg4d, unit};
+use crate::random::pcg4d;
 
 /// Floats in a vector.
 pub const LANES: usize = 16;
-/// Random numbers that [`Simd::units`] makes at a time.
-pub const UNITS: usize = 4 * LANES;
+/// Random numbers that [`Simd::random`] draws at a time.
+pub const DRAWN: usize = 8 * LANES;
 
 /// An instruction set, chosen once at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,15 +133,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
         self.store(&mut lanes, v);
         lanes
     }
-    /// 64 random numbers in [0, 1): number i is `unit(pcg4d([counter + i / 4, key...])[i % 4])` of [`crate::random`].
+    /// [`DRAWN`] random integers below 2^24: number i is `2^24 unit(pcg4d([counter + i / 4, key...])[i % 4])` of
+    /// [`crate::random`]. To scale them is left to what the caller multiplies with anyway.
     #[inline(always)]
-    fn units(self, counter: u32, key: [u32; 3]) -> [Self::V; 4] {
-        let mut units = [[0.0; LANES]; 4];
-        for (i, four) in units.as_flattened_mut().as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            let words = pcg4d([counter.wrapping_add(i as u32), key[0], key[1], key[2]]);
-            *four = [unit(words[0]), unit(words[1]), unit(words[2]), unit(words[3])];
+    fn random(self, counter: u32, key: [u32; 3]) -> [Self::V; DRAWN / LANES] {
+        let mut numbers = [self.splat(0.0); DRAWN / LANES];
+        let mut counter = counter;
+        for numbers in &mut numbers {
+            let mut lanes = [0.0; LANES];
+            for four in lanes.as_chunks_mut::<4>().0 {
+                *four = pcg4d([counter, key[0], key[1], key[2]]).map(|word| (word >> 8) as f32);
+                counter = counter.wrapping_add(1);
+            }
+            *numbers = self.load(&lanes);
         }
-        [self.load(&units[0]), self.load(&units[1]), self.load(&units[2]), self.load(&units[3])]
+        numbers
     }
     /// Sum of the lanes, pairwise in a fixed order.
     #[inline(always)]
@@ -221,6 +227,7 @@ mod x86;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::unit;
 
     struct Check;
     impl Vectorised for Check {
@@ -258,24 +265,25 @@ mod tests {
         }
     }
 
-    struct Units(u32, [u32; 3]);
+    struct Random(u32, [u32; 3]);
 
-    impl Vectorised for Units {
+    impl Vectorised for Random {
         type Output = Vec<f32>;
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Vec<f32> {
-            s.units(self.0, self.1).into_iter().flat_map(|v| s.lanes(v)).collect()
+            s.random(self.0, self.1).into_iter().flat_map(|v| s.lanes(v)).collect()
         }
     }
 
     #[test]
     fn every_instruction_set_draws_the_same_numbers() {
         for (counter, key) in [(0, [0; 3]), (12_345, [77, 0x1_0003, 5]), (u32::MAX - 7, [u32::MAX; 3])] {
-            let expected: Vec<f32> = (0..UNITS as u32)
-                .map(|i| unit(pcg4d([counter.wrapping_add(i / 4), key[0], key[1], key[2]])[i as usize % 4]))
+            let expected: Vec<f32> = (0..DRAWN as u32)
+                .map(|i| pcg4d([counter.wrapping_add(i / 4), key[0], key[1], key[2]])[i as usize % 4])
+                .map(|word| unit(word) * 16_777_216.0)
                 .collect();
             for isa in Isa::available() {
-                assert_eq!(isa.run(Units(counter, key)), expected, "{isa:?}");
+                assert_eq!(isa.run(Random(counter, key)), expected, "{isa:?}");
             }
         }
     }

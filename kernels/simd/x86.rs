@@ -1,6 +1,6 @@
 //! The two instruction sets of x86-64: AVX-512 and AVX2.
 
-use super::{LANES, Simd, Vectorised};
+use super::{DRAWN, LANES, Simd, Vectorised};
 use std::arch::x86_64::*;
 
 /// Proof that the processor has AVX-512F, AVX2 and FMA.
@@ -33,40 +33,61 @@ macro_rules! methods {
     )*};
 }
 
-/// The factor that makes the upper 24 bits of a word a number in [0, 1).
-const UNIT: f32 = 1.0 / 16_777_216.0;
+/// What `crate::random::pcg4d` does to each word first: a product and a sum.
+const FACTOR: u32 = 1_664_525;
+const ADDEND: u32 = 1_013_904_223;
 
-/// `crate::random::pcg4d` on vectors; the first words of the counters are given, the others are equal. A macro and not
-/// a function of closures, because a closure does not have the instructions of the function around it.
+/// Vectors of counters whose numbers are computed side by side: each word of one waits ten cycles for the one before it.
+const CHAINS: usize = 2;
+
+/// `crate::random::pcg4d` on [`CHAINS`] vectors: counters from `first` on, one per lane, whose numbers are given; the other words
+/// are equal. A macro and not a function of closures, because a closure does not have the instructions of the function
+/// around it.
 macro_rules! pcg4d {
-    ($splat:ident, $add:ident, $mul:ident, $xor:ident, $shift:ident, $first:expr, $key:expr) => {{
-        let (factor, addend) = ($splat(1_664_525), $splat(1_013_904_223));
-        let mut x = $add($mul($first, factor), addend);
-        let mut y = $add($mul($splat($key[0] as i32), factor), addend);
-        let mut z = $add($mul($splat($key[1] as i32), factor), addend);
-        let mut w = $add($mul($splat($key[2] as i32), factor), addend);
-        x = $add(x, $mul(y, w));
-        y = $add(y, $mul(z, x));
-        z = $add(z, $mul(x, y));
-        w = $add(w, $mul(y, z));
-        x = $xor(x, $shift::<16>(x));
-        y = $xor(y, $shift::<16>(y));
-        z = $xor(z, $shift::<16>(z));
-        w = $xor(w, $shift::<16>(w));
-        x = $add(x, $mul(y, w));
-        y = $add(y, $mul(z, x));
-        z = $add(z, $mul(x, y));
-        w = $add(w, $mul(y, z));
+    ($splat:ident, $add:ident, $mul:ident, $xor:ident, $shift:ident, $lanes:expr, $first:expr, $key:expr) => {{
+        let (factor, addend) = ($splat(FACTOR as i32), $splat(ADDEND as i32));
+        // The product is linear: one vector of lanes for all counters.
+        let (lanes, width) = ($mul($lanes, factor), (size_of_val(&$lanes) / 4) as u32);
+        let mut x = [lanes; CHAINS];
+        for (i, x) in x.iter_mut().enumerate() {
+            let first: u32 = $first.wrapping_add(width * i as u32).wrapping_mul(FACTOR).wrapping_add(ADDEND);
+            *x = $add(*x, $splat(first as i32));
+        }
+        let mut y = [$add($mul($splat($key[0] as i32), factor), addend); CHAINS];
+        let mut z = [$add($mul($splat($key[1] as i32), factor), addend); CHAINS];
+        let mut w = [$add($mul($splat($key[2] as i32), factor), addend); CHAINS];
+        for round in 0..2 {
+            for i in 0..CHAINS {
+                x[i] = $add(x[i], $mul(y[i], w[i]));
+            }
+            for i in 0..CHAINS {
+                y[i] = $add(y[i], $mul(z[i], x[i]));
+            }
+            for i in 0..CHAINS {
+                z[i] = $add(z[i], $mul(x[i], y[i]));
+            }
+            for i in 0..CHAINS {
+                w[i] = $add(w[i], $mul(y[i], z[i]));
+            }
+            if round == 0 {
+                for i in 0..CHAINS {
+                    x[i] = $xor(x[i], $shift::<16>(x[i]));
+                    y[i] = $xor(y[i], $shift::<16>(y[i]));
+                    z[i] = $xor(z[i], $shift::<16>(z[i]));
+                    w[i] = $xor(w[i], $shift::<16>(w[i]));
+                }
+            }
+        }
         [x, y, z, w]
     }};
 }
 
-/// [`Simd::units`] for 8 counters.
+/// [`Simd::random`] for 16 counters, in vectors of 8.
 ///
 /// # Safety
 /// The processor must have AVX2.
 #[inline(always)]
-unsafe fn units_of_8(counter: u32, key: [u32; 3]) -> [Pair; 2] {
+unsafe fn random_of_16(counter: u32, key: [u32; 3]) -> [Pair; 4] {
     // SAFETY: the caller's promise.
     unsafe {
         let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -76,24 +97,29 @@ unsafe fn units_of_8(counter: u32, key: [u32; 3]) -> [Pair; 2] {
             _mm256_mullo_epi32,
             _mm256_xor_si256,
             _mm256_srli_epi32,
-            _mm256_add_epi32(_mm256_set1_epi32(counter as i32), lanes),
+            lanes,
+            counter,
             key
         );
-        let scale = _mm256_set1_ps(UNIT);
-        let a = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(x)), scale);
-        let b = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(y)), scale);
-        let c = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(z)), scale);
-        let d = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(w)), scale);
-        // Pairs of counters 0, 1, 4, 5 and 2, 3, 6, 7; then quadruples, of which each half holds some.
-        let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
-        let even = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
-        let odd = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
-        let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
-        let third = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
-        let fourth = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
-        let low = (_mm256_permute2f128_ps::<0x20>(even, odd), _mm256_permute2f128_ps::<0x20>(third, fourth));
-        let high = (_mm256_permute2f128_ps::<0x31>(even, odd), _mm256_permute2f128_ps::<0x31>(third, fourth));
-        [low, high]
+        let mut numbers = [(_mm256_setzero_ps(), _mm256_setzero_ps()); 4];
+        for i in 0..CHAINS {
+            let a = _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(x[i]));
+            let b = _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(y[i]));
+            let c = _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(z[i]));
+            let d = _mm256_cvtepi32_ps(_mm256_srli_epi32::<8>(w[i]));
+            // Pairs of counters 0, 1, 4, 5 and 2, 3, 6, 7; then quadruples, of which each half holds some.
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let even = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+            let odd = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+            let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            let third = _mm256_shuffle_ps::<0b01_00_01_00>(ab, cd);
+            let fourth = _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd);
+            numbers[2 * i] =
+                (_mm256_permute2f128_ps::<0x20>(even, odd), _mm256_permute2f128_ps::<0x20>(third, fourth));
+            numbers[2 * i + 1] =
+                (_mm256_permute2f128_ps::<0x31>(even, odd), _mm256_permute2f128_ps::<0x31>(third, fourth));
+        }
+        numbers
     }
 }
 
@@ -128,29 +154,33 @@ impl Simd for Avx512 {
         store_partial(to: &mut [f32], v: __m512) {
             _mm512_mask_storeu_ps(to.as_mut_ptr(), mask(to.len()), v)
         }
-        units(counter: u32, key: [u32; 3]) -> [__m512; 4] {{
+        random(counter: u32, key: [u32; 3]) -> [__m512; DRAWN / LANES] {{
             let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
             let [x, y, z, w] = pcg4d!(
-                _mm512_set1_epi32, _mm512_add_epi32, _mm512_mullo_epi32, _mm512_xor_si512,
-                _mm512_srli_epi32, _mm512_add_epi32(_mm512_set1_epi32(counter as i32), lanes), key
+                _mm512_set1_epi32, _mm512_add_epi32, _mm512_mullo_epi32, _mm512_xor_si512, _mm512_srli_epi32,
+                lanes, counter, key
             );
-            let scale = _mm512_set1_ps(UNIT);
-            let a = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(x)), scale);
-            let b = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(y)), scale);
-            let c = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(z)), scale);
-            let d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(w)), scale);
             // To pairs of lanes, then to quadruples. From 16, or 8, on: those of the second vector.
             let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
             let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
             let first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
             let second = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
-            let (ab, cd) = (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(c, low, d));
-            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-            let (one, two) = (_mm512_permutex2var_pd(ab, first, cd), _mm512_permutex2var_pd(ab, second, cd));
-            let (ab, cd) = (_mm512_permutex2var_ps(a, high, b), _mm512_permutex2var_ps(c, high, d));
-            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
-            let (three, four) = (_mm512_permutex2var_pd(ab, first, cd), _mm512_permutex2var_pd(ab, second, cd));
-            [_mm512_castpd_ps(one), _mm512_castpd_ps(two), _mm512_castpd_ps(three), _mm512_castpd_ps(four)]
+            let mut numbers = [_mm512_setzero_ps(); DRAWN / LANES];
+            for i in 0..CHAINS {
+                let a = _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(x[i]));
+                let b = _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(y[i]));
+                let c = _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(z[i]));
+                let d = _mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(w[i]));
+                let (ab, cd) = (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(c, low, d));
+                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                numbers[4 * i] = _mm512_castpd_ps(_mm512_permutex2var_pd(ab, first, cd));
+                numbers[4 * i + 1] = _mm512_castpd_ps(_mm512_permutex2var_pd(ab, second, cd));
+                let (ab, cd) = (_mm512_permutex2var_ps(a, high, b), _mm512_permutex2var_ps(c, high, d));
+                let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+                numbers[4 * i + 2] = _mm512_castpd_ps(_mm512_permutex2var_pd(ab, first, cd));
+                numbers[4 * i + 3] = _mm512_castpd_ps(_mm512_permutex2var_pd(ab, second, cd));
+            }
+            numbers
         }}
     }
 }
@@ -197,9 +227,10 @@ impl Simd for Avx2 {
         }
         max(a: Pair, b: Pair) -> Pair { (_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
         sqrt(a: Pair) -> Pair { (_mm256_sqrt_ps(a.0), _mm256_sqrt_ps(a.1)) }
-        units(counter: u32, key: [u32; 3]) -> [Pair; 4] {{
-            let (one, two) = (units_of_8(counter, key), units_of_8(counter.wrapping_add(8), key));
-            [one[0], one[1], two[0], two[1]]
+        random(counter: u32, key: [u32; 3]) -> [Pair; DRAWN / LANES] {{
+            let [a, b, c, d] = random_of_16(counter, key);
+            let [e, f, g, h] = random_of_16(counter.wrapping_add(16), key);
+            [a, b, c, d, e, f, g, h]
         }}
         keep_positive(v: Pair, gate: Pair) -> Pair {{
             let zero = _mm256_setzero_ps();
