@@ -224,6 +224,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
             outputs: [0; MAX_GROUPS],
             out_column: 0,
             bias: std::ptr::null(),
+            first: true,
         };
         for index in 0..tiles {
             let range = part(groups, tiles, index);

@@ -12,6 +12,9 @@ use std::hint::black_box;
 
 /// Most groups of windows in a tile.
 pub(super) const MAX_GROUPS: usize = 12;
+/// Products that are added one to another, about; then the sums of such chains are added. The error of a chain grows with
+/// its length: 4,608 products in one are three times less exact.
+const CHAIN: usize = 128;
 /// Most columns of a slab.
 const MAX_COLUMNS: usize = 2 * LANES;
 
@@ -74,16 +77,47 @@ pub(super) struct Tile {
     pub(super) out_column: usize,
     /// `columns` floats, or null.
     pub(super) bias: *const f32,
+    /// Whether the outputs are overwritten; else the sums are added to them, without the bias.
+    pub(super) first: bool,
 }
 
 impl Tile {
-    /// Computes the tile with the smallest micro-kernel that holds it.
+    /// Computes the tile, one chain of products after the other: whole rows of the windows, or pieces of a row.
     ///
     /// # Safety
     /// All pointers and distances must be valid for the given sizes, and nobody else may touch these outputs. Pointers to
     /// windows are valid for `groups` rounded up to the next kernel's, those of outputs need not be.
-    #[inline]
     pub(super) unsafe fn run(&self, isa: Isa) {
+        if self.rows * self.run <= CHAIN {
+            // SAFETY: the promise of the caller.
+            return unsafe { self.chain(isa) };
+        }
+        let rows = (CHAIN / self.run.max(1)).max(1);
+        // Even, for pairs.
+        let run = self.run.div_ceil(self.run.div_ceil(CHAIN)).next_multiple_of(2);
+        let width = if self.pairs { LANES / 2 } else { self.columns.next_multiple_of(LANES) };
+        for row in (0..self.rows).step_by(rows) {
+            for start in (0..self.run).step_by(run) {
+                let chain = Tile {
+                    windows: self.windows.map(|window| window.wrapping_add(row * self.row + start)),
+                    rows: rows.min(self.rows - row),
+                    run: run.min(self.run - start),
+                    weights: self.weights.wrapping_add((row * self.run + start) * width),
+                    first: self.first && row + start == 0,
+                    ..*self
+                };
+                // SAFETY: a part of the windows and of their weights.
+                unsafe { chain.chain(isa) };
+            }
+        }
+    }
+
+    /// Computes one chain with the smallest micro-kernel that holds the tile.
+    ///
+    /// # Safety
+    /// As for [`Tile::run`].
+    #[inline]
+    unsafe fn chain(&self, isa: Isa) {
         macro_rules! exact {
             ($group:literal, $vectors:literal, $pairs:literal: $($groups:literal)*) => {
                 match self.groups {
@@ -104,14 +138,14 @@ impl Tile {
         }
     }
 
-    /// Adds the bias and, in pairs, neighbouring lanes, and writes the outputs: any number of columns.
+    /// Adds the bias or the chains before and, in pairs, neighbouring lanes, and writes the outputs: any number of columns.
     ///
     /// # Safety
     /// As for [`Tile::run`]. `lanes` are the sums, `width` floats for each window.
     #[inline(never)]
     unsafe fn finish_lanes(&self, lanes: &[f32], width: usize) {
         let mut bias = [0.0; MAX_COLUMNS];
-        if !self.bias.is_null() {
+        if self.first && !self.bias.is_null() {
             // SAFETY: the promise of the caller.
             let from = unsafe { std::slice::from_raw_parts(self.bias, self.columns) };
             bias[..self.columns].copy_from_slice(from);
@@ -123,6 +157,9 @@ impl Tile {
                     let out = self.out[g].add(w * self.out_step + self.out_column);
                     std::slice::from_raw_parts_mut(out, self.columns)
                 };
+                if !self.first {
+                    bias[..self.columns].copy_from_slice(out);
+                }
                 if self.pairs {
                     write(out, lanes, &bias, |lanes, i| lanes[2 * i] + lanes[2 * i + 1]);
                 } else {
@@ -226,7 +263,7 @@ unsafe fn multiply<
     }
 }
 
-/// Adds the bias and writes the outputs: whole vectors.
+/// Adds the bias or the chains before and writes the outputs: whole vectors.
 #[inline(always)]
 unsafe fn finish<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTORS: usize>(
     s: S,
@@ -234,7 +271,7 @@ unsafe fn finish<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTORS
     sums: &[[[S::V; VECTORS]; GROUP]; GROUPS],
 ) {
     let mut bias = [s.splat(0.0); VECTORS];
-    if !tile.bias.is_null() {
+    if tile.first && !tile.bias.is_null() {
         // SAFETY: the promise of the caller.
         bias = std::array::from_fn(|v| unsafe { s.load(&*tile.bias.add(v * LANES).cast()) });
     }
@@ -244,7 +281,9 @@ unsafe fn finish<S: Simd, const GROUPS: usize, const GROUP: usize, const VECTORS
                 let out = tile.out[g].wrapping_add(w * tile.out_step + tile.out_column);
                 for (v, &sum) in sums.iter().enumerate() {
                     // SAFETY: the promise of the caller.
-                    s.store(unsafe { &mut *out.add(v * LANES).cast() }, s.add(sum, bias[v]));
+                    let out = unsafe { &mut *out.add(v * LANES).cast() };
+                    let before = if tile.first { bias[v] } else { s.load(out) };
+                    s.store(out, s.add(sum, before));
                 }
             }
         }
