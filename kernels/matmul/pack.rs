@@ -1,6 +1,6 @@
 //! Copies of A and B in the order in which the micro-kernel reads them.
 
-use crate::simd::Isa;
+use crate::simd::{Isa, LANES};
 use std::ops::Range;
 
 /// Some rows of op(A)^T or op(B), which both have k rows, where they lie.
@@ -43,11 +43,30 @@ pub(crate) fn pack(
     for (index, row) in source.matrix.chunks(source.stride).take(k).enumerate() {
         let mut start = 0;
         for Panel { columns, width } in panels.clone() {
+            fetch(&row[columns.clone()], AHEAD * source.stride);
             let to = &mut to[start + index * width..][..width];
             copy(&row[columns.clone()], to);
             start += k * width;
         }
     }
+}
+
+/// Rows that are asked for before they are copied: the processor looks ahead to the end of a page only, which is one row or
+/// two.
+const AHEAD: usize = 2;
+
+/// Asks for the cache lines that lie `distance` floats behind `row`, where there are any.
+#[inline(always)]
+fn fetch(row: &[f32], distance: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for start in (0..row.len()).step_by(LANES) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let line = row.as_ptr().wrapping_add(distance + start);
+        // SAFETY: nothing is read: an address that does not exist is ignored.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (row, distance);
 }
 
 /// Copies `from` and fills with zeros; the usual lengths without a call of memcpy.
