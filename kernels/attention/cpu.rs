@@ -202,15 +202,19 @@ impl Vectorised for Softmax<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let vectors = self.sizes.keys / LANES;
-        let scale = s.splat(self.scale);
-        for (i, (row, lse)) in self.scores.chunks_exact_mut(self.sizes.keys).zip(self.lse).enumerate() {
+        let Sizes { keys, factors, .. } = self.sizes;
+        let (vectors, scale) = (keys / LANES, s.splat(self.scale));
+        // Each pass goes over all rows: those of a pass do not wait for one another.
+        for (row, lse) in self.scores.chunks_exact(keys).zip(&mut *self.lse) {
             let mut most = vector(s, row, 0);
             for v in 1..vectors {
                 most = s.max(most, vector(s, row, v));
             }
-            let most = largest(s, most);
-            let shift = s.splat(-most * self.scale);
+            *lse = s.largest(most) * self.scale;
+        }
+        let mut inverse = [0.0; QUERIES];
+        for ((row, lse), inverse) in self.scores.chunks_exact_mut(keys).zip(self.lse).zip(&mut inverse) {
+            let shift = s.splat(-*lse);
             let mut sum = s.splat(0.0);
             for v in 0..vectors {
                 let exponential = exp_not_positive(s, s.fma(vector(s, row, v), scale, shift));
@@ -218,29 +222,20 @@ impl Vectorised for Softmax<'_> {
                 set(s, row, v, exponential);
             }
             let sum = s.sum(sum);
-            *lse = most * self.scale + sum.ln();
-            let inverse = s.splat(1.0 / sum);
+            *lse += sum.ln();
+            *inverse = 1.0 / sum;
+        }
+        for (i, (row, inverse)) in self.scores.chunks_exact_mut(keys).zip(inverse).enumerate() {
+            let inverse = s.splat(inverse);
             for v in 0..vectors {
                 let mut weight = s.mul(vector(s, row, v), inverse);
-                if self.sizes.factors > 0 {
-                    weight = s.mul(weight, vector(s, &self.factors[i * self.sizes.factors..], v));
+                if factors > 0 {
+                    weight = s.mul(weight, vector(s, &self.factors[i * factors..], v));
                 }
                 set(s, row, v, weight);
             }
         }
     }
-}
-
-/// The largest lane.
-#[inline(always)]
-fn largest<S: Simd>(s: S, v: S::V) -> f32 {
-    let mut lanes = s.lanes(v);
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            lanes[i] = if lanes[i] > lanes[i + width] { lanes[i] } else { lanes[i + width] };
-        }
-    }
-    lanes[0]
 }
 
 pub(super) fn forward(attention: &Attention, cpu: &Cpu, clock: &Clock, args: &mut Args) {
@@ -329,8 +324,9 @@ impl Vectorised for Gradient<'_> {
     fn run<S: Simd>(self, s: S) {
         let keys = self.sizes.keys;
         let scale = s.splat(self.scale);
-        let rows = self.scores.chunks_exact_mut(keys).zip(self.dweights.chunks_exact_mut(keys));
-        for (i, ((scores, dweights), &lse)) in rows.zip(self.lse).enumerate() {
+        // A pass of its own: the rows of the next one do not wait for their sums.
+        let mut dots = [0.0; QUERIES];
+        for (i, dot) in dots.iter_mut().enumerate().take(self.lse.len()) {
             let head = i * self.width..i * self.width + self.head_size;
             let (o, o_tail) = self.o[head.clone()].as_chunks::<LANES>();
             let (dout, dout_tail) = self.dout[head].as_chunks::<LANES>();
@@ -338,8 +334,11 @@ impl Vectorised for Gradient<'_> {
             for (o, dout) in o.iter().zip(dout) {
                 sum = s.fma(s.load(o), s.load(dout), sum);
             }
-            let d = s.splat(s.sum(sum));
-            let shift = s.splat(-lse);
+            *dot = s.sum(sum);
+        }
+        let rows = self.scores.chunks_exact_mut(keys).zip(self.dweights.chunks_exact_mut(keys));
+        for (i, ((scores, dweights), (&lse, dot))) in rows.zip(self.lse.iter().zip(dots)).enumerate() {
+            let (d, shift) = (s.splat(dot), s.splat(-lse));
             for v in 0..keys / LANES {
                 let weight = exp_not_positive(s, s.fma(vector(s, scores, v), scale, shift));
                 let mut dweight = vector(s, dweights, v);

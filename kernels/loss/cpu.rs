@@ -2,7 +2,7 @@
 
 use super::{CrossEntropy, Distillation, RecordLoss};
 use crate::math::exp_not_positive;
-use crate::simd::{LANES, Simd, Vectorised};
+use crate::simd::{LANES, Simd, Vectorised, fold, larger};
 use crate::threads::Parts;
 use crate::{Args, Clock, Cpu};
 use std::ops::Range;
@@ -45,22 +45,6 @@ fn lanes<S: Simd>(s: S, from: &[f32]) -> [f32; LANES] {
         }
     }
     lanes
-}
-
-/// Folds the lanes pairwise in a fixed order.
-#[inline(always)]
-fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            lanes[i] = join(lanes[i], lanes[i + width]);
-        }
-    }
-    lanes[0]
-}
-
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
 }
 
 /// Which of the classes from `first` on beat the true one: adds 1 to their lanes.
@@ -216,7 +200,7 @@ impl Vectorised for TaughtRows<'_> {
         for ((logits, teacher), (dlogits, loss)) in rows.zip(written) {
             let largest = |row: &[f32]| {
                 let vectors = row.chunks(LANES).map(|part| filled(s, part, row[0]));
-                fold(s.lanes(vectors.fold(s.splat(row[0]), |a, b| s.max(a, b))), larger)
+                s.largest(vectors.fold(s.splat(row[0]), |a, b| s.max(a, b)))
             };
             let (most, most_taught) = (largest(logits), largest(teacher));
             let (mut sum, mut sum_taught, mut gap) = (s.splat(0.0), s.splat(0.0), s.splat(0.0));

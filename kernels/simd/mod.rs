@@ -152,14 +152,28 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Sum of the lanes, pairwise in a fixed order.
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {
-        let mut lanes = self.lanes(v);
-        for width in [8, 4, 2, 1] {
-            for i in 0..width {
-                lanes[i] += lanes[i + width];
-            }
-        }
-        lanes[0]
+        fold(self.lanes(v), |a, b| a + b)
     }
+    /// The largest lane.
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        fold(self.lanes(v), larger)
+    }
+}
+
+/// The larger of two floats; the second if one is NaN.
+#[inline(always)]
+pub fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// Joins the lanes pairwise in a fixed order. Each width is a type of its own: as a loop over widths this stays a loop.
+#[inline(always)]
+pub fn fold(lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|i| join(lanes[i], lanes[i + 8]));
+    let four: [f32; 4] = std::array::from_fn(|i| join(eight[i], eight[i + 4]));
+    let two: [f32; 2] = std::array::from_fn(|i| join(four[i], four[i + 2]));
+    join(two[0], two[1])
 }
 
 /// Plain arrays.
