@@ -4,6 +4,11 @@ use super::{cpu, over_vectors};
 use crate::Cpu;
 use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
+/// Magnitude below which a first moment is stored as 0.
+pub const FADED: f32 = 1e-30;
+/// Below which a second moment is stored as 0: its root is far below any eps.
+pub const FADED_SQUARE: f32 = 1e-37;
+
 /// One AdamW step for every parameter of an arena, with the gradient clipped on the way:
 ///
 /// ```text
@@ -13,6 +18,10 @@ use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 /// v = v * beta2 + (1 - beta2) * g * g
 /// p = p - lr / bias_correction1 * m / (sqrt(v) / bias_correction2_sqrt + eps)
 /// ```
+///
+/// The first moment of a parameter without gradient, such as a weight of a dead unit, fades by `beta1` a step until it is no
+/// normal number, and stays there; a processor takes ten times as long for such numbers. So a new m below [`FADED`] and a new
+/// v below [`FADED_SQUARE`] are stored as 0, long after they could move a parameter.
 ///
 /// Learning rate and bias corrections come from the [`Clock`]. The order is that of `torch.optim.AdamW` (single
 /// tensor, no AMSGrad). Shapes: all four arenas `[len]`; `clip` is what [`super::GradientNorm`] wrote.

@@ -271,6 +271,31 @@ mod tests {
     }
 
     #[test]
+    fn moments_that_faded_are_zero_and_nan_stays() {
+        for isa in crate::simd::Isa::available() {
+            let mut cpu = crate::Cpu::new(1);
+            cpu.isa = isa;
+            let step = AdamW { len: 6, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
+            let mut params = [1.0f32; 6];
+            let mut exp_avg = [1.1e-30f32, -1.1e-30, 1.2e-30, -1.2e-30, f32::NAN, 0.5];
+            let mut exp_avg_sq = [1e-37f32, 1.1e-37, 1e-38, 1.0, f32::NAN, 1e-6];
+            let arguments = [
+                Arg::Write(bytemuck::cast_slice_mut(&mut params)),
+                Arg::Read(&[0; 6]),
+                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg)),
+                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg_sq)),
+                Arg::Read(&[0, 1f32.to_bits()]),
+            ];
+            step.run(&cpu, &clock(1, 1e-3), &mut Args::new(arguments, &mut []));
+            assert_eq!((exp_avg[0], exp_avg[1]), (0.0, 0.0), "{isa:?}");
+            assert!(exp_avg[2] > 1e-30 && exp_avg[3] < -1e-30 && exp_avg[4].is_nan() && exp_avg[5] > 0.4);
+            assert_eq!((exp_avg_sq[0], exp_avg_sq[2]), (0.0, 0.0), "{isa:?}");
+            assert!(exp_avg_sq[1] > 1e-37 && exp_avg_sq[3] > 0.9 && exp_avg_sq[4].is_nan());
+            assert_eq!(params[..4], [1.0; 4]);
+        }
+    }
+
+    #[test]
     fn a_slot_outside_the_ring_writes_nothing() {
         let mut case = gradient_norm(10, None, Size::Tiny);
         case.clock.slot = 5;

@@ -1,6 +1,6 @@
 //! Arena kernels on the CPU: vectors of sixteen floats, chunks of fixed size.
 
-use super::{AdamW, BLOCK, CHUNK, Fresh, Perturb};
+use super::{AdamW, BLOCK, CHUNK, FADED, FADED_SQUARE, Fresh, Perturb};
 use crate::Cpu;
 use crate::kernel::Clock;
 use crate::random::stream;
@@ -36,7 +36,11 @@ fn adamw_vector<S: Simd>(s: S, f: &AdamWFactors, [p, m, v, g]: [S::V; 4]) -> [S:
     let v = s.fma(s.mul(g, s.splat(f.one_minus_beta2)), g, s.mul(v, s.splat(f.beta2)));
     let denominator = s.fma(s.sqrt(v), s.splat(f.inverse_correction2_sqrt), s.splat(f.eps));
     let step = s.div(s.mul(m, s.splat(f.step_size)), denominator);
-    [s.sub(s.mul(p, s.splat(f.decay)), step), m, v]
+    // Subtracted, not selected: a NaN stays.
+    let magnitude = s.max(m, s.sub(s.splat(0.0), m));
+    let kept = s.sub(m, s.keep_positive(m, s.sub(s.splat(FADED), magnitude)));
+    let kept_square = s.sub(v, s.keep_positive(v, s.sub(s.splat(FADED_SQUARE), v)));
+    [s.sub(s.mul(p, s.splat(f.decay)), step), kept, kept_square]
 }
 
 impl Vectorised for AdamWChunk<'_> {

@@ -23,7 +23,7 @@ mod norm;
 mod perturb;
 mod regen;
 
-pub use adamw::AdamW;
+pub use adamw::{AdamW, FADED, FADED_SQUARE};
 pub use blend::{Blend, Copy, Fill};
 pub use cases::cases;
 pub use norm::{GradientNorm, NORM_WORD};
