@@ -1,4 +1,4 @@
-//! Dormant units on the CPU. The generator is integer arithmetic, which the compiler vectorises.
+//! Dormant units on the CPU. Blocks without any are left alone, blocks of nothing else are drawn where they lie.
 
 use super::{Dormant, EPSILON, Recycle, Renewed};
 use crate::random::stream;

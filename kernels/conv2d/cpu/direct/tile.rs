@@ -92,7 +92,7 @@ impl Tile {
             // SAFETY: the promise of the caller.
             return unsafe { self.chain(isa) };
         }
-        let rows = (CHAIN / self.run.max(1)).max(1);
+        let rows = (CHAIN / self.run).max(1);
         // Even, for pairs.
         let run = self.run.div_ceil(self.run.div_ceil(CHAIN)).next_multiple_of(2);
         let width = if self.pairs { LANES / 2 } else { self.columns.next_multiple_of(LANES) };
