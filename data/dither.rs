@@ -61,7 +61,7 @@ impl DataSet {
         let (train, test) = (self.train.dithered()?, self.test.dithered()?);
         let [mean, std, test_mean, test_std] =
             [&self.mean, &self.std, &self.test_mean, &self.test_std].map(Vec::clone);
-        Ok(DataSet { train, test, mean, std, test_mean, test_std })
+        Ok(DataSet { train, test, mean, std, test_mean, test_std, origin: self.origin.clone() })
     }
 }
 

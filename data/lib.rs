@@ -34,6 +34,7 @@ mod downsample;
 mod drawing;
 pub mod error;
 pub mod fetch;
+mod identity;
 pub mod idx;
 mod mat;
 mod mnist;
@@ -58,6 +59,7 @@ pub use check::check;
 pub use describe::{Description, list};
 pub use error::Error;
 pub use fetch::fetch;
+pub use identity::Origin;
 pub use noise::{NoiseKind, noisy_labels};
 pub use subset::{accumulate, phase_chunks};
 
@@ -121,13 +123,23 @@ pub struct DataSet {
     pub test_mean: Vec<f32>,
     /// As [`DataSet::test_mean`]: [`DataSet::std`], but for CIFAR-100 that of the test pixels. `[C]`.
     pub test_std: Vec<f32>,
+    /// Where the images come from.
+    pub origin: Origin,
 }
 
 impl DataSet {
     /// A set whose halves are normalised alike.
     fn new(train: Images, test: Images, mean: &[f32], std: &[f32]) -> Self {
         let (mean, std) = (mean.to_vec(), std.to_vec());
-        Self { train, test, test_mean: mean.clone(), test_std: std.clone(), mean, std }
+        Self {
+            train,
+            test,
+            test_mean: mean.clone(),
+            test_std: std.clone(),
+            mean,
+            std,
+            origin: Origin::default(),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 /// One tensor of a file.
@@ -77,7 +76,7 @@ impl File {
             (!self.state.is_empty()).then(|| HashMap::from([("state".to_string(), self.state.clone())]));
         let bytes = safetensors::serialize(views, metadata)
             .map_err(|error| Error::file(path, format!("cannot be encoded: {error}")))?;
-        write_atomically(path, &bytes)
+        files::write(path, &bytes).map_err(|source| Error::Io { action: "write", path: path.into(), source })
     }
 
     /// Reads a file.
@@ -121,27 +120,6 @@ impl File {
 /// The file's numbers, byte by byte, so that their alignment in it does not matter.
 fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     data.as_chunks::<N>().0.iter().copied()
-}
-
-/// Writes a file beside `path`, makes it durable, and renames it.
-///
-/// # Errors
-/// The file cannot be written; `path` is untouched then.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    let temporary = path.with_file_name(name);
-    let failed = |source| Error::Io { action: "write", path: path.into(), source };
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let _ = std::fs::remove_file(&temporary);
-        failed(error)
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use engine::checkpoint::{File as Tensors, write_atomically};
+use engine::checkpoint::File as Tensors;
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
@@ -67,7 +67,8 @@ impl RunFolder {
                 return Err(Error::Io { action: "lock", path: lock_path, source });
             }
         }
-        write_atomically(&path.join("config.toml"), config.to_toml().as_bytes())?;
+        let config_path = path.join("config.toml");
+        files::write(&config_path, config.to_toml().as_bytes()).map_err(failed("write", &config_path))?;
         let metrics_path = path.join("metrics.jsonl");
         let metrics = OpenOptions::new()
             .create(true)
@@ -177,6 +178,7 @@ impl RunFolder {
     /// The file cannot be written.
     pub fn finish(&self, result: &Map<String, Value>) -> Result<()> {
         let text = serde_json::to_string_pretty(result).expect("a map is JSON") + "\n";
-        Ok(write_atomically(&self.path.join("result.json"), text.as_bytes())?)
+        let path = self.path.join("result.json");
+        files::write(&path, text.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })
     }
 }

@@ -9,7 +9,6 @@ use crate::protocols::schedule::lengths;
 use crate::run_folder::RunFolder;
 use data::DataSet;
 use engine::Device;
-use engine::checkpoint::write_atomically;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -162,9 +161,7 @@ fn keep_failure(config: &Config, out: &Path, error: &Error) -> String {
         let path = failure_of(config, out);
         let text = serde_json::to_string_pretty(&json!({ "error": message })).expect("a map is JSON") + "\n";
         let folder = path.parent().expect("a file in a folder");
-        let kept = std::fs::create_dir_all(folder)
-            .map_err(|error| error.to_string())
-            .and_then(|()| write_atomically(&path, text.as_bytes()).map_err(|error| error.to_string()));
+        let kept = std::fs::create_dir_all(folder).and_then(|()| files::write(&path, text.as_bytes()));
         if let Err(error) = kept {
             message = format!("{message} (and failed.json cannot be written: {error})");
         }

@@ -3,7 +3,6 @@
 use super::{Error, SweepRun};
 use crate::config::flattened;
 use crate::error::Error as RunError;
-use engine::checkpoint::write_atomically;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml::{Table, Value};
@@ -93,7 +92,8 @@ impl Record {
             path: folder.to_path_buf(),
             source,
         })?;
-        Ok(write_atomically(&path, record.to_toml().as_bytes()).map_err(RunError::from)?)
+        let written = files::write(&path, record.to_toml().as_bytes());
+        Ok(written.map_err(|source| RunError::Io { action: "write", path, source })?)
     }
 
     fn to_toml(&self) -> String {

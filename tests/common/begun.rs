@@ -146,5 +146,13 @@ fn random_images(model: &ModelConfig) -> DataSet {
     };
     let (mean, std) = (vec![0.5; input.channels], vec![0.25; input.channels]);
     let (train, test) = (images("train", 1), images("test", 2));
-    DataSet { train, test, test_mean: mean.clone(), test_std: std.clone(), mean, std }
+    DataSet {
+        train,
+        test,
+        test_mean: mean.clone(),
+        test_std: std.clone(),
+        mean,
+        std,
+        origin: data::Origin::BuiltIn,
+    }
 }

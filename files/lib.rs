@@ -1,0 +1,145 @@
+//! Files that are written whole or not at all, whoever else writes beside.
+//!
+//! Architecture invariants of this crate:
+//!
+//! - It knows nothing of what is written: every other crate that writes a file may use it, and it uses none of them.
+//! - A regular file is replaced by renaming a complete, durable one over it. Readers see the old content or the new. The
+//!   temporary file has a name of its own, so that any number of processes may replace one file at once: the last wins.
+//! - Links are followed: what they point at is replaced, and they stay. What is no regular file (a pipe, a device) is
+//!   written through, never replaced.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{BufWriter, Error, ErrorKind, Result, Write};
+use std::path::{Path, PathBuf};
+
+/// What the names of temporary files end with; they begin with a dot and the name of the file they are for.
+pub const PARTIAL: &str = ".partial";
+
+/// Links in a row before they are taken for a loop, as many as Linux follows.
+const MOST_LINKS: usize = 40;
+
+/// Replaces the content of `path` by `bytes`: [`write_with`] for content that is there already.
+///
+/// # Errors
+/// As [`write_with`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Replaces the content of `path` by what `content` writes, and makes it durable.
+///
+/// # Errors
+/// The reason why `content` or the system failed. A regular file is untouched then, and no temporary file stays.
+pub fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let target = target_of(path)?;
+    let present = match std::fs::metadata(&target) {
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    match present {
+        Some(metadata) if metadata.is_dir() => {
+            Err(Error::new(ErrorKind::IsADirectory, "a folder of this name is there"))
+        }
+        Some(metadata) if !metadata.is_file() => {
+            let mut file = BufWriter::new(OpenOptions::new().write(true).open(&target)?);
+            content(&mut file)?;
+            file.flush()
+        }
+        present => replace(&target, present.as_ref(), content),
+    }
+}
+
+fn replace(
+    target: &Path,
+    present: Option<&Metadata>,
+    content: impl FnOnce(&mut dyn Write) -> Result<()>,
+) -> Result<()> {
+    let (folder, name) = (folder_of(target), target.file_name().unwrap_or_default());
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(PARTIAL);
+    #[cfg(unix)]
+    let as_usual = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    // The process's mask takes from these what it takes from any new file.
+    #[cfg(unix)]
+    builder.permissions(as_usual);
+    let temporary = builder.tempfile_in(folder).map_err(without_path)?;
+    if let Some(present) = present {
+        // Not everybody may set every mode; the content matters more.
+        let _ = temporary.as_file().set_permissions(present.permissions());
+    }
+    let mut file = BufWriter::new(temporary.as_file());
+    content(&mut file)?;
+    file.flush()?;
+    drop(file);
+    temporary.as_file().sync_all()?;
+    temporary.persist(target).map_err(|failed| failed.error)?;
+    sync_folder(folder)
+}
+
+/// Makes the names in a folder durable: that of a file that was created, renamed or removed.
+///
+/// # Errors
+/// The system's reason.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    if !cfg!(unix) {
+        return Ok(()); // Windows has no such call.
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some file systems do not know this for folders, and a folder may be writable but not readable.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Removes the temporary files that a process which was killed left in a folder. Only for folders where nobody else writes.
+///
+/// # Errors
+/// The folder cannot be read, or a file not be removed.
+pub fn remove_partial(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(PARTIAL) && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads: links followed, the last of which may point at nothing yet.
+fn target_of(path: &Path) -> Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match std::fs::read_link(&target) {
+            Ok(link) => target = folder_of(&target).join(link),
+            // No link, or nothing there.
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(Error::other("too many links one behind the other"))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The temporary file's name would only confuse: nobody asked for it.
+fn without_path(error: Error) -> Error {
+    match error.raw_os_error() {
+        Some(code) => Error::from_raw_os_error(code),
+        // tempfile hides the code behind a text of its own.
+        None => Error::from(error.kind()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
