@@ -143,6 +143,10 @@ impl DataSet {
     }
 }
 
+fn built_in(set: DataSet) -> DataSet {
+    DataSet { origin: Origin::BuiltIn, ..set }
+}
+
 /// The largest built-in set that is drawn.
 const LARGEST: usize = 10_000_000;
 
@@ -209,7 +213,7 @@ pub fn load(name: &str, dir: &Path, options: &LoadOptions) -> Result<DataSet, Er
         Name::Cifar10 | Name::Cifar100 => cifar::load(name, &folders),
         Name::Svhn => svhn::load(&folders),
         Name::TinyImagenet => tiny_imagenet::load(&folders, options.threads),
-        Name::Strokes => strokes::load(options),
-        Name::Scenes => scenes::load(options),
+        Name::Strokes => strokes::load(options).map(built_in),
+        Name::Scenes => scenes::load(options).map(built_in),
     }
 }

@@ -41,6 +41,43 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A run that was begun or finished on other images than those that are there now.
+    #[error(
+        "{path} was {done} on data {before}, but there are now {now}; bring back the earlier ones, or choose another --out",
+        path = path.display()
+    )]
+    OtherData {
+        /// The run folder.
+        path: PathBuf,
+        /// `begun` or `finished`.
+        done: String,
+        /// Digest and origin of the data that it was trained on.
+        before: String,
+        /// Digest and origin of those that are there.
+        now: String,
+    },
+    /// An evaluation that is no number.
+    #[error(
+        "{what} is not finite at step {step} (phase {phase}, epoch {epoch}); {kept}; a smaller optimizer.lr may help"
+    )]
+    NonFiniteEvaluation {
+        /// What was measured.
+        what: String,
+        /// Steps taken before it.
+        step: u64,
+        /// Phase, from 0.
+        phase: usize,
+        /// Epochs of the run before it.
+        epoch: usize,
+        /// Which checkpoint there is.
+        kept: String,
+    },
+    /// A fault of this program.
+    #[error("a fault of this program ended the run: {message}; please report it with the run's config.toml")]
+    Panic {
+        /// What the panic said.
+        message: String,
+    },
     /// A loss that is no number.
     #[error(
         "the loss is not finite at step {step} (phase {phase}, epoch {epoch}); first not finite: {first}; \
@@ -58,6 +95,39 @@ pub enum Error {
         /// Which checkpoint there is.
         kept: String,
     },
+}
+
+impl Error {
+    /// Whether the run would fail again, everywhere: the fault lies in its config or in this program, not in a file, a device or
+    /// another process.
+    pub fn is_of_the_run(&self) -> bool {
+        matches!(
+            self,
+            Self::NonFinite { .. }
+                | Self::NonFiniteEvaluation { .. }
+                | Self::Panic { .. }
+                | Self::Mismatch(_)
+        )
+    }
+
+    /// Whether the device is lost: nothing more can run on it.
+    pub fn is_lost_device(&self) -> bool {
+        matches!(self, Self::Engine(engine::Error::DeviceLost { .. }))
+    }
+
+    /// The message with all its causes, those left out that it names already.
+    pub fn with_causes(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        message
+    }
 }
 
 /// Result with an experiment's [`Error`].

@@ -1,14 +1,13 @@
-//! The folder of one run: config, metrics, result, checkpoint.
+//! The files of one run: config, metrics, checkpoint, result.
 //!
-//! `OUT/<experiment>/<run-id>/`. The id comes from the resolved config, so starting the same run again finds its
-//! folder: finished runs are skipped, others resume. A lock keeps two processes apart.
+//! [`crate::lifecycle`] decides what is done with them. A lock keeps two processes apart.
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 use engine::checkpoint::File as Tensors;
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// An open, locked run folder.
@@ -20,63 +19,104 @@ pub struct RunFolder {
     _lock: File,
 }
 
-impl RunFolder {
-    /// Where a config's run lies under `out`.
-    pub fn path_of(config: &Config, out: &Path) -> PathBuf {
-        out.join(&config.name).join(config.run_id())
-    }
-
-    /// The result of a finished run; `None` if there is none.
-    ///
-    /// # Errors
-    /// A result file that cannot be read.
-    pub fn result(path: &Path) -> Result<Option<Value>> {
-        let path = path.join("result.json");
-        match std::fs::read_to_string(&path) {
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Io { action: "read", path, source }),
-            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| Error::Checkpoint {
-                message: format!("is not a result: {error}; remove it to finish the run again"),
-                path,
+/// What a JSON file of a run says, if it is there; `remedy` tells what to do about one that cannot be read.
+pub(crate) fn read_json(path: &Path, remedy: &str) -> Result<Option<Map<String, Value>>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Io { action: "read", path: path.into(), source }),
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(object)) => Ok(Some(object)),
+            Ok(_) => {
+                Err(Error::Checkpoint { path: path.into(), message: format!("is no JSON object; {remedy}") })
+            }
+            Err(error) => Err(Error::Checkpoint {
+                path: path.into(),
+                message: format!("is not whole: {error}; {remedy}"),
             }),
-        }
+        },
     }
+}
 
-    /// Creates or opens the folder and locks it.
+/// Whether the file system of a folder knows no locks, as some that are shared by many machines.
+fn has_no_locks(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    let told = [libc::ENOSYS, libc::ENOLCK, libc::EOPNOTSUPP].contains(&error.raw_os_error().unwrap_or(0));
+    #[cfg(not(unix))]
+    let told = false;
+    told || error.kind() == ErrorKind::Unsupported
+}
+
+impl RunFolder {
+    /// Creates the folder where it is not there yet, and locks it. On a file system without locks it goes on, and says so.
     ///
     /// # Errors
     /// Another process holds it, or it cannot be written.
-    pub fn open(config: &Config, out: &Path) -> Result<Self> {
-        let path = Self::path_of(config, out);
+    pub(crate) fn lock(path: &Path, note: &mut dyn FnMut(&str)) -> Result<Self> {
         let failed = |action, path: &Path| {
             let path = path.to_path_buf();
             move |source| Error::Io { action, path, source }
         };
-        std::fs::create_dir_all(&path).map_err(failed("create", &path))?;
+        std::fs::create_dir_all(path).map_err(failed("create", path))?;
         let lock_path = path.join(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(failed("create", &lock_path))?;
+        let create = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).open(path);
+        let lock = create(&lock_path).map_err(failed("create", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path }),
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.into() }),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => note(&format!(
+                "{} cannot be locked ({error}): take care that no other process works on this run",
+                path.display()
+            )),
             Err(TryLockError::Error(source)) => {
                 return Err(Error::Io { action: "lock", path: lock_path, source });
             }
         }
-        let config_path = path.join("config.toml");
-        files::write(&config_path, config.to_toml().as_bytes()).map_err(failed("write", &config_path))?;
+        files::remove_partial(path).map_err(failed("clean", path))?;
         let metrics_path = path.join("metrics.jsonl");
-        let metrics = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&metrics_path)
-            .map_err(failed("create", &metrics_path))?;
-        Ok(Self { path, metrics, metrics_bytes: 0, _lock: lock })
+        let metrics = create(&metrics_path).map_err(failed("create", &metrics_path))?;
+        Ok(Self { path: path.into(), metrics, metrics_bytes: 0, _lock: lock })
+    }
+
+    /// Stores the config, unless it lies there already.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
+        let text = config.to_toml();
+        let path = self.path.join("config.toml");
+        if std::fs::read(&path).is_ok_and(|stored| stored == text.as_bytes()) {
+            return Ok(());
+        }
+        files::write(&path, text.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })
+    }
+
+    /// Writes `failed.json`: the run failed, and would fail again.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn fail(&self, message: &str) -> Result<()> {
+        let text =
+            serde_json::to_string_pretty(&serde_json::json!({ "error": message })).expect("a map is JSON");
+        let path = self.path.join("failed.json");
+        files::write(&path, (text + "\n").as_bytes()).map_err(|source| Error::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+
+    /// Forgets that the run failed.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub(crate) fn forget_failure(&self) -> Result<()> {
+        let path = self.path.join("failed.json");
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(Error::Io { action: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The folder.

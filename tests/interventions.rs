@@ -9,8 +9,9 @@ use engine::checkpoint::File;
 use engine::params::{Init, Segment};
 use experiments::Config;
 use experiments::config::parse_set;
+use experiments::lifecycle;
 use experiments::protocols::phases::{self, Context, Outcome};
-use experiments::run_folder::RunFolder;
+use experiments::provenance::DataIdentity;
 use kernels::random::{pcg4d, stream, unit};
 use models::Model;
 use std::collections::BTreeMap;
@@ -72,15 +73,18 @@ impl Experiment {
             device: &self.device,
             config: &self.config,
             data: &self.data,
+            data_identity: &DataIdentity::of(&self.data),
+            retry: false,
             stop: &stop,
             stop_at,
             progress: &mut |_| {},
+            note: &mut |_| {},
         };
         phases::run(&mut context, self.out.path()).unwrap()
     }
 
     fn file(&self) -> File {
-        let path = RunFolder::path_of(&self.config, self.out.path());
+        let path = lifecycle::path_of(&self.config, self.out.path());
         File::load(&path.join("checkpoint.safetensors")).unwrap()
     }
 
@@ -352,7 +356,7 @@ fn the_tortoise_of_self_distillation_averages_and_teaches_but_does_not_predict()
     let plain = Experiment::new(&["intervention.method=ema"]);
     assert_ne!(bits(&last.hare), bits(&plain.before(4).hare), "it teaches");
     run.at_the_end();
-    let folder = RunFolder::path_of(&run.config, run.out.path());
+    let folder = lifecycle::path_of(&run.config, run.out.path());
     let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     assert!(
         metrics.contains("\"test_accuracy\"") && !metrics.contains("tortoise_test_accuracy"),
@@ -362,7 +366,7 @@ fn the_tortoise_of_self_distillation_averages_and_teaches_but_does_not_predict()
     let both = Experiment::new(&["intervention.method=self-distillation+ema"]);
     both.at_the_end();
     assert_eq!(bits(&both.state_now().tortoise), bits(&run.state_now().tortoise));
-    let folder = RunFolder::path_of(&both.config, both.out.path());
+    let folder = lifecycle::path_of(&both.config, both.out.path());
     assert!(
         std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap().contains("tortoise_test_accuracy")
     );
@@ -375,7 +379,7 @@ fn methods_in_the_loss_change_nothing_at_strength_0_and_the_logged_loss_at_other
     let plain = Experiment::new(&[]);
     plain.at_the_end();
     let loss = |run: &Experiment| {
-        let folder = RunFolder::path_of(&run.config, run.out.path());
+        let folder = lifecycle::path_of(&run.config, run.out.path());
         let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
         let line = metrics.lines().filter(|line| line.contains("train_loss")).nth(1).unwrap().to_string();
         line.parse::<serde_json::Value>().unwrap()["train_loss"].as_f64().unwrap()

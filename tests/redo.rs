@@ -12,8 +12,9 @@ use engine::units::Units;
 use experiments::Config;
 use experiments::config::parse_set;
 use experiments::interventions::Redo;
-use experiments::protocols::phases::{self, Context, Outcome};
-use experiments::run_folder::RunFolder;
+use experiments::lifecycle;
+use experiments::protocols::phases::{self, Context, Outcome, Status};
+use experiments::provenance::DataIdentity;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -227,10 +228,13 @@ fn go_on(config: &Config, out: &Path, stop_at: Option<u64>) -> (Vec<u8>, String)
     let (device, data) = (Device::cpu(1), data::load("strokes", Path::new(""), &options).unwrap());
     let stop = AtomicBool::new(false);
     let (device, data, stop) = (&device, &data, &stop);
-    let mut context = Context { device, config, data, stop, stop_at, progress: &mut |_| {} };
+    let data_identity = &DataIdentity::of(data);
+    let (progress, note): (&mut dyn FnMut(&Status), &mut dyn FnMut(&str)) = (&mut |_| {}, &mut |_| {});
+    let mut context =
+        Context { device, config, data, data_identity, retry: false, stop, stop_at, progress, note };
     let outcome = phases::run(&mut context, out).unwrap();
     assert_eq!(outcome == Outcome::Interrupted, stop_at.is_some());
-    let folder = RunFolder::path_of(config, out);
+    let folder = lifecycle::path_of(config, out);
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     (read("checkpoint.safetensors"), String::from_utf8(read("metrics.jsonl")).unwrap())
 }

@@ -75,6 +75,10 @@ impl CpuDevice {
         format!("cpu ({:?}, {} threads)", self.cpu.isa, self.cpu.threads.count())
     }
 
+    pub(super) fn instruction_set(&self) -> String {
+        format!("{:?}", self.cpu.isa).to_lowercase()
+    }
+
     fn lock(&self) -> MutexGuard<'_, ()> {
         // A panic in a kernel leaves numbers unfinished, not memory unsafe: go on.
         self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -154,6 +154,14 @@ impl Device {
         }
     }
 
+    /// The instruction set of a CPU device, on which the last bits of its results depend: `avx512`, `avx2`, `portable`.
+    pub fn instruction_set(&self) -> Option<String> {
+        match self {
+            Device::Cpu(device) => Some(device.instruction_set()),
+            Device::Gpu(_) => None,
+        }
+    }
+
     /// Whether this is a GPU adapter (real or software).
     pub fn is_gpu(&self) -> bool {
         matches!(self, Device::Gpu(_))

@@ -1,9 +1,9 @@
 //! `ht demo`: the main job in miniature, on built-in data.
 
-use super::sweep::Plan;
+use super::sweep::{Found, Plan};
 use super::{DeviceArgs, print, run};
 use crate::report;
-use crate::sweep::{self, SweepRun};
+use crate::sweep::SweepRun;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -41,11 +41,8 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     }
     let plan =
         Plan { out: &args.out, data: Path::new(""), record: None, retry: true, jobs: None, runs: runs.len() };
-    let states = runs
-        .iter()
-        .map(|run| Ok((run, sweep::state(&run.config, &args.out)?)))
-        .collect::<crate::Result<Vec<_>>>()?;
-    let failures = plan.carry_out(&states, &args.device)?;
+    let found: Vec<_> = runs.iter().map(|run| (run, Found::of(run, &args.out))).collect();
+    let failures = plan.carry_out(&found, &args.device)?;
     if !failures.is_empty() {
         anyhow::bail!("{} of {} runs failed:\n  {}", failures.len(), runs.len(), failures.join("\n  "));
     }

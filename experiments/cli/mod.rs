@@ -166,7 +166,8 @@ fn status(error: &anyhow::Error) -> u8 {
     1
 }
 
-/// A flag that SIGINT, SIGTERM and SIGUSR1 set. A second Ctrl-C ends the process at once.
+/// A flag that SIGINT, SIGTERM, SIGUSR1 and SIGHUP set. A second Ctrl-C ends the process at once. Under `nohup` SIGHUP stays
+/// ignored.
 ///
 /// # Errors
 /// The system refuses the handlers.
@@ -178,8 +179,29 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     flag::register(SIGINT, Arc::clone(&stop))?;
     flag::register(SIGTERM, Arc::clone(&stop))?;
     #[cfg(unix)]
-    flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&stop))?;
+    {
+        use signal_hook::consts::{SIGHUP, SIGUSR1};
+        flag::register(SIGUSR1, Arc::clone(&stop))?;
+        if !is_ignored(SIGHUP) {
+            flag::register(SIGHUP, Arc::clone(&stop))?;
+        }
+    }
     Ok(stop)
+}
+
+/// Whether this process was started with a signal ignored.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a null action changes nothing; the present one is written to memory that it fits.
+    unsafe {
+        let mut now = std::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(signal, std::ptr::null(), &mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Tells what a person should know that is no error; a closed stderr is no reason to stop.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 /// Prints to standard output; a closed pipe is an error, not a panic.

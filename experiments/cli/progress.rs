@@ -5,6 +5,7 @@ use crate::protocols::phases::Status;
 use crate::protocols::schedule::lengths;
 use crate::sweep::{Event, SweepRun};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,11 @@ impl Bar {
         let accuracy =
             status.test_accuracy.map_or_else(String::new, |a| format!(", test {:.1} %", 100.0 * a));
         self.bar.set_message(format!("phase {}/{}{accuracy}", status.phase, status.phases));
+    }
+
+    /// Shows a line above it.
+    pub(super) fn note(&self, line: &str) {
+        self.bar.suspend(|| super::note(line));
     }
 
     /// Removes it.
@@ -66,6 +72,17 @@ struct SweepState {
     running: usize,
     finished: usize,
     failures: Vec<String>,
+    lost_devices: Vec<String>,
+    notes: BTreeSet<String>,
+}
+
+/// What became of the runs of a sweep.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// A line for each run that failed.
+    pub(super) failures: Vec<String>,
+    /// A line for each device that was lost.
+    pub(super) lost_devices: Vec<String>,
 }
 
 impl SweepProgress {
@@ -127,6 +144,15 @@ impl SweepProgress {
                 state.running -= 1;
                 None
             }
+            Event::DeviceLost(message) => {
+                state.running -= 1;
+                state.lost_devices.push(message.to_string());
+                Some(format!("DEVICE LOST: {message}: {}", track.label))
+            }
+            Event::Note(note) => {
+                // Most notes are about what all runs share.
+                state.notes.insert(note.to_string()).then(|| format!("note: {note} ({})", track.label))
+            }
         };
         let total: u64 = self.tracks.iter().map(|track| track.steps).sum();
         let position: u64 = state.at.iter().map(|(_, now)| now).sum();
@@ -152,10 +178,11 @@ impl SweepProgress {
         self.bar.set_message(message);
     }
 
-    /// Removes the bar. Returns a line for each run that failed.
-    pub(super) fn finish(self) -> Vec<String> {
+    /// Removes the bar.
+    pub(super) fn finish(self) -> Ended {
         self.bar.finish_and_clear();
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).failures
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ended { failures: state.failures, lost_devices: state.lost_devices }
     }
 }
 

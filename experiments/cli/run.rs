@@ -1,12 +1,13 @@
 //! `ht run`: runs, resumes or skips.
 
-use super::{DeviceArgs, Stopped, print, progress::Bar, stop_on_signal};
+use super::{DeviceArgs, Stopped, note, print, progress::Bar, stop_on_signal};
 use crate::Config;
 use crate::config::{Error, parse_set};
 use crate::data_set;
+use crate::lifecycle::{self, State};
 use crate::presets;
 use crate::protocols::phases::{self, Context, Outcome};
-use crate::run_folder::RunFolder;
+use crate::provenance::DataIdentity;
 use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -41,22 +42,31 @@ pub struct RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = resolve(&args.config, &args.sets, args.seed)?;
-    let path = RunFolder::path_of(&config, &args.out);
-    if let Some(result) = RunFolder::result(&path)? {
-        return print(&format!("already finished: {}\n{}", path.display(), summary(&result)));
-    }
+    let path = lifecycle::path_of(&config, &args.out);
     let stop = stop_on_signal()?;
+    if let State::Finished(result) = lifecycle::look(&config, &args.out)? {
+        // Its data may have been left behind: a result is shown without them, but not beside other data.
+        let data = data_set::load(&config, &args.data).ok().map(|data| DataIdentity::of(&data));
+        lifecycle::enter(&config, &args.out, data.as_ref(), false, &mut note)?;
+        return print(&format!("already finished: {}\n{}", path.display(), summary(&Value::Object(result))));
+    }
     let device = args.device.open()?;
     let data = data_set::load(&config, &args.data)?;
+    let data_identity = DataIdentity::of(&data);
+    if let Some(line) = data_identity.note(&data) {
+        note(&line);
+    }
     let bar = Bar::new(format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
-    let mut progress = |status: &phases::Status| bar.show(status);
     let mut context = Context {
         device: &device,
         config: &config,
         data: &data,
+        data_identity: &data_identity,
+        retry: true,
         stop: &stop,
         stop_at: None,
-        progress: &mut progress,
+        progress: &mut |status| bar.show(status),
+        note: &mut |line| bar.note(line),
     };
     let outcome = phases::run(&mut context, &args.out);
     bar.done();
@@ -64,6 +74,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         Outcome::Finished(result) => {
             print(&format!("{}\n{}", path.display(), summary(&Value::Object(result))))
         }
+        Outcome::WasFinished(result) => {
+            print(&format!("already finished: {}\n{}", path.display(), summary(&Value::Object(result))))
+        }
+        Outcome::HadFailed(message) => anyhow::bail!(message),
         Outcome::Interrupted => Err(Stopped.into()),
     }
 }

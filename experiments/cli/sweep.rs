@@ -1,11 +1,13 @@
 //! `ht sweep`: many runs from one file.
 
 use super::progress::SweepProgress;
-use super::{DeviceArgs, Stopped, print, stop_on_signal};
+use super::{DeviceArgs, Stopped, note, print, stop_on_signal};
 use crate::data_set;
-use crate::sweep::{self, Costs, DataSets, Record, Shard, State, SweepRun};
+use crate::lifecycle::{self, State};
+use crate::sweep::{self, Costs, DataSets, Record, Shard, SweepRun};
 use clap::Args;
 use engine::Device;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -74,9 +76,7 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let all = sweep.runs(&args.sets, &args.seeds)?;
     let out = args.out.join(&sweep.name);
     let mine = all.iter().enumerate().filter(|(index, _)| shard.is_none_or(|shard| shard.has(*index)));
-    let runs = mine
-        .map(|(_, run)| Ok((run, sweep::state(&run.config, &out)?)))
-        .collect::<crate::Result<Vec<_>>>()?;
+    let runs: Vec<_> = mine.map(|(_, run)| (run, Found::of(run, &out))).collect();
     if args.dry_run {
         return dry_run(&runs);
     }
@@ -100,6 +100,28 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     print(&format!("{} runs are finished in {}", runs.len(), out.display()))
 }
 
+/// A run as it was found.
+pub(super) enum Found {
+    /// Its folder says this.
+    State(State),
+    /// Its folder cannot be read, for this reason.
+    Unreadable(String),
+}
+
+impl Found {
+    /// What lies in the folder of a run under `out`. One that cannot be read hides no other.
+    pub(super) fn of(run: &SweepRun, out: &Path) -> Self {
+        match lifecycle::look(&run.config, out) {
+            Ok(state) => Self::State(state),
+            Err(error) => Self::Unreadable(error.with_causes()),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        matches!(self, Self::State(State::Finished(_)))
+    }
+}
+
 /// How runs are to be carried out.
 pub(super) struct Plan<'a> {
     /// Their folder.
@@ -120,47 +142,58 @@ impl Plan<'_> {
     /// Runs what is not finished, with one progress bar. Returns a line for each run that failed, now or earlier.
     pub(super) fn carry_out(
         self,
-        runs: &[(&SweepRun, State)],
+        runs: &[(&SweepRun, Found)],
         device: &DeviceArgs,
     ) -> anyhow::Result<Vec<String>> {
-        let to_run = |state: &State| match state {
-            State::Finished => false,
-            State::Failed(_) => self.retry,
-            State::Begun | State::New => true,
-        };
-        let (pending, states): (Vec<&SweepRun>, Vec<&State>) =
-            runs.iter().filter(|(_, state)| to_run(state)).map(|(run, state)| (*run, state)).unzip();
-        let earlier = runs.iter().filter_map(|(run, state)| match state {
-            State::Failed(message) if !self.retry => {
-                Some(format!("{}: {message} (in an earlier attempt)", run.label()))
+        let (mut pending, mut finished, mut earlier) = (Vec::new(), Vec::new(), Vec::new());
+        for (run, found) in runs {
+            match found {
+                Found::State(State::Finished(_)) => finished.push(*run),
+                Found::State(State::Failed(message)) if !self.retry => {
+                    earlier.push(format!("{}: {message} (in an earlier attempt)", run.label()));
+                }
+                Found::State(state) => pending.push((*run, *state != State::New)),
+                Found::Unreadable(reason) => earlier.push(format!("{}: {reason}", run.label())),
             }
-            _ => None,
-        });
-        if pending.is_empty() {
-            return Ok(earlier.collect());
         }
         let stop = stop_on_signal()?;
-        let data = DataSets::load(&pending, self.data)?;
-        let devices = self.devices(device)?;
-        if let Some(record) = self.record {
-            record.keep(self.out)?;
-        }
-        let finished = runs.iter().filter(|(_, state)| *state == State::Finished).count();
-        let mut progress = SweepProgress::new(runs.len(), finished);
-        for (run, state) in pending.iter().zip(states) {
-            progress.add(run, data.of(&run.config).train.len(), *state != State::New)?;
-            if let State::Failed(_) = state {
-                sweep::forget_failure(&run.config, self.out)?;
+        let to_run: Vec<&SweepRun> = pending.iter().map(|(run, _)| *run).collect();
+        let mut data = DataSets::load(&to_run, self.data)?;
+        let mut notes = BTreeSet::new();
+        for run in &finished {
+            data.add_if_present(run, self.data);
+            let mut keep = |line: &str| notes.extend([line.to_string()]);
+            let identity = data.identity(&run.config);
+            if let Err(error) = lifecycle::enter(&run.config, self.out, identity, false, &mut keep) {
+                earlier.push(format!("{}: {}", run.label(), error.with_causes()));
             }
         }
-        sweep::execute(&pending, &devices, &data, self.out, &stop, &|index, event| {
+        notes.extend(data.notes());
+        notes.iter().for_each(|line| note(line));
+        if pending.is_empty() {
+            return Ok(earlier);
+        }
+        let devices = self.devices(device)?;
+        if let Some(record) = self.record {
+            record.keep(self.out)?.iter().for_each(|line| note(line));
+        }
+        let mut progress = SweepProgress::new(runs.len(), finished.len());
+        for (run, begun) in &pending {
+            progress.add(run, data.of(&run.config).0.train.len(), *begun)?;
+        }
+        sweep::execute(&to_run, &devices, &data, self.out, &stop, &|index, event| {
             progress.show(index, event);
         });
-        let failures = progress.finish();
+        let ended = progress.finish();
+        if let Some(reason) = ended.lost_devices.first() {
+            anyhow::bail!(
+                "{reason}; the runs that were not finished are as they were: the same command goes on"
+            );
+        }
         if stop.load(Ordering::Relaxed) {
             return Err(Stopped.into());
         }
-        Ok(failures.into_iter().chain(earlier).collect())
+        Ok(ended.failures.into_iter().chain(earlier).collect())
     }
 
     /// On the CPU one run per processor beats one run on all of them, and gives the same numbers; a GPU takes one run at a
@@ -197,24 +230,28 @@ fn list() -> anyhow::Result<()> {
     print(&lines.join("\n"))
 }
 
-fn dry_run(runs: &[(&SweepRun, State)]) -> anyhow::Result<()> {
+fn dry_run(runs: &[(&SweepRun, Found)]) -> anyhow::Result<()> {
     let (mut costs, mut lines) = (Costs::default(), Vec::new());
     let (mut steps, mut flops, mut left) = (0, 0.0, 0.0);
-    for (run, state) in runs {
+    for (run, found) in runs {
         let cost = costs.of(&run.config, data_set::train_len(&run.config)?)?;
-        let word = match state {
-            State::Finished => "finished",
-            State::Failed(_) => "failed",
-            State::Begun => "begun",
-            State::New => "new",
+        let word = match found {
+            Found::State(State::Finished(_)) => "finished",
+            Found::State(State::Failed(_)) => "failed",
+            Found::State(State::Begun) => "begun",
+            Found::State(State::New) => "new",
+            Found::Unreadable(_) => "bad",
         };
         let (name, label) = (&run.config.name, run.label());
         lines.push(format!("{word:8} {:9} steps {:8.2e} FLOP  {name}: {label}", cost.steps, cost.flops));
         steps += cost.steps;
         flops += cost.flops;
-        left += if *state == State::Finished { 0.0 } else { cost.flops };
+        left += if found.is_finished() { 0.0 } else { cost.flops };
+        if let Found::Unreadable(reason) = found {
+            lines.push(format!("         {reason}"));
+        }
     }
-    let finished = runs.iter().filter(|(_, state)| *state == State::Finished).count();
+    let finished = runs.iter().filter(|(_, found)| found.is_finished()).count();
     lines.push(format!(
         "{} runs, {finished} of them finished; {steps} steps, {flops:.2e} floating-point operations in forward and \
          backward passes, {left:.2e} of them in runs that are not finished",

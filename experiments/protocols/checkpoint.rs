@@ -3,6 +3,8 @@
 use super::phases::Session;
 use super::progress::Progress;
 use crate::error::{Error, Result};
+use crate::lifecycle::other_data;
+use crate::provenance::{DataIdentity, Segment, go_on};
 use crate::run_folder::RunFolder;
 use engine::checkpoint::File;
 
@@ -11,6 +13,9 @@ impl Session<'_> {
     pub(super) fn save(&mut self, folder: &mut RunFolder) -> Result<()> {
         self.read_metrics(folder)?;
         self.progress.metrics_bytes = folder.metrics_bytes();
+        if let Some(segment) = self.progress.segments.last_mut() {
+            segment.to_step = self.progress.step;
+        }
         let mut file =
             File { state: serde_json::to_string(&self.progress).expect("plain data"), ..File::default() };
         self.trainer.save_network(&self.trainer.hare().clone(), "", &mut file)?;
@@ -25,15 +30,35 @@ impl Session<'_> {
         folder.save_checkpoint(&file)
     }
 
-    /// Takes up a checkpoint, if the folder has one. Returns whether it did.
-    pub(super) fn resume(&mut self, folder: &mut RunFolder) -> Result<bool> {
-        let Some(file) = folder.checkpoint()? else {
-            folder.rewind_metrics(0)?;
-            return Ok(false);
-        };
-        self.load(&file, folder)?;
+    /// Takes up a checkpoint, if the folder has one. Returns whether it did; `note` is told what has changed meanwhile.
+    pub(super) fn resume(
+        &mut self,
+        folder: &mut RunFolder,
+        data: &DataIdentity,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<bool> {
+        let checkpoint = folder.checkpoint()?;
+        if let Some(file) = &checkpoint {
+            self.load(file, folder)?;
+            match &self.progress.data {
+                Some(before) if before.digest != data.digest => {
+                    let origin = Some(before.origin.as_str());
+                    return Err(other_data(folder.path(), "begun", &before.digest, origin, data));
+                }
+                Some(_) => {}
+                None => {
+                    note("its checkpoint does not say on which data it was begun; today's were not compared");
+                    self.progress.segments = vec![Segment::unknown(self.progress.step)];
+                }
+            }
+        }
         folder.rewind_metrics(self.progress.metrics_bytes)?;
-        Ok(true)
+        self.progress.data = Some(data.clone());
+        let here = Segment::here(self.device, self.progress.step);
+        if let Some(moved) = go_on(&mut self.progress.segments, here) {
+            note(&moved);
+        }
+        Ok(checkpoint.is_some())
     }
 
     /// Takes weights, moments and progress from a checkpoint.

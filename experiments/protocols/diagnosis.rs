@@ -1,6 +1,7 @@
 //! Where a value that is no number came from: found by running the steps since the last checkpoint again, which is exact.
 
 use super::phases::Session;
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::run_folder::RunFolder;
 
@@ -15,18 +16,27 @@ impl Session<'_> {
             }
             Err(error) => format!("unknown, for the steps could not be run again ({error})"),
         };
-        let epochs_before: usize = self.phases[..self.progress.phase].iter().map(|phase| phase.epochs).sum();
-        let in_phase = self.progress.phase_step.saturating_sub(self.progress.step - step) as usize;
-        Error::NonFinite {
-            step,
-            phase: self.progress.phase,
-            epoch: epochs_before + in_phase / self.phase().batches + 1,
-            first,
-            kept: match folder.has_checkpoint() {
-                true => format!("the last good checkpoint is kept in {}", folder.path().display()),
-                false => "no checkpoint had been written yet".into(),
-            },
+        let (phase, epoch) = self.place_of(step);
+        Error::NonFinite { step, phase, epoch, first, kept: kept(folder) }
+    }
+
+    /// The error for an evaluation that is no number, now.
+    pub(super) fn evaluation_not_finite(&self, what: &str, folder: &RunFolder) -> Error {
+        let Progress { step, phase, epochs, .. } = self.progress;
+        Error::NonFiniteEvaluation { what: what.into(), step, phase, epoch: epochs, kept: kept(folder) }
+    }
+
+    /// Phase, from 0, and epoch of the run, from 1, of a step from 0.
+    fn place_of(&self, step: u64) -> (usize, usize) {
+        let (mut left, mut epochs) = (step as usize, 0);
+        for (index, phase) in self.phases.iter().enumerate() {
+            if left < phase.epochs * phase.batches {
+                return (index, epochs + left / phase.batches + 1);
+            }
+            left -= phase.epochs * phase.batches;
+            epochs += phase.epochs;
         }
+        (self.phases.len() - 1, epochs)
     }
 
     fn first_not_finite(&self, step: u64, folder: &RunFolder) -> Result<Option<String>> {
@@ -62,5 +72,13 @@ impl Session<'_> {
         let found = self.trainer.step_checked(&clock, t, learning_rate, self.phase().examples.len())?;
         self.after_step()?;
         Ok(found)
+    }
+}
+
+/// Which checkpoint there is, for a message.
+fn kept(folder: &RunFolder) -> String {
+    match folder.has_checkpoint() {
+        true => format!("the last good checkpoint is kept in {}", folder.path().display()),
+        false => "no checkpoint had been written yet".into(),
     }
 }

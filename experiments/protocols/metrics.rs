@@ -13,6 +13,12 @@ impl Session<'_> {
         self.read_metrics(folder)?;
         let hare = self.hare_evaluator.evaluate()?;
         let tortoise = self.tortoise_evaluator.as_ref().map(Evaluator::evaluate).transpose()?;
+        let networks = [("the test loss", Some(hare)), ("the test loss of the tortoise", tortoise)];
+        for (what, evaluation) in networks {
+            if evaluation.is_some_and(|evaluation| !evaluation.loss.is_finite()) {
+                return Err(self.evaluation_not_finite(what, folder));
+            }
+        }
         let Evaluation { loss, top1, top5 } = tortoise.unwrap_or(hare);
         self.progress.scored = Some(Scored { loss, top1, top5 });
         let mut line = self.line();
@@ -29,6 +35,10 @@ impl Session<'_> {
         self.interventions.log(&clock, &mut line)?;
         if let Some(indicators) = &self.indicators {
             indicators.log(&self.trainer, &clock, self.progress.phase_step > 0, &mut line)?;
+        }
+        // A number that is none has no JSON.
+        if let Some((key, _)) = line.iter().find(|(_, value)| value.is_null()) {
+            return Err(self.evaluation_not_finite(key, folder));
         }
         folder.log(&line)
     }
@@ -89,8 +99,7 @@ impl Session<'_> {
     }
 
     pub(super) fn result(&self, seconds: f64, resumed: bool) -> Map<String, Value> {
-        let scored =
-            self.progress.scored.unwrap_or(Scored { loss: f64::NAN, top1: f64::NAN, top5: f64::NAN });
+        let scored = self.progress.scored.expect("every phase begins with an evaluation");
         let config = self.config;
         let Value::Object(result) = json!({
             "experiment": config.name,
@@ -106,6 +115,9 @@ impl Session<'_> {
             "epochs": self.progress.epochs,
             "parameters": self.trainer.model().parameters().count(),
             "run_id": self.progress.run_id,
+            "data_digest": self.progress.data.as_ref().map(|data| &data.digest),
+            "data_origin": self.progress.data.as_ref().map(|data| &data.origin),
+            "segments": self.progress.segments,
             "device": self.trainer.device().name(),
             "git_revision": option_env!("HT_GIT_REVISION"),
             "version": env!("CARGO_PKG_VERSION"),

@@ -12,6 +12,8 @@ use crate::config::{Config, FinalAccuracy};
 use crate::error::{Error, Result};
 use crate::indicators::Indicators;
 use crate::interventions::{Interventions, Memory};
+use crate::lifecycle::{self, Entered, State};
+use crate::provenance::DataIdentity;
 use crate::run_folder::RunFolder;
 use crate::trainer::{Evaluator, Trainer};
 use crate::training_step::RING_ROWS;
@@ -19,6 +21,8 @@ use data::DataSet;
 use engine::Device;
 use kernels::Clock;
 use serde_json::{Map, Value};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,6 +32,10 @@ use std::time::{Duration, Instant};
 pub enum Outcome {
     /// All phases are done; the content of `result.json`.
     Finished(Map<String, Value>),
+    /// It was finished before; the content of `result.json`.
+    WasFinished(Map<String, Value>),
+    /// It had failed before with this message, and was not to be tried again.
+    HadFailed(String),
     /// It was asked to stop and saved a checkpoint.
     Interrupted,
 }
@@ -55,12 +63,18 @@ pub struct Context<'a> {
     pub config: &'a Config,
     /// The data set.
     pub data: &'a DataSet,
+    /// What the data set is, by content.
+    pub data_identity: &'a DataIdentity,
+    /// Enter a run that failed earlier, too.
+    pub retry: bool,
     /// Set by a signal: save and stop.
     pub stop: &'a AtomicBool,
     /// Save and stop before this step of the run, as a signal would: exact where a signal is not.
     pub stop_at: Option<u64>,
     /// Called about ten times a second at most.
     pub progress: &'a mut dyn FnMut(&Status),
+    /// Told what a person should know that is no error.
+    pub note: &'a mut dyn FnMut(&str),
 }
 
 /// A network and all that accompanies it through the phases.
@@ -79,16 +93,44 @@ pub(super) struct Session<'a> {
     pub(super) read: u64,
 }
 
-/// Runs, or resumes, the phases of a config in its folder under `out`. A config that is refused leaves no folder.
+/// Runs, or resumes, the phases of a config in its folder under `out`. A config that is refused leaves no folder. A failure that
+/// would come again is written down in the folder.
 ///
 /// # Errors
-/// Those of the device, of the folder, and a loss that is not finite.
+/// Those of the device, of the folder, a loss that is not finite, a panic.
 pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
-    let started = Instant::now();
-    let mut session = Session::new(context.config, context.device, context.data)?;
-    let folder = &mut RunFolder::open(context.config, out)?;
-    let resumed = session.resume(folder)?;
-    let checkpoint_every = Duration::from_secs_f64(context.config.run.checkpoint_seconds);
+    let mut folder = None;
+    let outcome = catch_unwind(AssertUnwindSafe(|| carry_out(context, out, &mut folder)))
+        .unwrap_or_else(|panic| Err(Error::Panic { message: said(panic.as_ref()) }));
+    if let (Err(error), Some(folder)) = (&outcome, &folder)
+        && error.is_of_the_run()
+    {
+        folder.fail(&error.with_causes())?;
+    }
+    outcome
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").into()
+}
+
+fn carry_out(context: &mut Context<'_>, out: &Path, place: &mut Option<RunFolder>) -> Result<Outcome> {
+    let (started, config, data) = (Instant::now(), context.config, context.data_identity);
+    if let State::Finished(_) = lifecycle::look(config, out)?
+        && let Entered::Finished(result) = lifecycle::enter(config, out, Some(data), false, context.note)?
+    {
+        return Ok(Outcome::WasFinished(result));
+    }
+    let mut session = Session::new(config, context.device, context.data)?;
+    let folder = match lifecycle::enter(config, out, Some(data), context.retry, context.note)? {
+        Entered::Open(folder) => place.insert(folder),
+        Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
+        Entered::Failed(message) => return Ok(Outcome::HadFailed(message)),
+    };
+    let resumed = session.resume(folder, data, context.note)?;
+    let checkpoint_every = Duration::from_secs_f64(config.run.checkpoint_seconds);
     let (mut saved, mut shown) = (Instant::now(), Instant::now());
     let total = session.phases.iter().map(|phase| (phase.epochs * phase.batches) as u64).sum();
 
@@ -126,7 +168,7 @@ pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
     (context.progress)(&session.status(total));
     let result = session.result(started.elapsed().as_secs_f64(), resumed);
     folder.finish(&result)?;
-    if !context.config.run.keep_checkpoint {
+    if !config.run.keep_checkpoint {
         folder.remove_checkpoint()?;
     }
     Ok(Outcome::Finished(result))

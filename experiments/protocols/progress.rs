@@ -1,6 +1,7 @@
 //! How far a run is: the state of a checkpoint.
 
 use crate::interventions::Memory;
+use crate::provenance::{DataIdentity, Segment};
 use serde::{Deserialize, Serialize};
 
 /// How far a run is. Stored in the checkpoint; holds no time of day, so equal runs have equal checkpoints.
@@ -32,6 +33,12 @@ pub(super) struct Progress {
     pub(super) scored: Option<Scored>,
     /// Bytes of metrics.jsonl.
     pub(super) metrics_bytes: u64,
+    /// What it is trained on; checkpoints of version 0.1.0 do not say.
+    #[serde(default)]
+    pub(super) data: Option<DataIdentity>,
+    /// What took its steps.
+    #[serde(default)]
+    pub(super) segments: Vec<Segment>,
 }
 
 /// Sums over the steps of an epoch.

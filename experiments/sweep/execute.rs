@@ -6,26 +6,13 @@ use crate::data_set;
 use crate::error::{Error, Result};
 use crate::protocols::phases::{self, Context, Outcome, Status};
 use crate::protocols::schedule::lengths;
-use crate::run_folder::RunFolder;
+use crate::provenance::DataIdentity;
 use data::DataSet;
 use engine::Device;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-/// How far a run is, by its folder.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// It has its result.
-    Finished,
-    /// It failed with this message.
-    Failed(String),
-    /// It has a checkpoint.
-    Begun,
-    /// Nothing of it is there.
-    New,
-}
 
 /// What happens to a run.
 #[derive(Clone, Copy, Debug)]
@@ -40,34 +27,16 @@ pub enum Event<'a> {
     Failed(&'a str),
     /// It was asked to stop and saved a checkpoint.
     Stopped,
-}
-
-/// How far a run is.
-///
-/// # Errors
-/// A file in its folder that cannot be read.
-pub fn state(config: &Config, out: &Path) -> Result<State> {
-    let folder = RunFolder::path_of(config, out);
-    if RunFolder::result(&folder)?.is_some() {
-        return Ok(State::Finished);
-    }
-    let path = folder.join("failed.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let value: Value = serde_json::from_str(&text).unwrap_or_default();
-            return Ok(State::Failed(value["error"].as_str().unwrap_or("an error that was not kept").into()));
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(source) => return Err(Error::Io { action: "read", path, source }),
-    }
-    let begun = folder.join("checkpoint.safetensors").exists();
-    Ok(if begun { State::Begun } else { State::New })
+    /// Its device was lost, with this message: the run is as its last checkpoint left it.
+    DeviceLost(&'a str),
+    /// What a person should know that is no error.
+    Note(&'a str),
 }
 
 /// The data sets of a sweep, each loaded once.
 #[derive(Debug)]
 pub struct DataSets {
-    sets: BTreeMap<String, DataSet>,
+    sets: BTreeMap<String, (DataSet, DataIdentity)>,
 }
 
 impl DataSets {
@@ -80,24 +49,49 @@ impl DataSets {
         for run in runs {
             let key = Self::key(&run.config);
             if !sets.contains_key(&key) {
-                sets.insert(key.clone(), data_set::load(&run.config, dir)?);
+                let set = data_set::load(&run.config, dir)?;
+                let identity = DataIdentity::of(&set);
+                sets.insert(key.clone(), (set, identity));
             }
             let named = |error: Error| match error {
                 Error::Mismatch(message) => Error::Mismatch(format!("the cell '{}': {message}", run.cell)),
                 other => other,
             };
-            data_set::check(&run.config, &sets[&key]).map_err(named)?;
-            lengths(&run.config, sets[&key].train.len()).map_err(named)?;
+            let set = &sets[&key].0;
+            data_set::check(&run.config, set).map_err(named)?;
+            lengths(&run.config, set.train.len()).map_err(named)?;
         }
         Ok(Self { sets })
     }
 
-    /// The set of a run that was there at [`DataSets::load`].
+    /// Loads the set of a finished run too, if it is still there: its result is shown without it, but not beside other data.
+    pub fn add_if_present(&mut self, run: &SweepRun, dir: &Path) {
+        let key = Self::key(&run.config);
+        if !self.sets.contains_key(&key)
+            && let Ok(set) = data_set::load(&run.config, dir)
+        {
+            let identity = DataIdentity::of(&set);
+            self.sets.insert(key, (set, identity));
+        }
+    }
+
+    /// The identity of a run's set, if it is there.
+    pub fn identity(&self, config: &Config) -> Option<&DataIdentity> {
+        self.sets.get(&Self::key(config)).map(|(_, identity)| identity)
+    }
+
+    /// The set of a run, and its identity, that was there at [`DataSets::load`].
     ///
     /// # Panics
     /// If it was not.
-    pub fn of(&self, config: &Config) -> &DataSet {
-        &self.sets[&Self::key(config)]
+    pub fn of(&self, config: &Config) -> (&DataSet, &DataIdentity) {
+        let (set, identity) = &self.sets[&Self::key(config)];
+        (set, identity)
+    }
+
+    /// What a person should know of each set that is not the published one.
+    pub fn notes(&self) -> Vec<String> {
+        self.sets.values().filter_map(|(set, identity)| identity.note(set)).collect()
     }
 
     /// Equal for configs whose images are equal on the host.
@@ -110,7 +104,7 @@ impl DataSets {
 
 /// Runs, or resumes, `runs` under `out`: each device takes one after the other, in their order. `on_event` is told the index
 /// of the run and what happens to it, from the thread that runs it. A run that fails leaves `failed.json` in its folder, and
-/// the others go on.
+/// the others go on; those for which every device is lost are not touched.
 pub fn execute(
     runs: &[&SweepRun],
     devices: &[Device],
@@ -120,69 +114,46 @@ pub fn execute(
     on_event: &(dyn Fn(usize, Event<'_>) + Sync),
 ) {
     let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for device in devices {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(run) = runs.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else { return };
-                    on_event(index, Event::Started);
-                    let mut context = Context {
-                        device,
-                        config: &run.config,
-                        data: data.of(&run.config),
-                        stop,
-                        stop_at: None,
-                        progress: &mut |status| on_event(index, Event::Step(status)),
-                    };
-                    match phases::run(&mut context, out) {
-                        Ok(Outcome::Finished(result)) => on_event(index, Event::Finished(&result)),
-                        Ok(Outcome::Interrupted) => on_event(index, Event::Stopped),
-                        Err(error) => on_event(index, Event::Failed(&keep_failure(&run.config, out, &error))),
-                    }
+    let work = |device: &Device| {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(run) = runs.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else { return };
+            on_event(index, Event::Started);
+            let (set, data_identity) = data.of(&run.config);
+            let mut context = Context {
+                device,
+                config: &run.config,
+                data: set,
+                data_identity,
+                retry: true,
+                stop,
+                stop_at: None,
+                progress: &mut |status| on_event(index, Event::Step(status)),
+                note: &mut |note| on_event(index, Event::Note(note)),
+            };
+            match phases::run(&mut context, out) {
+                Ok(Outcome::Finished(result) | Outcome::WasFinished(result)) => {
+                    on_event(index, Event::Finished(&result));
                 }
-            });
+                Ok(Outcome::Interrupted) => on_event(index, Event::Stopped),
+                Ok(Outcome::HadFailed(message)) => on_event(index, Event::Failed(&message)),
+                Err(error) if error.is_lost_device() => {
+                    on_event(index, Event::DeviceLost(&error.with_causes()));
+                    return;
+                }
+                Err(error) => on_event(index, Event::Failed(&error.with_causes())),
+            }
         }
+    };
+    let Some((first, others)) = devices.split_first() else { return };
+    std::thread::scope(|scope| {
+        for device in others {
+            let worker = std::thread::Builder::new().name("sweep".into());
+            if worker.spawn_scoped(scope, || work(device)).is_err() {
+                // No more threads are to be had: the runs are taken by fewer.
+                break;
+            }
+        }
+        work(first);
     });
-}
-
-/// The message of an error with its causes; written into the run's folder, unless another process works there.
-fn keep_failure(config: &Config, out: &Path, error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = error.source();
-    }
-    if !matches!(error, Error::InUse { .. }) {
-        let path = failure_of(config, out);
-        let text = serde_json::to_string_pretty(&json!({ "error": message })).expect("a map is JSON") + "\n";
-        let folder = path.parent().expect("a file in a folder");
-        let kept = std::fs::create_dir_all(folder).and_then(|()| files::write(&path, text.as_bytes()));
-        if let Err(error) = kept {
-            message = format!("{message} (and failed.json cannot be written: {error})");
-        }
-    }
-    message
-}
-
-fn failure_of(config: &Config, out: &Path) -> PathBuf {
-    RunFolder::path_of(config, out).join("failed.json")
-}
-
-/// Forgets that a run failed, so that it is tried again.
-///
-/// # Errors
-/// The file cannot be removed.
-pub fn forget_failure(config: &Config, out: &Path) -> Result<()> {
-    let path = failure_of(config, out);
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { action: "remove", path, source })
-        }
-        _ => Ok(()),
-    }
 }

@@ -14,7 +14,7 @@ mod spec;
 
 pub use cost::{Cost, Costs};
 pub use error::Error;
-pub use execute::{DataSets, Event, State, execute, forget_failure, state};
+pub use execute::{DataSets, Event, execute};
 pub use record::Record;
 pub use shard::Shard;
 pub use shipped::{Shipped, find, shipped};

@@ -1,8 +1,12 @@
-//! `sweep.toml`: the cells whose runs lie in a sweep's folder, so that no others are mixed with them.
+//! `sweep-DIGEST.toml`: the cells whose runs lie in a sweep's folder, so that no others are mixed with them.
+//!
+//! Many processes may work in one folder. Each writes a record of its own, named after its content, and reads those of all
+//! others: nothing is shared that would need a lock, and processes with the same cells write the same file.
 
 use super::{Error, SweepRun};
 use crate::config::flattened;
 use crate::error::Error as RunError;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml::{Table, Value};
@@ -70,30 +74,57 @@ impl Record {
         Ok(self)
     }
 
-    /// Writes the record into the folder of a sweep, with what lay there.
+    /// Writes the record into the folder of a sweep, beside those that lie there. Returns a line for each of these that cannot be
+    /// read.
     ///
     /// # Errors
-    /// As [`Record::merged`]; a file that cannot be read or written.
-    pub fn keep(self, folder: &Path) -> Result<(), Error> {
-        let path = folder.join("sweep.toml");
-        let record = match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let earlier = Self::parse(&text).ok_or_else(|| RunError::Checkpoint {
-                    message: "is not the record of a sweep; choose another --out, or remove it".into(),
-                    path: path.clone(),
-                })?;
-                self.merged(earlier, &path)?
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => self,
-            Err(source) => return Err(RunError::Io { action: "read", path, source }.into()),
+    /// As [`Record::merged`], with any of them; a file that cannot be written.
+    pub fn keep(self, folder: &Path) -> Result<Vec<String>, Error> {
+        let unreadable = self.compare(folder)?;
+        let text = self.to_toml();
+        let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let path = folder.join(format!("sweep-{digest}.toml"));
+        if path.exists() {
+            return Ok(unreadable);
+        }
+        let failed = |action, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| RunError::Io { action, path, source }
         };
-        std::fs::create_dir_all(folder).map_err(|source| RunError::Io {
-            action: "create",
-            path: folder.to_path_buf(),
-            source,
-        })?;
-        let written = files::write(&path, record.to_toml().as_bytes());
-        Ok(written.map_err(|source| RunError::Io { action: "write", path, source })?)
+        std::fs::create_dir_all(folder).map_err(failed("create", folder))?;
+        files::write(&path, text.as_bytes()).map_err(failed("write", &path))?;
+        // Another sweep may have looked at the same moment, and found nothing either.
+        if let Err(error) = self.compare(folder) {
+            std::fs::remove_file(&path).map_err(failed("remove", &path))?;
+            return Err(error);
+        }
+        Ok(unreadable)
+    }
+
+    /// Holds the record against all that lie in a folder.
+    fn compare(&self, folder: &Path) -> Result<Vec<String>, Error> {
+        let failed = |source| RunError::Io { action: "read", path: folder.into(), source };
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name == "sweep.toml" || (name.starts_with("sweep-") && name.ends_with(".toml")) {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        let (mut all, mut unreadable) = (self.clone(), Vec::new());
+        for path in paths {
+            match std::fs::read_to_string(&path).ok().as_deref().map(Self::parse) {
+                Some(Some(earlier)) => all = all.merged(earlier, &path)?,
+                _ => unreadable.push(format!("{} is not the record of a sweep", path.display())),
+            }
+        }
+        Ok(unreadable)
     }
 
     fn to_toml(&self) -> String {

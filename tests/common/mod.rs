@@ -205,7 +205,8 @@ impl Ended {
     /// Fails with this code and one message that has all these words; no panic.
     pub fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
-        assert!(self.stderr.starts_with("error: "), "{self:?}");
+        let mut lines = self.stderr.lines().skip_while(|line| line.starts_with("note: "));
+        assert!(lines.next().is_some_and(|line| line.starts_with("error: ")), "{self:?}");
         assert_eq!(self.stderr.matches("error: ").count(), 1, "one message: {self:?}");
         for ugly in ["panicked", "backtrace", "os error 2): No such"] {
             assert!(!self.stderr.contains(ugly), "'{ugly}' in {self:?}");

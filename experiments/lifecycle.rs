@@ -1,0 +1,169 @@
+//! The life of a run: new, begun, finished or failed, as its folder says.
+//!
+//! ```text
+//!            enter                 finish
+//!   new ------------+--> at work ----------> finished    stays so
+//!            enter  |      |   | fail
+//!   begun ----------+      |   +-----------> failed      entered again only on request
+//!     ^                    | stop, crash
+//!     +--------------------+
+//! ```
+//!
+//! [`look`] says what a folder holds and changes nothing. [`enter`] decides under the folder's lock, once, and gives the folder
+//! to whoever may work on it. A run is what its config says: the config that lies there is compared key by key, and so is the
+//! digest of what it is trained on.
+
+use crate::config::{Config, flattened};
+use crate::error::{Error, Result};
+use crate::provenance::DataIdentity;
+use crate::run_folder::{RunFolder, read_json};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// How far a run is, by its folder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Nothing of it is there.
+    New,
+    /// It has a checkpoint.
+    Begun,
+    /// It has this result.
+    Finished(Map<String, Value>),
+    /// It failed with this message.
+    Failed(String),
+}
+
+/// What came of entering a run.
+#[derive(Debug)]
+pub enum Entered {
+    /// Its folder, locked: it is new, or begun.
+    Open(RunFolder),
+    /// It is finished; this is its result.
+    Finished(Map<String, Value>),
+    /// It failed earlier with this message, and was not to be tried again.
+    Failed(String),
+}
+
+/// Where a config's run lies under `out`.
+pub fn path_of(config: &Config, out: &Path) -> PathBuf {
+    out.join(&config.name).join(config.run_id())
+}
+
+/// How far a run is. Reads without a lock: what it says may be old the moment after, but for [`State::Finished`].
+///
+/// # Errors
+/// A file in its folder that cannot be read; the folder of another run.
+pub fn look(config: &Config, out: &Path) -> Result<State> {
+    let folder = path_of(config, out);
+    compare(config, &folder)?;
+    state_of(&folder)
+}
+
+fn state_of(folder: &Path) -> Result<State> {
+    if let Some(result) = read_json(&folder.join("result.json"), "remove it to finish the run again")? {
+        return Ok(State::Finished(result));
+    }
+    if let Some(failure) = read_json(&folder.join("failed.json"), "remove it to try the run again")? {
+        let message = failure.get("error").and_then(Value::as_str).unwrap_or("an error that was not kept");
+        return Ok(State::Failed(message.into()));
+    }
+    let begun = folder.join("checkpoint.safetensors").exists();
+    Ok(if begun { State::Begun } else { State::New })
+}
+
+/// Opens the folder of a run under `out` for whoever is to work on it, or says that there is nothing to do. With `retry` a
+/// failed run is entered too. `note` is told what a person should know.
+///
+/// # Errors
+/// Another process works on the run; the folder has another config, or was finished on other data; it cannot be read or
+/// written.
+pub fn enter(
+    config: &Config,
+    out: &Path,
+    data: Option<&DataIdentity>,
+    retry: bool,
+    note: &mut dyn FnMut(&str),
+) -> Result<Entered> {
+    let path = path_of(config, out);
+    // A finished run stays finished: it needs no lock, and may lie where nobody can write.
+    if let State::Finished(result) = look(config, out)? {
+        compare_data(&result, data, &path, note)?;
+        return Ok(Entered::Finished(result));
+    }
+    let folder = RunFolder::lock(&path, note)?;
+    compare(config, &path)?;
+    match state_of(&path)? {
+        State::Finished(result) => {
+            compare_data(&result, data, &path, note)?;
+            return Ok(Entered::Finished(result));
+        }
+        State::Failed(message) if !retry => return Ok(Entered::Failed(message)),
+        State::Failed(_) => folder.forget_failure()?,
+        State::New | State::Begun => {}
+    }
+    folder.write_config(config)?;
+    Ok(Entered::Open(folder))
+}
+
+/// Whether the config that lies in a folder, if any, is this one. How a run is carried out (`[run]`) may differ.
+fn compare(config: &Config, folder: &Path) -> Result<()> {
+    let path = folder.join("config.toml");
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?,
+    };
+    let stored: toml::Table = text.parse().map_err(|_| Error::Checkpoint {
+        message: "is not a config; restore it from a copy, or remove the run's folder".into(),
+        path: path.clone(),
+    })?;
+    // As a file says it: a number of 32 bits has fewer digits there.
+    let now: toml::Table = config.to_toml().parse().expect("a config is TOML");
+    let (stored, now) = (flattened(&stored), flattened(&now));
+    let of_the_run = |key: &&String| !key.starts_with("run.");
+    let differs =
+        stored.keys().chain(now.keys()).filter(of_the_run).find(|&key| stored.get(key) != now.get(key));
+    let Some(key) = differs else { return Ok(()) };
+    let show = |value: Option<&toml::Value>| value.map_or_else(|| "no value".into(), toml::Value::to_string);
+    Err(Error::Checkpoint {
+        message: format!(
+            "has {key} = {}, this run has {}: two runs of one name; choose another --out",
+            show(stored.get(key)),
+            show(now.get(key))
+        ),
+        path,
+    })
+}
+
+/// Refuses a result that was made with other data.
+fn compare_data(
+    result: &Map<String, Value>,
+    data: Option<&DataIdentity>,
+    folder: &Path,
+    note: &mut dyn FnMut(&str),
+) -> Result<()> {
+    let Some(now) = data else { return Ok(()) };
+    let text = |key: &str| result.get(key).and_then(Value::as_str);
+    match text("data_digest") {
+        None => note("its result does not say on which data it was made; today's were not compared"),
+        Some(digest) if digest == now.digest => {}
+        Some(digest) => return Err(other_data(folder, "finished", digest, text("data_origin"), now)),
+    }
+    Ok(())
+}
+
+/// The error for a run whose data have changed.
+pub fn other_data(
+    folder: &Path,
+    done: &str,
+    digest: &str,
+    origin: Option<&str>,
+    now: &DataIdentity,
+) -> Error {
+    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_string();
+    Error::OtherData {
+        path: folder.to_path_buf(),
+        done: done.into(),
+        before: format!("{} ({})", short(digest), origin.unwrap_or("of unknown origin")),
+        now: format!("{} ({})", short(&now.digest), now.origin),
+    }
+}

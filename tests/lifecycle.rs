@@ -1,0 +1,203 @@
+//! The life of a run in a folder that others use, on data that change, on file systems that know less.
+#![cfg(unix)]
+
+mod common;
+
+use common::{Place, run_words, small_mnist};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn json(path: &Path) -> Value {
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+/// The run folders of a sweep.
+fn runs(place: &Place, sweep: &str) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(place.path().join(sweep).join("tiny"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn shares_that_start_together_on_one_folder_all_run() {
+    let place = Place::new();
+    place.write(
+        "eight.toml",
+        "preset = \"tiny.toml\"\nseeds = [1, 2, 3, 4, 5, 6, 7, 8]\n[set]\nprotocol.base_epochs = 1\n",
+    );
+    for round in 0..4 {
+        let words =
+            |share| format!("sweep eight.toml --shard {share}/8 --out r{round} --device cpu --threads 1");
+        let shares: Vec<_> = (1..=8).map(|share| place.start(&words(share))).collect();
+        shares.into_iter().for_each(|share| drop(share.wait().succeeds()));
+        let folder = place.path().join(format!("r{round}/eight"));
+        let names: Vec<String> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names.len(), 2, "the experiment and one record: {names:?}");
+        let runs = runs(&place, &format!("r{round}/eight"));
+        assert_eq!(runs.len(), 8);
+        assert!(runs.iter().all(|run| run.join("result.json").exists()));
+    }
+}
+
+#[test]
+fn a_run_that_fails_in_its_last_update_is_one_failure_and_no_panic() {
+    let place = Place::new();
+    let bad = "--set optimizer.lr=1e39 --set optimizer.warmup=0 --set optimizer.clip=0 --set protocol.base_epochs=1 \
+               --set protocol.ratios=[1] --set protocol.noise=[0] --set optimizer.batch=600 \
+               --set protocol.final_accuracy=last-scheduled --set protocol.evaluate_every=5 --set model.batch_norm=false";
+    let message = place.ht(&run_words("one", bad)).fails(1, &["not finite", "phase 0", "epoch 1"]).stderr;
+    let failed = json(&place.run_folder("one").join("failed.json"));
+    assert!(message.contains(failed["error"].as_str().unwrap()), "{message} {failed}");
+
+    place.write(
+        "some.toml",
+        "preset = \"tiny.toml\"\nseeds = [1]\n[set]\nprotocol.base_epochs = 1\n[[cells]]\nname = \"bad\"\n\
+         optimizer.lr = 1e39\noptimizer.warmup = 0\noptimizer.clip = 0\nmodel.batch_norm = false\n\
+         protocol.ratios = [1]\nprotocol.noise = [0]\noptimizer.batch = 600\n\
+         protocol.final_accuracy = \"last-scheduled\"\nprotocol.evaluate_every = 5\n[[cells]]\nname = \"good\"\n",
+    );
+    let sweep = "sweep some.toml --device cpu --threads 1";
+    place.ht(sweep).fails(1, &["1 of 2 runs failed", "bad, seed 1", "not finite"]);
+    let results = runs(&place, "runs/some").iter().filter(|run| run.join("result.json").exists()).count();
+    assert_eq!(results, 1, "the other run goes on");
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_hides_no_other_run() {
+    let place = Place::new();
+    place.write(
+        "four.toml",
+        "preset = \"tiny.toml\"\nseeds = [1, 2, 3, 4]\n[set]\nprotocol.base_epochs = 1\n",
+    );
+    let sweep = "sweep four.toml --device cpu --threads 1";
+    place.ht(sweep).succeeds();
+    let folders = runs(&place, "runs/four");
+    std::fs::write(folders[0].join("result.json"), "").unwrap();
+    std::fs::remove_file(folders[1].join("result.json")).unwrap();
+    std::fs::write(folders[2].join("config.toml"), "title = \"a web site\"\n").unwrap();
+    let ended = place.ht(sweep).fails(1, &["2 of 4 runs failed", "result.json", "remove it", "config.toml"]);
+    assert!(folders[1].join("result.json").exists(), "{ended:?}");
+    assert_eq!(std::fs::read(folders[0].join("result.json")).unwrap(), b"", "left as it is");
+    let listed = place.ht(&format!("{sweep} --dry-run")).succeeds().stdout;
+    assert_eq!((listed.matches("bad ").count(), listed.matches("finished ").count()), (2, 2), "{listed}");
+}
+
+#[test]
+fn other_data_are_refused_where_a_run_goes_on_and_where_it_is_skipped() {
+    let place = Place::new();
+    let put = |folder: &str, change: Option<usize>| {
+        let mut files = small_mnist();
+        if let Some(byte) = change {
+            files[0].1[byte] ^= 1;
+        }
+        for (name, bytes) in files {
+            place.write(&format!("{folder}/mnist/{name}"), bytes);
+        }
+    };
+    put("here", None);
+    put("same", None);
+    put("other", Some(5000));
+    let words =
+        |out: &str, data: &str| run_words(out, &format!("--set data.set=mnist --threads 1 --data {data}"));
+    place.ht(&words("done", "here")).succeeds();
+    place.ht(&words("done", "same")).succeeds();
+    let digest = json(&place.run_folder("done").join("result.json"))["data_digest"].clone();
+    let short = &digest.as_str().unwrap()[..12];
+    place.ht(&words("done", "other")).fails(1, &["was finished on data", short, "--out"]);
+    let gone = place.ht(&words("done", "nowhere")).succeeds();
+    assert!(gone.stdout.starts_with("already finished"), "a result is shown without its data: {gone:?}");
+
+    let long = |data: &str| format!("{} --set protocol.base_epochs=300", words("half", data));
+    let mut run = place.start(&long("here"));
+    place.wait_for("half", &mut run, 0, 100);
+    run.signal("TERM");
+    run.wait().fails(130, &[]);
+    let metrics = std::fs::read(place.run_folder("half").join("metrics.jsonl")).unwrap();
+    place.ht(&long("other")).fails(1, &["was begun on data", short, "--out"]);
+    assert_eq!(std::fs::read(place.run_folder("half").join("metrics.jsonl")).unwrap(), metrics);
+    place.ht(&long("same")).succeeds();
+
+    place.write("sweep.toml", "preset = \"tiny.toml\"\n[set]\ndata.set = \"mnist\"\n");
+    place.ht("sweep sweep.toml --device cpu --data here").succeeds();
+    place.ht("sweep sweep.toml --device cpu --data other").fails(1, &["was finished on data", short]);
+}
+
+#[test]
+fn a_result_says_what_made_it() {
+    let place = Place::new();
+    place.ht(&run_words("runs", "--threads 1")).succeeds();
+    let result = json(&place.run_folder("runs").join("result.json"));
+    let segments = result["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), 1);
+    assert_eq!((&segments[0]["from_step"], &segments[0]["to_step"]), (&Value::from(0), &result["steps"]));
+    assert_eq!(segments[0]["device"], "cpu");
+    assert!(segments[0]["instruction_set"].is_string() && segments[0]["dirty"].is_boolean());
+    assert_eq!(result["data_origin"], "built in");
+    assert_eq!(result["data_digest"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn a_move_to_another_instruction_set_is_allowed_said_and_recorded() {
+    let place = Place::new();
+    let words = run_words("runs", "--threads 1 --set protocol.base_epochs=300");
+    let mut run = place.start(&words);
+    place.wait_for("runs", &mut run, 0, 100);
+    run.signal("TERM");
+    run.wait().fails(130, &[]);
+    let moved = place.command(&words).env("HT_ISA", "portable").output().unwrap();
+    let stderr = String::from_utf8_lossy(&moved.stderr);
+    assert!(moved.status.success(), "{stderr}");
+    let result = json(&place.run_folder("runs").join("result.json"));
+    let segments = result["segments"].as_array().unwrap();
+    if segments[0]["instruction_set"] == "portable" {
+        return; // This processor has nothing better.
+    }
+    assert!(stderr.starts_with("note: ") && stderr.contains("goes on on cpu (portable)"), "{stderr}");
+    assert_eq!(segments.len(), 2, "{segments:?}");
+    assert_eq!(segments[0]["to_step"], segments[1]["from_step"]);
+    assert_eq!(segments[1]["to_step"], result["steps"]);
+}
+
+#[test]
+fn a_hangup_saves_and_stops_unless_it_is_to_be_ignored() {
+    let place = Place::new();
+    let words = run_words("runs", "--threads 1 --set protocol.base_epochs=400");
+    let mut run = place.start(&words);
+    place.wait_for("runs", &mut run, 0, 50);
+    run.signal("HUP");
+    run.wait().fails(130, &["resume"]);
+    assert!(place.run_folder("runs").join("checkpoint.safetensors").exists());
+
+    let ht = place.command(&words);
+    let mut under_nohup = Command::new("nohup");
+    under_nohup.arg(ht.get_program()).args(ht.get_args()).current_dir(place.path());
+    let mut child =
+        under_nohup.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let sent = Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap();
+    assert!(child.wait().unwrap().success(), "it goes on to its end");
+    assert!(sent.success() || place.run_folder("runs").join("result.json").exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_system_without_locks_is_said_and_works() {
+    let place = Place::new();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/noflock.c");
+    let library = place.path().join("noflock.so");
+    let compiled =
+        Command::new("cc").args(["-shared", "-fPIC", source, "-o"]).arg(&library).status().unwrap();
+    assert!(compiled.success());
+    let ended = place.command(&run_words("runs", "")).env("LD_PRELOAD", &library).output().unwrap();
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{stderr}");
+    assert!(stderr.starts_with("note: ") && stderr.contains("cannot be locked"), "{stderr}");
+    assert!(place.run_folder("runs").join("result.json").exists());
+}
