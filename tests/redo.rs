@@ -13,7 +13,7 @@ use experiments::Config;
 use experiments::config::parse_set;
 use experiments::interventions::Redo;
 use experiments::lifecycle;
-use experiments::protocols::phases::{self, Context, Outcome, Status};
+use experiments::protocols::phases::{self, Context, Outcome};
 use experiments::provenance::DataIdentity;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -229,9 +229,17 @@ fn go_on(config: &Config, out: &Path, stop_at: Option<u64>) -> (Vec<u8>, String)
     let stop = AtomicBool::new(false);
     let (device, data, stop) = (&device, &data, &stop);
     let data_identity = &DataIdentity::of(data);
-    let (progress, note): (&mut dyn FnMut(&Status), &mut dyn FnMut(&str)) = (&mut |_| {}, &mut |_| {});
-    let mut context =
-        Context { device, config, data, data_identity, retry: false, stop, stop_at, progress, note };
+    let mut context = Context {
+        device,
+        config,
+        data,
+        data_identity,
+        retry: false,
+        stop,
+        stop_at,
+        progress: &mut |_| {},
+        note: &mut |_| {},
+    };
     let outcome = phases::run(&mut context, out).unwrap();
     assert_eq!(outcome == Outcome::Interrupted, stop_at.is_some());
     let folder = lifecycle::path_of(config, out);
