@@ -122,6 +122,35 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The names of all commands.
+pub fn commands() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_string()).collect()
+}
+
+/// Whether these words, the program's name first, are a command line: for the examples in documents. One that is not
+/// `complete` may lack what the command requires. The presets, sweeps and keys that it names must exist, too.
+///
+/// # Errors
+/// What the program would say.
+pub fn check(words: &[String], complete: bool) -> Result<(), String> {
+    use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument};
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => return Ok(()),
+        Err(error) => {
+            let lacks =
+                [DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument].contains(&error.kind());
+            return if lacks && !complete { Ok(()) } else { Err(error.to_string()) };
+        }
+    };
+    let checked = match &cli.command {
+        Command::Run(args) => run::check(args),
+        Command::Sweep(args) => sweep::check(args),
+        _ => Ok(()),
+    };
+    checked.map_err(|error| message(&error))
+}
+
 /// The error and its causes, without those that the text before already names.
 fn message(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |text, cause| match cause.to_string() {

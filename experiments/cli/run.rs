@@ -82,6 +82,14 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Whether the preset and the keys exist; a file may be anybody's.
+pub(super) fn check(args: &RunArgs) -> anyhow::Result<()> {
+    if !args.config.ends_with(".toml") {
+        resolve(&args.config, &args.sets, args.seed)?;
+    }
+    Ok(())
+}
+
 /// Defaults, preset or file, `--set`s and the seed, in this order.
 pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<Config, Error> {
     let mut layers = vec![presets::find(name)?];

@@ -100,6 +100,14 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     print(&format!("{} runs are finished in {}", runs.len(), out.display()))
 }
 
+/// Whether the sweep and the keys exist; a file may be anybody's.
+pub(super) fn check(args: &SweepArgs) -> anyhow::Result<()> {
+    if let Some(name) = args.sweep.as_ref().filter(|name| !name.ends_with(".toml")) {
+        sweep::find(name)?.runs(&args.sets, &args.seeds)?;
+    }
+    Ok(())
+}
+
 /// A run as it was found.
 pub(super) enum Found {
     /// Its folder says this.
