@@ -1,4 +1,4 @@
-//! The experiments on loss of plasticity, on top of the engine: configs, protocols, interventions, run folders, reports.
+//! The experiments on loss of plasticity, on top of the engine: configs, protocols, interventions, run folders.
 //!
 //! Architecture invariants:
 //! - Only this crate reads configs, prints, draws progress or chooses a protocol.
@@ -15,7 +15,6 @@ pub mod indicators;
 pub mod interventions;
 pub mod presets;
 pub mod protocols;
-pub mod report;
 pub mod run_folder;
 pub mod sweep;
 pub mod trainer;
