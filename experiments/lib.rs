@@ -1,4 +1,4 @@
-//! The experiments on loss of plasticity, on top of the engine: configs, protocols, interventions, run folders, reports.
+//! The experiments on loss of plasticity, on top of the engine: configs, protocols, interventions, run folders.
 //!
 //! Architecture invariants:
 //! - Only this crate reads configs, prints, draws progress or chooses a protocol.
@@ -17,7 +17,6 @@ pub mod lifecycle;
 pub mod presets;
 pub mod protocols;
 pub mod provenance;
-pub mod report;
 pub mod run_folder;
 pub mod sweep;
 pub mod trainer;

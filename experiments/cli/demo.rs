@@ -2,7 +2,6 @@
 
 use super::sweep::{Found, Plan};
 use super::{DeviceArgs, print, run};
-use crate::report;
 use crate::sweep::SweepRun;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -46,7 +45,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     if !failures.is_empty() {
         anyhow::bail!("{} of {} runs failed:\n  {}", failures.len(), runs.len(), failures.join("\n  "));
     }
-    let report = report::report(std::slice::from_ref(&args.out), Some(&args.out))?;
+    let report = ::report::report(std::slice::from_ref(&args.out), Some(&args.out), &super::report::METHODS)?;
     let files: Vec<String> = report.files.iter().map(|file| format!("  {}", file.display())).collect();
     print(&format!("{}\nwritten:\n{}", report.text, files.join("\n")))
 }

@@ -177,6 +177,7 @@ fn status(error: &anyhow::Error) -> u8 {
                 Some(engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. })
             )
             || matches!(cause.downcast_ref(), Some(::data::Error::UnknownName { .. }))
+            || matches!(cause.downcast_ref(), Some(::report::Error::OutIsNoFolder { .. }))
             || matches!(
                 cause.downcast_ref(),
                 Some(

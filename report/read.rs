@@ -1,0 +1,215 @@
+//! Reads a run folder.
+
+use super::{legacy, result::RunResult};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// One run folder.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) folder: PathBuf,
+    pub(crate) experiment: String,
+    pub(crate) seed: i64,
+    /// In the form of today, see [`legacy`].
+    pub(crate) config: toml::Table,
+    /// By phase and step; where a step was written twice, as after a resume, the later line.
+    pub(crate) evaluations: BTreeMap<(u64, u64), Evaluation>,
+    /// The last step written of each phase.
+    pub(crate) phase_ends: BTreeMap<u64, u64>,
+    /// Step and epoch of the furthest line.
+    pub(crate) reached: Option<(u64, f64)>,
+    /// The final figures; `None` while the run is unfinished.
+    pub(crate) result: Option<RunResult>,
+    /// Why the run failed; `None` if it did not, or has a result since.
+    pub(crate) failure: Option<String>,
+}
+
+/// What is shown of an evaluation; accuracies are fractions.
+#[derive(Clone, Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) epoch: f64,
+    pub(crate) test_accuracy: f64,
+    pub(crate) hare_test_accuracy: Option<f64>,
+    pub(crate) tortoise_test_accuracy: Option<f64>,
+    /// Indicators of plasticity: every other number logged.
+    pub(crate) indicators: BTreeMap<String, f64>,
+}
+
+/// Why a folder with a `config.toml` gave no run.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The config is not that of a run, and no other file of a run lies beside it.
+    Foreign(String),
+    /// A file of a run is not what it should be.
+    Broken { path: PathBuf, reason: String },
+}
+
+/// Other numbers of an evaluation that are no indicators.
+const NO_INDICATORS: [&str; 7] =
+    ["test_", "hare_", "tortoise_", "train_", "dormant_", "learning_rate", "resets"];
+
+/// What only runs leave beside their config.
+const FILES: [&str; 4] = ["metrics.jsonl", "result.json", "failed.json", "checkpoint.safetensors"];
+
+/// A line of `metrics.jsonl`, of training or of an evaluation.
+#[derive(Deserialize)]
+struct Line {
+    step: u64,
+    epoch: f64,
+    phase: u64,
+    test_accuracy: Option<f64>,
+    hare_test_accuracy: Option<f64>,
+    tortoise_test_accuracy: Option<f64>,
+    #[serde(flatten)]
+    others: BTreeMap<String, serde_json::Value>,
+}
+
+/// `failed.json`.
+#[derive(Deserialize)]
+struct Failure {
+    error: String,
+}
+
+fn broken(path: &Path, reason: impl ToString) -> Unread {
+    Unread::Broken { path: path.to_path_buf(), reason: reason.to_string() }
+}
+
+/// The bytes of a file; `None` if there is none. A pipe would block for ever.
+fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>, Unread> {
+    let bytes = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => std::fs::read(path),
+        Ok(_) => return Err(broken(path, "not a regular file")),
+        Err(error) => Err(error),
+    };
+    match bytes {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(broken(path, error)),
+    }
+}
+
+/// A file with one JSON object.
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Unread> {
+    let Some(bytes) = read_if_present(path)? else { return Ok(None) };
+    if bytes.trim_ascii().is_empty() {
+        return Err(broken(path, "the file is empty"));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| broken(path, json_reason(&bytes, &error)))
+}
+
+/// What is wrong with bytes that are not the JSON expected.
+fn json_reason(bytes: &[u8], error: &serde_json::Error) -> String {
+    match bytes.contains(&0) {
+        true => "zero bytes, as a file system may leave after a crash".to_string(),
+        false => error.to_string(),
+    }
+}
+
+/// The config with its experiment and seed, or why it is not that of a run.
+fn read_config(bytes: Vec<u8>) -> Result<(toml::Table, String, i64), String> {
+    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text")?;
+    let config: toml::Table = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+        format!("not TOML{line}: {}", error.message())
+    })?;
+    let experiment = config.get("name").and_then(toml::Value::as_str).ok_or("no text under `name`")?;
+    let seed = config.get("seed").and_then(toml::Value::as_integer).ok_or("no whole number under `seed`")?;
+    for section in ["data", "model"] {
+        config.get(section).and_then(toml::Value::as_table).ok_or(format!("no section [{section}]"))?;
+    }
+    let experiment = experiment.to_string();
+    Ok((config, experiment, seed))
+}
+
+impl Run {
+    /// Reads a folder that has a `config.toml`.
+    pub(crate) fn read(folder: &Path) -> Result<Run, Unread> {
+        let path = folder.join("config.toml");
+        let bytes = read_if_present(&path)?.ok_or_else(|| broken(&path, "it is gone"))?;
+        let (config, experiment, seed) = read_config(bytes).map_err(|reason| {
+            match FILES.iter().any(|file| folder.join(file).exists()) {
+                true => broken(&path, format!("not the config of a run: {reason}")),
+                false => Unread::Foreign(reason),
+            }
+        })?;
+        let result: Option<RunResult> = read_json(&folder.join("result.json"))?;
+        let failure = match result {
+            Some(_) => None,
+            None => read_json::<Failure>(&folder.join("failed.json"))?.map(|failure| failure.error),
+        };
+        let mut run = Run {
+            folder: folder.to_path_buf(),
+            experiment,
+            seed,
+            config: legacy::upgrade(&config),
+            evaluations: BTreeMap::new(),
+            phase_ends: BTreeMap::new(),
+            reached: None,
+            result,
+            failure,
+        };
+        run.read_metrics()?;
+        Ok(run)
+    }
+
+    /// A last line without its newline that cannot be read is a line being written, and left out.
+    fn read_metrics(&mut self) -> Result<(), Unread> {
+        let path = self.folder.join("metrics.jsonl");
+        let Some(bytes) = read_if_present(&path)? else { return Ok(()) };
+        let mut lines = bytes.split(|&byte| byte == b'\n').enumerate().peekable();
+        while let Some((index, bytes)) = lines.next() {
+            if bytes.trim_ascii().is_empty() {
+                continue;
+            }
+            match serde_json::from_slice::<Line>(bytes) {
+                Ok(line) => self.add(line),
+                Err(_) if lines.peek().is_none() => {}
+                Err(error) => {
+                    // serde counts lines within the one line it was given: only its column means anything here.
+                    let reason = json_reason(bytes, &error).replace("line 1 column", "column");
+                    return Err(broken(&path, format!("line {}: {reason}", index + 1)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, line: Line) {
+        let end = self.phase_ends.entry(line.phase).or_insert(line.step);
+        *end = line.step.max(*end);
+        if self.reached.is_none_or(|(step, _)| step <= line.step) {
+            self.reached = Some((line.step, line.epoch));
+        }
+        if let Some(test_accuracy) = line.test_accuracy {
+            let mut indicators = BTreeMap::new();
+            for (key, value) in line.others {
+                let known = NO_INDICATORS.iter().any(|prefix| key.starts_with(prefix));
+                if let (Some(value), false) = (value.as_f64(), known) {
+                    indicators.insert(key, value);
+                }
+            }
+            let evaluation = Evaluation {
+                epoch: line.epoch,
+                test_accuracy,
+                hare_test_accuracy: line.hare_test_accuracy,
+                tortoise_test_accuracy: line.tortoise_test_accuracy,
+                indicators,
+            };
+            self.evaluations.insert((line.phase, line.step), evaluation);
+        }
+    }
+
+    /// The steps at which one phase ended and the next began.
+    pub(crate) fn phase_boundaries(&self) -> impl Iterator<Item = u64> {
+        let last = self.phase_ends.keys().next_back().copied();
+        self.phase_ends.iter().filter(move |(phase, _)| Some(**phase) != last).map(|(_, step)| *step)
+    }
+
+    /// The version of what the config means, in words.
+    pub(crate) fn version(&self) -> String {
+        self.config.get("version").map(super::settings::show).unwrap_or_default()
+    }
+}
