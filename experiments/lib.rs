@@ -14,6 +14,7 @@ pub mod images;
 pub mod indicators;
 pub mod interventions;
 pub mod lifecycle;
+mod old_runs;
 pub mod presets;
 pub mod protocols;
 pub mod provenance;

@@ -15,6 +15,7 @@
 
 use crate::config::{Config, flattened};
 use crate::error::{Error, Result};
+use crate::old_runs;
 use crate::provenance::DataIdentity;
 use crate::run_folder::{RunFolder, read_json};
 use serde_json::{Map, Value};
@@ -44,9 +45,10 @@ pub enum Entered {
     Failed(String),
 }
 
-/// Where a config's run lies under `out`.
+/// Where a config's run lies under `out`: in the folder of its name, or where version 1 left it.
 pub fn path_of(config: &Config, out: &Path) -> PathBuf {
-    out.join(&config.name).join(config.run_id())
+    let path = out.join(&config.name).join(config.run_id());
+    if path.exists() { path } else { old_runs::find(config, out).unwrap_or(path) }
 }
 
 /// How far a run is. Reads without a lock: what it says may be old the moment after, but for [`State::Finished`].
@@ -55,7 +57,7 @@ pub fn path_of(config: &Config, out: &Path) -> PathBuf {
 /// A file in its folder that cannot be read; the folder of another run.
 pub fn look(config: &Config, out: &Path) -> Result<State> {
     let folder = path_of(config, out);
-    compare(config, &folder)?;
+    compare(config, &folder, &mut |_| {})?;
     state_of(&folder)
 }
 
@@ -87,11 +89,12 @@ pub fn enter(
     let path = path_of(config, out);
     // A finished run stays finished: it needs no lock, and may lie where nobody can write.
     if let State::Finished(result) = look(config, out)? {
+        compare(config, &path, note)?;
         compare_data(&result, data, &path, note)?;
         return Ok(Entered::Finished(result));
     }
     let folder = RunFolder::lock(&path, note)?;
-    compare(config, &path)?;
+    compare(config, &path, note)?;
     match state_of(&path)? {
         State::Finished(result) => {
             compare_data(&result, data, &path, note)?;
@@ -106,7 +109,7 @@ pub fn enter(
 }
 
 /// Whether the config that lies in a folder, if any, is this one. How a run is carried out (`[run]`) may differ.
-fn compare(config: &Config, folder: &Path) -> Result<()> {
+fn compare(config: &Config, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<()> {
     let path = folder.join("config.toml");
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -116,6 +119,14 @@ fn compare(config: &Config, folder: &Path) -> Result<()> {
         message: "is not a config; restore it from a copy, or remove the run's folder".into(),
         path: path.clone(),
     })?;
+    let has_old_name = folder.file_name().is_some_and(|name| name != config.run_id().as_str());
+    if has_old_name && old_runs::is_old(&stored) {
+        // `path_of` compared it already.
+        note(
+            "it was begun by version 1 of this program, whose random draws and sums differ in their last bits",
+        );
+        return old_runs::check_meaning(config, folder);
+    }
     // As a file says it: a number of 32 bits has fewer digits there.
     let now: toml::Table = config.to_toml().parse().expect("a config is TOML");
     let (stored, now) = (flattened(&stored), flattened(&now));

@@ -201,3 +201,72 @@ fn a_file_system_without_locks_is_said_and_works() {
     assert!(stderr.starts_with("note: ") && stderr.contains("cannot be locked"), "{stderr}");
     assert!(place.run_folder("runs").join("result.json").exists());
 }
+
+/// The run folders of [`OLD`] as revision 39c77da left them, below `runs`.
+fn old_runs(place: &Place) -> PathBuf {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/old_runs");
+    let copied = Command::new("cp").arg("-r").arg(from).arg(place.path().join("runs")).status().unwrap();
+    assert!(copied.success());
+    place.write("old.toml", "name = \"old\"\n");
+    place.path().join("runs/old")
+}
+
+const OLD: &str = "run old.toml --device cpu --threads 1 --set data.set=strokes --set data.test=32";
+const SMALL: &str = "--set data.downsample=4 --set model.image_size=7 --set model.hidden=[4] \
+                     --set protocol.ratios=[0.5,0.5] --set protocol.noise=[0.5,0]";
+
+#[test]
+fn finished_runs_of_version_1_are_found_and_left_as_they_are() {
+    let place = Place::new();
+    let folder = old_runs(&place);
+    let short = format!("{OLD} {SMALL} --set data.train=96 --set protocol.base_epochs=2");
+    for (words, id) in [
+        ("--set intervention.method=hare-tortoise", "hare-tortoise-seed1-40b046bc"),
+        ("--set intervention.method=ema+l2 --seed 2", "l2+ema-seed2-275e356f"),
+    ] {
+        let before = std::fs::read(folder.join(id).join("config.toml")).unwrap();
+        let ended = place.ht(&format!("{short} {words}")).succeeds();
+        assert!(ended.stdout.contains(&format!("already finished: runs/old/{id}")), "{ended:?}");
+        assert!(ended.stderr.contains("version 1") && ended.stderr.contains("on which data"), "{ended:?}");
+        assert_eq!(std::fs::read(folder.join(id).join("config.toml")).unwrap(), before);
+    }
+    // Another learning rate is another run, and has a folder of today.
+    place.ht(&format!("{short} --set intervention.method=hare-tortoise --set optimizer.lr=0.01")).succeeds();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5);
+    let report = place.ht("report runs").succeeds().stdout;
+    assert!(report.contains("version 1") && report.contains("H&T"), "{report}");
+}
+
+#[test]
+fn a_half_done_run_of_version_1_goes_on_where_it_lies() {
+    let place = Place::new();
+    let folder = old_runs(&place).join("hare-tortoise-seed3-05cc405e");
+    let words = format!(
+        "{OLD} {SMALL} --set data.train=4000 --set optimizer.batch=1 --set protocol.base_epochs=12 \
+         --set model.batch_norm=false --set intervention.method=hare-tortoise --seed 3"
+    );
+    let before = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let ended = place.ht(&words).succeeds();
+    assert!(ended.stderr.contains("version 1") && ended.stderr.contains("on which data"), "{ended:?}");
+    let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    assert!(metrics.starts_with(&before), "what it had logged is still there");
+    let result = json(&folder.join("result.json"));
+    let segments = result["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), 2, "{segments:?}");
+    assert_eq!(segments[0]["device"], "not recorded");
+    assert_eq!((&result["resumed"], &segments[1]["to_step"]), (&Value::from(true), &result["steps"]));
+    assert!(place.ht(&words).succeeds().stdout.starts_with("already finished"));
+}
+
+#[test]
+fn a_run_of_version_1_whose_key_meant_something_else_is_refused_by_name() {
+    let place = Place::new();
+    old_runs(&place);
+    let words = format!(
+        "{OLD} --set data.train=96 --set protocol.base_epochs=2 --set model.name=vit-tiny --set model.dim=8 \
+         --set model.depth=1 --set model.heads=1 --set model.patch=7 --set model.image_size=28 --set model.channels=1 \
+         --set model.classes=10 --set intervention.method=regen --set intervention.regen.form=last-tensors"
+    );
+    place.ht(&words).fails(1, &["regen-seed1-8804d6a0", "version 1", "final layer norm", "--out"]);
+    place.ht(&format!("{words} --out elsewhere")).succeeds();
+}

@@ -151,7 +151,10 @@ impl SweepProgress {
             }
             Event::Note(note) => {
                 // Most notes are about what all runs share.
-                state.notes.insert(note.to_string()).then(|| format!("note: {note} ({})", track.label))
+                if state.notes.insert(note.to_string()) {
+                    self.bar.suspend(|| super::note(&format!("{note} ({})", track.label)));
+                }
+                return;
             }
         };
         let total: u64 = self.tracks.iter().map(|track| track.steps).sum();

@@ -69,18 +69,20 @@ impl Session<'_> {
         };
         let progress: Progress = serde_json::from_str(&file.state)
             .map_err(|error| broken(format!("it holds no training state ({error})")))?;
-        if progress.run_id != self.config.run_id() {
+        // A run that version 1 began keeps its name, which is that of its folder.
+        let named = |id: &str| folder.path().file_name().is_some_and(|name| name.to_string_lossy() == *id);
+        if progress.run_id != self.config.run_id() && !named(&progress.run_id) {
             return Err(broken(format!("it belongs to the run {}", progress.run_id)));
         }
-        let named = |error: Error| match error {
+        let broken_weights = |error: Error| match error {
             Error::Engine(error @ engine::Error::Weights { .. }) => broken(error.to_string()),
             other => other,
         };
-        self.trainer.load_network(&self.trainer.hare().clone(), "", file).map_err(named)?;
+        self.trainer.load_network(&self.trainer.hare().clone(), "", file).map_err(broken_weights)?;
         if let Some(tortoise) = self.interventions.tortoise() {
-            self.trainer.load_network(tortoise.network(), "tortoise.", file).map_err(named)?;
+            self.trainer.load_network(tortoise.network(), "tortoise.", file).map_err(broken_weights)?;
         }
-        self.trainer.load_moments(file).map_err(named)?;
+        self.trainer.load_moments(file).map_err(broken_weights)?;
         self.read = progress.step;
         self.progress = progress;
         Ok(())

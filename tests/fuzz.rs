@@ -1,0 +1,103 @@
+//! Wrong files give errors, whatever is wrong with them: sweeps, and what lies in run folders. Every reader has such a test in
+//! its crate; CONTRIBUTING.md has the command for long runs.
+
+#[path = "common/mutate.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod mutate;
+
+use experiments::Config;
+use experiments::config::parse_set;
+use experiments::lifecycle;
+use experiments::sweep::{Record, Sweep};
+use mutate::{Mutator, rounds};
+use std::path::Path;
+
+const SWEEPS: [&str; 3] = [
+    "preset = \"warm-start-strokes\"\nseeds = [1, 2]\n[set]\noptimizer.lr = 0.1\n[grid]\n\
+     protocol.noise = [[0.5, 0.0], [0.0, 0.0]]\n\"model.hidden\" = [[8], [16, 12]]\n",
+    "# Words.\npreset = [\"fresh-strokes\", \"fresh-scenes\"]\n[[cells]]\nname = \"a\"\n[[cells]]\nname = \"b\"\n\
+     intervention.method = \"ema\"\npreset = \"fresh-strokes\"\n",
+    "preset = \"fresh-mnist\"\nseeds = [4294967295]\n[[cells]]\nname = \"x\"\n\"optimizer.batch\" = 1\n",
+];
+
+/// What people write where something else belongs.
+const WORDS: [&str; 16] = [
+    "[]",
+    "[[cells]]",
+    "[set]",
+    "[grid]",
+    "-1",
+    "1e999",
+    "nan",
+    "\"\"",
+    "\"..\"",
+    "{}",
+    "[[1], 2]",
+    "true",
+    "\"a\\nb\"",
+    "9223372036854775807",
+    "\"intervention.method\" = [\"ema\", \"l2+ema\"]",
+    "seeds = [1, 1]",
+];
+
+#[test]
+fn sweeps() {
+    let mut mutator = Mutator::new(1);
+    let mut good = 0;
+    for _ in 0..rounds() {
+        let text = mutator.text(&SWEEPS, &WORDS);
+        if let Ok(sweep) = Sweep::parse("fuzz", &text) {
+            // A grid of very many points is a wish, not a fault.
+            good += u64::from(sweep.count() < 100 && sweep.runs(&[], &[]).is_ok());
+        }
+    }
+    assert!(good > rounds() / 100, "most inputs should be near enough to be read in part: {good}");
+}
+
+fn config() -> Config {
+    Config::resolve(&[parse_set("data.set=strokes").unwrap()]).unwrap()
+}
+
+#[test]
+fn run_folders() {
+    let config = config();
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join(&config.name).join(config.run_id());
+    std::fs::create_dir_all(&folder).unwrap();
+    let result =
+        "{\n  \"test_accuracy\": 0.5,\n  \"data_digest\": \"00ff\",\n  \"segments\": []\n}\n".to_string();
+    let files = [
+        ("config.toml", config.to_toml()),
+        ("result.json", result),
+        ("failed.json", "{\n  \"error\": \"a word\"\n}\n".to_string()),
+    ];
+    let mut mutator = Mutator::new(2);
+    let mut readable = 0;
+    for round in 0..rounds() {
+        let (name, good) = &files[round as usize % files.len()];
+        let path = folder.join(name);
+        std::fs::write(&path, mutator.bytes(&[good.clone().into_bytes()])).unwrap();
+        readable += u64::from(lifecycle::look(&config, place.path()).is_ok());
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert!(readable < rounds(), "some inputs are refused");
+}
+
+#[test]
+fn records_of_sweeps() {
+    let runs = |text: &str| Sweep::parse("fuzz", text).unwrap().runs(&[], &[]).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let record = |text: &str| Record::new(&runs(text));
+    record(SWEEPS[0]).keep(place.path()).unwrap();
+    let path = std::fs::read_dir(place.path()).unwrap().next().unwrap().unwrap().path();
+    let good = std::fs::read(&path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mine = record(SWEEPS[0]);
+    let mut mutator = Mutator::new(3);
+    for _ in 0..rounds() / 10 {
+        std::fs::write(folder.path().join("sweep-other.toml"), mutator.bytes(&[good.clone()])).unwrap();
+        // Refused, named as no record, or read: never a panic, and what lies there stays.
+        drop(mine.clone().keep(folder.path()));
+        assert!(Path::new(&folder.path().join("sweep-other.toml")).exists());
+    }
+}
