@@ -4,10 +4,12 @@
 //! Every thread begins with its own contiguous share of the tasks and then helps the others. Kernels number their tasks
 //! along the columns first, so a thread finds in its cache what it wrote in the launch before.
 
+use crate::cpu::CpuError;
+use std::any::Any;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -22,6 +24,9 @@ const POLITE_SPINS: usize = 1_000;
 const INSIDE: u64 = 0xffff;
 const CLOSED: u64 = 1 << 16;
 const NUMBER: u64 = 1 << 17;
+
+/// The most threads of a pool: more than any machine has processors, and few enough for any system to count.
+pub const MOST_THREADS: usize = 1024;
 
 /// A pool of worker threads; the caller of [`Threads::run`] works too.
 #[derive(Debug)]
@@ -50,7 +55,8 @@ struct Shared {
     sleepers: AtomicUsize,
     sleep: Mutex<()>,
     wake: Condvar,
-    panicked: AtomicBool,
+    /// What the first task that panicked said.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
     stop: AtomicBool,
 }
 
@@ -66,9 +72,37 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// How a worker is started.
+type Spawn = dyn Fn(Arc<Shared>, usize) -> std::io::Result<JoinHandle<()>>;
+
+fn spawn(shared: Arc<Shared>, index: usize) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("kernel-{index}")).spawn(move || shared.work(index))
+}
+
 impl Threads {
     /// A pool of `count` threads, at least 1, the calling thread included.
-    pub fn new(count: usize) -> Self {
+    ///
+    /// # Errors
+    /// More than [`MOST_THREADS`], or more than the system allows.
+    pub fn new(count: usize) -> Result<Self, CpuError> {
+        if count > MOST_THREADS {
+            return Err(CpuError::TooManyThreads { wanted: count, most: MOST_THREADS });
+        }
+        match Self::start(count, &spawn) {
+            (threads, None) => Ok(threads),
+            (threads, Some(source)) => {
+                Err(CpuError::ThreadsRefused { wanted: count, had: threads.count(), source })
+            }
+        }
+    }
+
+    /// A pool of `count` threads, or of as many as the system allows.
+    pub fn at_most(count: usize) -> Self {
+        Self::start(count.min(MOST_THREADS), &spawn).0
+    }
+
+    /// As many of `count` threads as there can be, and why there are no more.
+    fn start(count: usize, spawn: &Spawn) -> (Self, Option<std::io::Error>) {
         let shared = Arc::new(Shared {
             job: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
@@ -77,19 +111,20 @@ impl Threads {
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
             wake: Condvar::new(),
-            panicked: AtomicBool::new(false),
+            panic: Mutex::new(None),
             stop: AtomicBool::new(false),
         });
-        let workers = (1..count)
-            .map(|index| {
-                let shared = Arc::clone(&shared);
-                std::thread::Builder::new()
-                    .name(format!("kernel-{index}"))
-                    .spawn(move || shared.work(index))
-                    .expect("the system refuses to start a thread")
-            })
-            .collect();
-        Self { shared, workers, running: Mutex::new(()) }
+        let (mut workers, mut refusal) = (Vec::new(), None);
+        for index in 1..count {
+            match spawn(Arc::clone(&shared), index) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => {
+                    refusal = Some(error);
+                    break;
+                }
+            }
+        }
+        (Self { shared, workers, running: Mutex::new(()) }, refusal)
     }
 
     /// Number of threads that work on a job.
@@ -100,10 +135,10 @@ impl Threads {
     /// Runs `task(0)` to `task(tasks - 1)`, each once, on any thread, and returns when all are done.
     ///
     /// # Panics
-    /// If a task panics.
+    /// If a task panics: with the same payload, when all tasks that had begun are done.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let alone = tasks <= 1 || self.workers.is_empty();
-        let Some(_running) = (if alone { None } else { self.running.try_lock().ok() }) else {
+        let Some(running) = (if alone { None } else { self.running.try_lock().ok() }) else {
             (0..tasks).for_each(task);
             return;
         };
@@ -128,7 +163,12 @@ impl Threads {
             spins += 1;
             if spins < POLITE_SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a kernel task panicked");
+        let panic = shared.panic.lock().expect("no task runs under this lock").take();
+        // Before the panic goes on: it would poison the lock, and the pool would never work in parallel again.
+        drop(running);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Cuts `data` into parts of `length` (the last may be shorter) and runs `task(index, part)` for each.
@@ -193,8 +233,8 @@ impl Shared {
                 }
             }
         }));
-        if outcome.is_err() {
-            self.panicked.store(true, Ordering::Relaxed);
+        if let Err(panic) = outcome {
+            self.panic.lock().expect("no task runs under this lock").get_or_insert(panic);
         }
     }
 
@@ -293,7 +333,7 @@ impl<'a, T> Parts<'a, T> {
     /// If the region does not lie inside the slice.
     #[inline]
     pub unsafe fn pointer(&self, start: usize, len: usize) -> *mut T {
-        assert!(start + len <= self.len, "{start}..{} of {}", start + len, self.len);
+        assert!(start <= self.len && len <= self.len - start, "{len} from {start} on of {}", self.len);
         // SAFETY: inside the slice by the assertion.
         unsafe { self.start.add(start) }
     }
@@ -303,10 +343,14 @@ impl<'a, T> Parts<'a, T> {
 mod tests {
     use super::*;
 
+    fn pool(count: usize) -> Threads {
+        Threads::new(count).expect("a few threads")
+    }
+
     #[test]
     fn every_task_runs_once_for_any_number_of_threads() {
         for count in [1, 2, 3, 8] {
-            let threads = Threads::new(count);
+            let threads = pool(count);
             for tasks in [0, 1, 2, 7, 1000] {
                 let mut counts = vec![0u32; tasks];
                 threads.chunks_mut(&mut counts, 1, &|_, part| part[0] += 1);
@@ -317,7 +361,7 @@ mod tests {
 
     #[test]
     fn sleeping_workers_wake_up() {
-        let threads = Threads::new(2);
+        let threads = pool(2);
         for _ in 0..3 {
             std::thread::sleep(std::time::Duration::from_millis(20));
             let mut data = [0u8; 64];
@@ -327,11 +371,57 @@ mod tests {
     }
 
     #[test]
-    fn nested_runs_finish_and_a_panic_reaches_the_caller() {
-        let threads = Threads::new(2);
+    fn nested_runs_finish() {
+        let threads = pool(2);
         threads.run(4, &|_| threads.run(4, &|_| {}));
-        let caught = catch_unwind(AssertUnwindSafe(|| threads.run(4, &|i| assert!(i != 2))));
-        assert!(caught.is_err());
-        threads.run(4, &|_| {});
+    }
+
+    /// How many threads work on a job whose tasks wait for each other, a second at most.
+    fn meet(threads: &Threads) -> usize {
+        let (met, start) = (AtomicUsize::new(0), std::time::Instant::now());
+        threads.run(threads.count(), &|_| {
+            met.fetch_add(1, Ordering::SeqCst);
+            while met.load(Ordering::SeqCst) < threads.count() && start.elapsed().as_secs() < 1 {
+                std::thread::yield_now();
+            }
+        });
+        let share = start.elapsed().as_secs() < 1;
+        if share { threads.count() } else { 1 }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_pool_works_in_parallel_afterwards() {
+        let threads = pool(2);
+        for round in 0..3 {
+            let run = || threads.run(4, &|i| assert!(i != 2, "task {i} of round {round}"));
+            let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("task 2 panics");
+            assert_eq!(*panic.downcast::<String>().unwrap(), format!("task 2 of round {round}"));
+            assert_eq!(meet(&threads), 2);
+        }
+    }
+
+    #[test]
+    fn too_many_threads_are_refused() {
+        for wanted in [MOST_THREADS + 1, 100_000, usize::MAX] {
+            let message = Threads::new(wanted).expect_err("too many").to_string();
+            assert!(
+                message.starts_with(&format!("{wanted} threads are too many: at most 1024")),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pool_with_fewer_threads_than_wanted_says_why_and_does_all_tasks() {
+        let refusing = |shared, index| match index {
+            3.. => Err(std::io::ErrorKind::WouldBlock.into()),
+            _ => spawn(shared, index),
+        };
+        let (threads, refusal) = Threads::start(8, &refusing);
+        assert_eq!((threads.count(), refusal.unwrap().kind()), (3, std::io::ErrorKind::WouldBlock));
+        assert_eq!(meet(&threads), 3);
+        let mut counts = vec![0u32; 1000];
+        threads.chunks_mut(&mut counts, 1, &|_, part| part[0] += 1);
+        assert!(counts.iter().all(|&n| n == 1));
     }
 }

@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_norm_that_is_not_finite_is_reported_and_not_clipped() {
-        let cpu = crate::Cpu::new(1);
+        let cpu = crate::Cpu::new(1).unwrap();
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut case = gradient_norm(1000, Some(0.1), Size::Tiny);
             let Values::F32(gradients) = &mut case.inputs[0] else { unreachable!("gradients are floats") };
@@ -236,7 +236,7 @@ mod tests {
     /// ```
     #[test]
     fn three_clipped_steps_equal_pytorch() {
-        let cpu = crate::Cpu::new(1);
+        let cpu = crate::Cpu::new(1).unwrap();
         let len = 5;
         let norm = GradientNorm { len, max_norm: Some(1.0), ring_rows: 1, words: 4 };
         let step = AdamW { len, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
@@ -272,8 +272,8 @@ mod tests {
 
     #[test]
     fn moments_that_faded_are_zero_and_nan_stays() {
-        for isa in crate::simd::Isa::available() {
-            let mut cpu = crate::Cpu::new(1);
+        for isa in crate::simd::Isa::supported() {
+            let mut cpu = crate::Cpu::new(1).unwrap();
             cpu.isa = isa;
             let step = AdamW { len: 6, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
             let mut params = [1.0f32; 6];
@@ -299,7 +299,7 @@ mod tests {
     fn a_slot_outside_the_ring_writes_nothing() {
         let mut case = gradient_norm(10, None, Size::Tiny);
         case.clock.slot = 5;
-        let ring = case.run_on_cpu(&crate::Cpu::new(1)).swap_remove(2);
+        let ring = case.run_on_cpu(&crate::Cpu::new(1).unwrap()).swap_remove(2);
         assert_eq!(ring, *case.inputs[2].words());
     }
 }

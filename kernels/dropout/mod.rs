@@ -89,7 +89,7 @@ mod tests {
         let mut y = vec![0; kernel.len];
         let clock = Clock { seed, step, ..Clock::default() };
         let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y)];
-        kernel.run(&Cpu::new(1), &clock, &mut Args::new(args, &mut []));
+        kernel.run(&Cpu::new(1).unwrap(), &clock, &mut Args::new(args, &mut []));
         y.iter().map(|&word| word != 0).collect()
     }
 

@@ -22,7 +22,7 @@ pub fn gpu() -> Device {
 
 /// The CPU with two threads, and a GPU adapter.
 pub fn devices() -> [Device; 2] {
-    [Device::cpu(2), gpu()]
+    [Device::cpu(2).unwrap(), gpu()]
 }
 
 /// Whether a device is a GPU in hardware, where large shapes are no burden.
