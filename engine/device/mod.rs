@@ -9,15 +9,14 @@ mod gpu;
 
 pub use adapter::{AdapterReport, DeviceReport, list_devices};
 
+pub use kernels::kernel::ALIGNMENT;
+
 use crate::error::{Error, Result};
 use kernels::{Access, Clock, Cost, Kernel};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Words to which every buffer and every slice of an arena is padded: 256 bytes, the alignment of GPU bindings.
-pub const ALIGNMENT: usize = 64;
 
 /// `words` rounded up to [`ALIGNMENT`].
 pub fn padded(words: usize) -> usize {
