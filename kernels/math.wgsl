@@ -45,7 +45,7 @@ fn turn(n: u32) -> vec2<f32> {
     let square = t * t;
     let sine = t * (((-75.44566 * square + 81.593765) * square - 41.34167) * square + 6.2831855);
     let cosine =
-        (((59.3497 * square - 85.447144) * square + 64.93936) * square - 19.739208) * square + 1.0;
+        (((59.3497 * square - 85.44714) * square + 64.93936) * square - 19.739208) * square + 1.0;
     let turned = select(vec2<f32>(cosine, sine), vec2<f32>(sine, cosine), (quarter & 1u) != 0u);
     return select(turned, -turned, (vec2<u32>(quarter + 1u, quarter) & vec2<u32>(2u)) != vec2<u32>(0u));
 }
