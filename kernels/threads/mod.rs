@@ -4,10 +4,13 @@
 //! Every thread begins with its own contiguous share of the tasks and then helps the others. Kernels number their tasks
 //! along the columns first, so a thread finds in its cache what it wrote in the launch before.
 
+mod parts;
+
+pub use parts::Parts;
+
 use crate::cpu::CpuError;
 use std::any::Any;
 use std::cell::UnsafeCell;
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -292,136 +295,5 @@ impl Drop for Threads {
     }
 }
 
-/// A slice that tasks write in disjoint parts.
-#[derive(Debug)]
-pub struct Parts<'a, T> {
-    start: *mut T,
-    len: usize,
-    _borrow: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: parts hand out disjoint ranges only (the promise of `part`), so threads share no element.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    /// Takes the whole slice for the time of a job.
-    pub fn new(data: &'a mut [T]) -> Self {
-        Self { start: data.as_mut_ptr(), len: data.len(), _borrow: PhantomData }
-    }
-
-    /// The elements of `range`.
-    ///
-    /// # Safety
-    /// No two live parts may overlap.
-    ///
-    /// # Panics
-    /// If the range does not lie inside the slice.
-    #[allow(clippy::mut_from_ref)]
-    #[inline]
-    pub unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
-        // SAFETY: inside the slice by the assertion, exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
-    }
-
-    /// The start of a region whose elements are written through pointers, because it interleaves with those of other tasks.
-    ///
-    /// # Safety
-    /// No two tasks may touch the same element while the pointer is used, which is at most `len` elements long.
-    ///
-    /// # Panics
-    /// If the region does not lie inside the slice.
-    #[inline]
-    pub unsafe fn pointer(&self, start: usize, len: usize) -> *mut T {
-        assert!(start <= self.len && len <= self.len - start, "{len} from {start} on of {}", self.len);
-        // SAFETY: inside the slice by the assertion.
-        unsafe { self.start.add(start) }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pool(count: usize) -> Threads {
-        Threads::new(count).expect("a few threads")
-    }
-
-    #[test]
-    fn every_task_runs_once_for_any_number_of_threads() {
-        for count in [1, 2, 3, 8] {
-            let threads = pool(count);
-            for tasks in [0, 1, 2, 7, 1000] {
-                let mut counts = vec![0u32; tasks];
-                threads.chunks_mut(&mut counts, 1, &|_, part| part[0] += 1);
-                assert!(counts.iter().all(|&n| n == 1));
-            }
-        }
-    }
-
-    #[test]
-    fn sleeping_workers_wake_up() {
-        let threads = pool(2);
-        for _ in 0..3 {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            let mut data = [0u8; 64];
-            threads.chunks_mut(&mut data, 1, &|i, part| part[0] = i as u8);
-            assert!(data.iter().enumerate().all(|(i, &v)| v == i as u8));
-        }
-    }
-
-    #[test]
-    fn nested_runs_finish() {
-        let threads = pool(2);
-        threads.run(4, &|_| threads.run(4, &|_| {}));
-    }
-
-    /// How many threads work on a job whose tasks wait for each other, a second at most.
-    fn meet(threads: &Threads) -> usize {
-        let (met, start) = (AtomicUsize::new(0), std::time::Instant::now());
-        threads.run(threads.count(), &|_| {
-            met.fetch_add(1, Ordering::SeqCst);
-            while met.load(Ordering::SeqCst) < threads.count() && start.elapsed().as_secs() < 1 {
-                std::thread::yield_now();
-            }
-        });
-        let share = start.elapsed().as_secs() < 1;
-        if share { threads.count() } else { 1 }
-    }
-
-    #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_works_in_parallel_afterwards() {
-        let threads = pool(2);
-        for round in 0..3 {
-            let run = || threads.run(4, &|i| assert!(i != 2, "task {i} of round {round}"));
-            let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("task 2 panics");
-            assert_eq!(*panic.downcast::<String>().unwrap(), format!("task 2 of round {round}"));
-            assert_eq!(meet(&threads), 2);
-        }
-    }
-
-    #[test]
-    fn too_many_threads_are_refused() {
-        for wanted in [MOST_THREADS + 1, 100_000, usize::MAX] {
-            let message = Threads::new(wanted).expect_err("too many").to_string();
-            assert!(
-                message.starts_with(&format!("{wanted} threads are too many: at most 1024")),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_pool_with_fewer_threads_than_wanted_says_why_and_does_all_tasks() {
-        let refusing = |shared, index| match index {
-            3.. => Err(std::io::ErrorKind::WouldBlock.into()),
-            _ => spawn(shared, index),
-        };
-        let (threads, refusal) = Threads::start(8, &refusing);
-        assert_eq!((threads.count(), refusal.unwrap().kind()), (3, std::io::ErrorKind::WouldBlock));
-        assert_eq!(meet(&threads), 3);
-        let mut counts = vec![0u32; 1000];
-        threads.chunks_mut(&mut counts, 1, &|_, part| part[0] += 1);
-        assert!(counts.iter().all(|&n| n == 1));
-    }
-}
+mod tests;
