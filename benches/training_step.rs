@@ -118,7 +118,7 @@ impl Training {
 fn checked(device: &Device, model: &dyn Model, batch: usize, compared: u64, id: &str) -> Training {
     let mut training = or_exit(id, Training::new(device, model, batch));
     let losses = or_exit(id, training.losses(compared));
-    let mut alone = or_exit(id, Training::new(&Device::cpu(1), model, batch));
+    let mut alone = or_exit(id, Training::new(&or_exit("cpu", Device::cpu(1)), model, batch));
     let expected = or_exit(id, alone.losses(compared));
     let close =
         losses.iter().zip(&expected).all(|(loss, expected)| (loss - expected).abs() <= 1e-3 * expected);
@@ -130,7 +130,7 @@ fn checked(device: &Device, model: &dyn Model, batch: usize, compared: u64, id: 
 
 /// What all launches of a step cost together.
 fn cost(model: &dyn Model, batch: usize) -> Cost {
-    let training = or_exit("cost of a step", Training::new(&Device::cpu(1), model, batch));
+    let training = or_exit("cost of a step", Training::new(&or_exit("cpu", Device::cpu(1)), model, batch));
     training.program.report().iter().fold(Cost::default(), |sum, launch| Cost {
         flops: sum.flops + launch.cost.flops,
         bytes: sum.bytes + launch.cost.bytes,

@@ -20,6 +20,9 @@ pub enum Error {
         /// The names there are.
         available: String,
     },
+    /// An instruction set or a number of threads that cannot be had.
+    #[error(transparent)]
+    Cpu(#[from] kernels::CpuError),
     /// The adapter lacks something that every kernel needs.
     #[error("the adapter {adapter} lacks {what}; update its driver or use --device cpu")]
     Unsupported {

@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn resident_chunked_and_streamed_sets_give_the_same_bits() {
-        let cpu = Device::cpu(2);
+        let cpu = Device::cpu(2).unwrap();
         let resident = batches(&cpu, false);
         assert_eq!(batches(&cpu, true), resident);
         let name = if engine::device::list_devices().auto.is_some() { "gpu" } else { "llvmpipe" };

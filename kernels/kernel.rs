@@ -16,9 +16,12 @@ pub enum Access {
     ReadWrite,
 }
 
+/// Words to which every buffer and every slice of an arena is padded: 256 bytes, the alignment of GPU bindings.
+pub const ALIGNMENT: usize = 64;
+
 /// One buffer argument of a kernel.
 ///
-/// On a GPU every buffer starts at a multiple of 64 words and is padded to the next one, so that a shader may bind it as
+/// On a GPU every buffer starts at a multiple of [`ALIGNMENT`] words and is padded to the next one, so that a shader may bind it as
 /// `array<vec4<f32>>`. A shader may read the padding, but its result depends on none of it (there may be a NaN), and it
 /// changes none of it: behind a gradient lies the padding of the gradient arena, which the global norm sums up.
 /// On the CPU a buffer is exactly `words` long.
@@ -116,7 +119,7 @@ pub struct Dispatch {
     /// that a [`Binding`] declares lies padding, which the shader leaves as it is.
     pub bindings: Vec<(usize, Access)>,
     /// The words that are bound of a buffer (an index into [`Kernel::bindings`], or [`SCRATCH`]) that is not bound whole.
-    /// The first is a multiple of 64, and so is the number of words, or the window ends with the buffer.
+    /// The first is a multiple of [`ALIGNMENT`], and so is the number of words, or the window ends with the buffer.
     pub windows: Vec<(usize, Range<usize>)>,
     /// The words of `var<immediate>`, without the clock.
     pub immediates: Vec<u32>,

@@ -35,7 +35,7 @@ pub mod units;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
-pub use cpu::Cpu;
+pub use cpu::{Cpu, CpuError};
 pub use kernel::{Access, Arg, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// The cases of every family: the one list that tests and benches read.

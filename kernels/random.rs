@@ -3,9 +3,16 @@
 //! `pcg4d` (Jarzynski and Olano, *Hash Functions for GPU Rendering*, JCGT 2020) maps four words to four random words
 //! with 32-bit integer arithmetic only, so Rust and WGSL agree bit for bit. A stream is keyed by what it is for, so
 //! no two uses share numbers. `random.wgsl` is the same text for shaders.
+//!
+//! Not the crate `rand`: its generators may change their numbers between versions, draw in sequence, and do not run in
+//! shaders, while the numbers drawn here are part of every published run. Inputs of tests, which are not, come from `rand`.
+
+use crate::template::expand;
 
 /// WGSL text of [`pcg4d`], [`unit()`], [`below`] and [`shuffled`].
-pub const WGSL: &str = include_str!("random.wgsl");
+pub fn wgsl() -> String {
+    expand(include_str!("random.wgsl"), &[("STREAM", &stream::SHUFFLE), ("ROUNDS", &ROUNDS)])
+}
 
 /// Streams: what a random number is for. The third word of every counter.
 pub mod stream {

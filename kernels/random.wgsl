@@ -32,8 +32,8 @@ fn shuffled(index: u32, n: u32, bits: u32, seed: u32, epoch: u32) -> u32 {
         var right_bits = bits - left_bits;
         var left = value >> right_bits;
         var right = value & ((1u << right_bits) - 1u);
-        for (var round = 0u; round < 8u; round++) {
-            let mixed = pcg4d(vec4<u32>(right, epoch, 1u + (round << 8u), seed)).x >> (32u - left_bits);
+        for (var round = 0u; round < $ROUNDSu; round++) {
+            let mixed = pcg4d(vec4<u32>(right, epoch, $STREAMu + (round << 8u), seed)).x >> (32u - left_bits);
             let next = left ^ mixed;
             left = right;
             right = next;

@@ -1,13 +1,10 @@
 //! Buffers that are longer than a device can bind at once: the same launches on one window of rows after the other.
 //!
-//! A window begins at a multiple of 64 words of every buffer it cuts, as bindings must, and is no longer than
+//! A window begins at a multiple of [`ALIGNMENT`] words of every buffer it cuts, as bindings must, and is no longer than
 //! [`GpuTraits::largest_binding`]. On a device that can bind everything whole there is one window, and nothing changes.
 
-use crate::kernel::{Dispatch, GpuTraits};
+use crate::kernel::{ALIGNMENT, Dispatch, GpuTraits};
 use std::ops::Range;
-
-/// The alignment of a binding in words.
-const ALIGNMENT: usize = 64;
 
 /// Cuts `rows` (images, rows of a matrix, elements) into ranges so that no buffer is longer than the device can bind.
 /// `buffers` holds, for each buffer that has as many rows, its index and its words per row.
@@ -19,8 +16,11 @@ pub fn windows(rows: usize, buffers: &[(usize, usize)], gpu: &GpuTraits) -> Vec<
         return std::iter::once(0..rows).collect();
     }
     // The fewest rows after which every buffer is at a multiple of the alignment: a power of two.
-    let granule =
-        buffers.iter().map(|&(_, words)| ALIGNMENT >> words.trailing_zeros().min(6)).max().unwrap_or(1);
+    let granule = buffers
+        .iter()
+        .map(|&(_, words)| ALIGNMENT >> words.trailing_zeros().min(ALIGNMENT.ilog2()))
+        .max()
+        .unwrap_or(1);
     let length = (gpu.largest_binding / words / granule).max(1) * granule;
     (0..rows).step_by(length).map(|start| start..rows.min(start + length)).collect()
 }

@@ -96,7 +96,7 @@ fn on_a_model(device: &Device, model: &[&str]) {
 #[test]
 fn indicators_agree_with_their_definitions_in_every_model() {
     for model in MODELS {
-        on_a_model(&Device::cpu(2), model);
+        on_a_model(&Device::cpu(2).unwrap(), model);
     }
 }
 

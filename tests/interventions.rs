@@ -55,7 +55,7 @@ struct State {
 
 impl Experiment {
     fn new(sets: &[&str]) -> Self {
-        Self::on(Device::cpu(1), sets)
+        Self::on(Device::cpu(1).unwrap(), sets)
     }
 
     fn on(device: Device, sets: &[&str]) -> Self {

@@ -98,7 +98,7 @@ fn a_vision_transformer() {
 #[test]
 fn weights_and_batches_that_do_not_fit_are_named_with_their_shapes() {
     let (model, expected) = (mlp(&[20, 12], false), fixture("mlp_plain"));
-    let (weights, device) = (strip(&expected, "weight."), Device::cpu(1));
+    let (weights, device) = (strip(&expected, "weight."), Device::cpu(1).unwrap());
     let (x, y) = (&expected.tensors["x"], &expected.tensors["y"]);
     let options =
         Options { steps: 1, learning_rate: 1e-3, weight_decay: 0.0, clip: None, seed: 0, winograd: true };
@@ -144,7 +144,8 @@ fn weights_and_batches_that_do_not_fit_are_named_with_their_shapes() {
 
 #[test]
 fn without_weights_the_seed_decides_and_num_batches_tracked_is_ignored() {
-    let (model, expected, device) = (mlp(&[24, 16], true), fixture("mlp_batch_norm"), Device::cpu(1));
+    let (model, expected, device) =
+        (mlp(&[24, 16], true), fixture("mlp_batch_norm"), Device::cpu(1).unwrap());
     let (x, y) = (&expected.tensors["x"], &expected.tensors["y"]);
     let run = |weights: Option<&File>, seed| {
         let options =

@@ -206,7 +206,7 @@ fn on_a_model(device: &Device, model: &[&str]) {
 #[test]
 fn dormant_units_are_found_and_recycled_in_every_model() {
     for model in MODELS {
-        on_a_model(&Device::cpu(2), model);
+        on_a_model(&Device::cpu(2).unwrap(), model);
     }
 }
 
@@ -225,7 +225,7 @@ const RUN: &str =
 /// Goes on until before step `stop_at`, or to the end; what lies in the run folder then.
 fn go_on(config: &Config, out: &Path, stop_at: Option<u64>) -> (Vec<u8>, String) {
     let options = LoadOptions { train: 128, test: 32, ..LoadOptions::default() };
-    let (device, data) = (Device::cpu(1), data::load("strokes", Path::new(""), &options).unwrap());
+    let (device, data) = (Device::cpu(1).unwrap(), data::load("strokes", Path::new(""), &options).unwrap());
     let stop = AtomicBool::new(false);
     let (device, data, stop) = (&device, &data, &stop);
     let data_identity = &DataIdentity::of(data);

@@ -158,7 +158,7 @@ fn training_reaches_a_steady_state() {
     for (sets, threads) in
         [(SMALL, 1), (SMALL, 3), (LARGER, 3), (ADDITIONS, 2), (RESNET, 2), (VGG, 2), (VIT, 2)]
     {
-        let device = Device::cpu(threads);
+        let device = Device::cpu(threads).unwrap();
         let mut training = Training::new(&device, sets);
         training.steps(256 + 10);
         let (counters, bytes) = (device.counters(), device.allocated_bytes());

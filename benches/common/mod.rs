@@ -22,7 +22,8 @@ pub struct Subject {
 
 /// The CPU and every GPU adapter that can be used, the best real one first.
 pub fn subjects() -> Vec<Subject> {
-    let mut subjects = vec![Subject { label: "cpu".into(), device: Device::cpu(0), few: false }];
+    let cpu = or_exit("cpu", Device::cpu(0));
+    let mut subjects = vec![Subject { label: "cpu".into(), device: cpu, few: false }];
     let all = std::env::var_os("HT_BENCH_ALL").is_some();
     let report = list_devices();
     let mut order: Vec<usize> = (0..report.adapters.len()).collect();

@@ -56,19 +56,15 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
-    pub(super) fn new(threads: usize) -> Self {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
-        Self {
-            cpu: Cpu::new(threads),
+    pub(super) fn new(threads: usize) -> Result<Self> {
+        Ok(Self {
+            cpu: Cpu::new(threads)?,
             lock: Mutex::new(()),
             allocated: Arc::default(),
             objects: AtomicU64::new(0),
             uploads: AtomicU64::new(0),
             reads: AtomicU64::new(0),
-        }
+        })
     }
 
     pub(super) fn name(&self) -> String {

@@ -9,15 +9,14 @@ mod gpu;
 
 pub use adapter::{AdapterReport, DeviceReport, list_devices};
 
+pub use kernels::kernel::ALIGNMENT;
+
 use crate::error::{Error, Result};
 use kernels::{Access, Clock, Cost, Kernel};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Words to which every buffer and every slice of an arena is padded: 256 bytes, the alignment of GPU bindings.
-pub const ALIGNMENT: usize = 64;
 
 /// `words` rounded up to [`ALIGNMENT`].
 pub fn padded(words: usize) -> usize {
@@ -126,23 +125,26 @@ impl Buffer {
 }
 
 impl Device {
-    /// The CPU with this many threads; 0 takes one per processor.
-    pub fn cpu(threads: usize) -> Self {
-        Device::Cpu(Arc::new(cpu::CpuDevice::new(threads)))
+    /// The CPU with this many threads; 0 takes one per processor, or as many as the system allows.
+    ///
+    /// # Errors
+    /// An instruction set (`HT_ISA`) or a number of threads that cannot be had.
+    pub fn cpu(threads: usize) -> Result<Self> {
+        Ok(Device::Cpu(Arc::new(cpu::CpuDevice::new(threads)?)))
     }
 
     /// Opens a device by name: `auto` takes the best real GPU, else the CPU; `cpu`; `gpu` takes the best real GPU or
     /// fails; anything else is part of an adapter's name, which may also be a software adapter.
     ///
     /// # Errors
-    /// No such adapter (with a diagnosis), or one that lacks what the kernels need.
+    /// No such adapter (with a diagnosis), or one that lacks what the kernels need; on the CPU as [`Device::cpu`].
     pub fn open(name: &str, threads: usize) -> Result<Self> {
         if name == "cpu" {
-            return Ok(Self::cpu(threads));
+            return Self::cpu(threads);
         }
         match adapter::choose(name)? {
             Some(adapter) => Ok(Device::Gpu(Arc::new(gpu::GpuDevice::open(adapter)?))),
-            None => Ok(Self::cpu(threads)),
+            None => Self::cpu(threads),
         }
     }
 

@@ -253,3 +253,14 @@ fn a_program_that_is_replayed_from_the_same_state_gives_the_same_bits() {
         );
     }
 }
+
+#[test]
+fn threads_that_cannot_be_had_are_an_error_of_the_device() {
+    for threads in [100_000, usize::MAX] {
+        match Device::open("cpu", threads).map(|device| device.name()) {
+            Err(Error::Cpu(error)) => assert!(error.to_string().contains("too many"), "{error}"),
+            other => panic!("{threads} threads: {other:?}"),
+        }
+    }
+    assert!(Device::cpu(0).is_ok());
+}

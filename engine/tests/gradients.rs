@@ -115,7 +115,7 @@ fn dropout_with_a_fixed_mask() {
     });
     check("dropout", &network);
     // The mask must be there at all, or the check above shows nothing.
-    let device = Device::cpu(1);
+    let device = Device::cpu(1).unwrap();
     let plain = around(8, |_| Box::new(|_, x| Ok(x)));
     let loss = |network: &Network| network.load(&device, false).unwrap().loss().unwrap();
     assert_ne!(loss(&network), loss(&plain));
@@ -164,7 +164,7 @@ fn a_tensor_that_is_used_several_times_gets_the_sum() {
 
 /// Launches that copy a gradient.
 fn copies(network: &Network) -> usize {
-    let loaded = network.load(&Device::cpu(1), true).unwrap();
+    let loaded = network.load(&Device::cpu(1).unwrap(), true).unwrap();
     loaded.launches.iter().filter(|launch| launch.label == "copy of a gradient").count()
 }
 

@@ -90,7 +90,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 #[test]
 fn plans_with_different_liveness_give_the_same_bits() {
-    let device = Device::cpu(1);
+    let device = Device::cpu(1).unwrap();
     let mut shared = 0;
     for seed in 1..60 {
         let length = 3 + seed as usize % 30;
@@ -127,7 +127,7 @@ fn plans_with_different_liveness_give_the_same_bits() {
 
 #[test]
 fn gradients_of_random_networks_are_those_of_the_loss() {
-    let device = Device::cpu(1);
+    let device = Device::cpu(1).unwrap();
     let (mut checked, mut smooth) = (0, 0);
     for seed in 100..140 {
         let network = random_network(seed, 4 + seed as usize % 12, false);
@@ -230,7 +230,7 @@ fn what_is_large_is_placed_first() {
 
 #[test]
 fn programs_share_a_workspace() {
-    let device = Device::cpu(1);
+    let device = Device::cpu(1).unwrap();
     let (large, small) = (random_network(7, 20, false), random_network(8, 20, false));
     let alone = [&large, &small].map(|network| {
         let loaded = network.load(&device, true).unwrap();
@@ -259,7 +259,7 @@ fn programs_share_a_workspace() {
 
 #[test]
 fn buffers_that_are_missing_or_too_small_are_named() {
-    let device = Device::cpu(1);
+    let device = Device::cpu(1).unwrap();
     let network = random_network(9, 5, false);
     let mut graph = Graph::training(&network.parameters);
     let x = graph.input("x", &network.shape);

@@ -137,10 +137,10 @@ fn check(device: &Device, network: &Network, replays: u32) {
 // One test only: another one would allocate meanwhile.
 #[test]
 fn replays_create_upload_read_and_allocate_nothing() {
-    check(&Device::cpu(2), &network(33), 1000);
+    check(&Device::cpu(2).unwrap(), &network(33), 1000);
     // Wide enough that the kernels use both threads.
-    check(&Device::cpu(2), &network(300), 50);
-    check(&Device::cpu(2), &images(), 100);
+    check(&Device::cpu(2).unwrap(), &network(300), 50);
+    check(&Device::cpu(2).unwrap(), &images(), 100);
     let gpu = common::gpu();
     check(&gpu, &network(33), 50);
     check(&gpu, &images(), 50);

@@ -149,7 +149,7 @@ fn fused_dropout_keeps_its_rate_and_the_expectation() {
     // Attention over equal keys and values of one returns the sum of the mask over the row: on average one.
     let (tokens, rate) = (40, 0.25);
     let parameters = Parameters::new();
-    let device = Device::cpu(2);
+    let device = Device::cpu(2).unwrap();
     let mut graph = Graph::training(&parameters);
     let x = graph.input("x", &[10 * tokens, 3 * 4]);
     let o = graph.attention(x, tokens, 1, rate).unwrap();

@@ -9,8 +9,8 @@ pub(super) fn run() -> anyhow::Result<()> {
     let report = list_devices();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mark = |auto: bool| if auto { '*' } else { ' ' };
-    let mut text =
-        format!("{} cpu: {:?}, {threads} processors\n", mark(report.auto.is_none()), Isa::detect());
+    let isa = Isa::detect().map_err(engine::Error::from)?;
+    let mut text = format!("{} cpu: {isa:?}, {threads} processors\n", mark(report.auto.is_none()));
     for (index, adapter) in report.adapters.iter().enumerate() {
         let _ = writeln!(
             text,

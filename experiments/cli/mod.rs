@@ -174,7 +174,11 @@ fn status(error: &anyhow::Error) -> u8 {
             || matches!(cause.downcast_ref(), Some(error) if !matches!(error, crate::sweep::Error::Run(_)))
             || matches!(
                 cause.downcast_ref(),
-                Some(engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. })
+                Some(
+                    engine::Error::NoSuchDevice { .. }
+                        | engine::Error::Cpu(_)
+                        | engine::Error::Weights { .. }
+                )
             )
             || matches!(cause.downcast_ref(), Some(::data::Error::UnknownName { .. }))
             || matches!(cause.downcast_ref(), Some(::report::Error::OutIsNoFolder { .. }))
@@ -184,7 +188,9 @@ fn status(error: &anyhow::Error) -> u8 {
                     crate::Error::Config(_)
                         | crate::Error::Mismatch(_)
                         | crate::Error::Engine(
-                            engine::Error::NoSuchDevice { .. } | engine::Error::Weights { .. }
+                            engine::Error::NoSuchDevice { .. }
+                                | engine::Error::Cpu(_)
+                                | engine::Error::Weights { .. }
                         )
                         | crate::Error::Data(::data::Error::UnknownName { .. })
                 )

@@ -216,7 +216,8 @@ impl Plan<'_> {
                     n => n,
                 };
                 let jobs = self.jobs.unwrap_or(threads.min(self.runs));
-                Ok((0..jobs).map(|_| Device::cpu((threads / jobs).max(1))).collect())
+                let device = |_| Ok(Device::cpu((threads / jobs).max(1))?);
+                (0..jobs).map(device).collect()
             }
             Device::Gpu(_) => {
                 let mut devices = vec![first];

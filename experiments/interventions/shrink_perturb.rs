@@ -135,7 +135,7 @@ mod tests {
             let layers: Vec<_> = sets.iter().chain(model).map(|set| parse_set(set).unwrap()).collect();
             let config = Config::resolve(&layers).unwrap();
             let model = config.model.build().unwrap();
-            let (parameters, device) = (model.parameters(), Device::cpu(1));
+            let (parameters, device) = (model.parameters(), Device::cpu(1).unwrap());
             let hare = Network::new(&device, "hare", parameters).unwrap();
             let launch = perturbation(&device, parameters, &hare, &config).unwrap();
             let program = device.compile(vec![launch]).unwrap();

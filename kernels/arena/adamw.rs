@@ -2,7 +2,9 @@
 
 use super::{cpu, over_vectors};
 use crate::Cpu;
-use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::kernel::{Args, Binding, CLOCK_WGSL, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::template::expand;
+use std::fmt::Display;
 
 /// Magnitude below which a first moment is stored as 0.
 pub const FADED: f32 = 1e-30;
@@ -71,8 +73,9 @@ impl Kernel for AdamW {
             self.eps as f32,
             self.weight_decay as f32,
         ];
-        let source = concat!(include_str!("../clock.wgsl"), include_str!("adamw.wgsl"));
-        over_vectors(self, source, &parameters, true, gpu)
+        let values: [(&str, &dyn Display); 2] = [("FADED_SQUARE", &FADED_SQUARE), ("FADED", &FADED)];
+        let source = [CLOCK_WGSL, &expand(include_str!("adamw.wgsl"), &values)].concat();
+        over_vectors(self, source.into(), &parameters, true, gpu)
     }
 
     fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {

@@ -39,9 +39,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         // The padding behind the last parameter keeps what it holds.
         let inside = vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(imm.len);
         params[i] = select(p_old, p, inside);
-        // FADED and FADED_SQUARE of adamw.rs.
-        let m_kept = select(m, vec4<f32>(), abs(m) < vec4<f32>(1e-30));
-        let v_kept = select(v, vec4<f32>(), v < vec4<f32>(1e-37));
+        let m_kept = select(m, vec4<f32>(), abs(m) < vec4<f32>($FADED));
+        let v_kept = select(v, vec4<f32>(), v < vec4<f32>($FADED_SQUARE));
         exp_avg[i] = select(m_old, m_kept, inside);
         exp_avg_sq[i] = select(v_old, v_kept, inside);
     }

@@ -35,7 +35,7 @@ impl Kernel for Blend {
 
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let parameters = [self.keep as f32, (1.0 - self.keep) as f32];
-        over_vectors(self, include_str!("blend.wgsl"), &parameters, false, gpu)
+        over_vectors(self, include_str!("blend.wgsl").into(), &parameters, false, gpu)
     }
 
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
@@ -69,7 +69,7 @@ impl Kernel for Copy {
     }
 
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
-        over_vectors(self, include_str!("copy.wgsl"), &[], false, gpu)
+        over_vectors(self, include_str!("copy.wgsl").into(), &[], false, gpu)
     }
 
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
@@ -109,7 +109,7 @@ impl Kernel for Fill {
     }
 
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
-        over_vectors(self, include_str!("fill.wgsl"), &[self.value], false, gpu)
+        over_vectors(self, include_str!("fill.wgsl").into(), &[self.value], false, gpu)
     }
 
     fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {

@@ -3,6 +3,7 @@
 use super::{AdamW, BLOCK, CHUNK, FADED, FADED_SQUARE, Fresh, Perturb};
 use crate::Cpu;
 use crate::kernel::Clock;
+use crate::math::normals;
 use crate::random::stream;
 use crate::simd::{DRAWN, LANES, Simd, Vectorised};
 use crate::threads::Parts;
@@ -234,14 +235,6 @@ struct PerturbChunk<'a> {
 /// Blocks whose numbers are drawn together.
 const BLOCKS: usize = DRAWN / BLOCK;
 
-/// Two normal values from two random integers below 2^24, as in perturb.wgsl.
-fn normals([radius, angle]: [f32; 2]) -> [f32; 2] {
-    const UNIT: f64 = 1.0 / 16_777_216.0;
-    let radius = (-2.0 * (f64::from(radius + 1.0) * UNIT).ln()).sqrt();
-    let (sine, cosine) = (std::f64::consts::TAU * (f64::from(angle) * UNIT - 0.5)).sin_cos();
-    [(radius * cosine) as f32, (radius * sine) as f32]
-}
-
 impl Vectorised for PerturbChunk<'_> {
     type Output = ();
 
@@ -281,12 +274,13 @@ fn perturb_block<S: Simd>(
     }
     let mut values = numbers.map(|number| s.lanes(value(number)));
     if fresh.deviation != 0.0 {
-        let numbers = numbers.map(|numbers| s.lanes(numbers));
+        let factor = scale * fresh.deviation;
+        let numbers = numbers.map(|numbers| s.lanes(numbers).map(|number| number as u32));
         let pairs = numbers.as_flattened().as_chunks::<2>().0;
         for (values, &pair) in values.as_flattened_mut().as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
             let normals = normals(pair);
-            values[0] += scale * fresh.deviation * normals[0];
-            values[1] += scale * fresh.deviation * normals[1];
+            values[0] += factor * normals[0];
+            values[1] += factor * normals[1];
         }
     }
     let used = (fresh.used as usize).min(BLOCK);

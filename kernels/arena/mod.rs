@@ -32,6 +32,7 @@ pub use regen::{Distance, Regen};
 
 use crate::kernel::{Access, Binding, Dispatch, GpuTraits, Kernel};
 use crate::windows::in_windows;
+use std::borrow::Cow;
 
 /// Floats in one CPU task, and in one partial sum of a CPU reduction.
 pub const CHUNK: usize = 16_384;
@@ -44,7 +45,7 @@ const THREADS: usize = 256;
 /// immediate.
 fn over_vectors(
     kernel: &dyn Kernel,
-    source: &'static str,
+    source: Cow<'static, str>,
     parameters: &[f32],
     clock: bool,
     gpu: &GpuTraits,
@@ -64,7 +65,7 @@ fn over_vectors(
         let len = window.len() as u32;
         vec![Dispatch {
             label: kernel.name().into(),
-            source: source.into(),
+            source: source.clone(),
             constants: Vec::new(),
             bindings: accesses.clone(),
             immediates: std::iter::once(len).chain(parameters.iter().map(|p| p.to_bits())).collect(),

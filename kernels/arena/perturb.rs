@@ -1,12 +1,15 @@
 //! Shrinking parameters and adding fresh ones that are drawn where they are needed.
 
 use super::cpu;
-use crate::Cpu;
-use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::kernel::{ALIGNMENT, Access, Args, Binding, CLOCK_WGSL, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::random::{self, stream};
+use crate::template::expand;
 use crate::windows::in_windows;
+use crate::{Cpu, math};
+use std::fmt::Display;
 
 /// Floats that one [`Fresh`] describes: the alignment of the tensors of an arena, so that no block has two of them.
-pub const BLOCK: usize = 64;
+pub const BLOCK: usize = ALIGNMENT;
 
 /// How the fresh values of a block of [`BLOCK`] floats are distributed: `center + width * u + deviation * n`, u uniform in
 /// [-1, 1) and n normal.
@@ -34,7 +37,7 @@ const FRESH_WORDS: usize = size_of::<Fresh>() / 4;
 ///
 /// The fresh values follow `table`, one [`Fresh`] per [`BLOCK`] floats. They are counted, not drawn in sequence: float i takes
 /// word i % 4 of `pcg4d(i / 4, clock.step, PERTURB, clock.seed)` for its uniform part, and words 0 and 1, or 2 and 3, for
-/// its normal one (Box and Muller 1958). So every step has a draw of its own, nothing is uploaded, and a resume repeats it.
+/// its normal one (`normals` of math.rs: the upper 24 bits of each). So every step has a draw of its own, nothing is uploaded, and a resume repeats it.
 /// Shapes: target `[64 * blocks]`, table `[4 * blocks]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Perturb {
@@ -69,15 +72,13 @@ impl Kernel for Perturb {
 
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         let factors = [self.keep as f32, self.scale as f32].map(f32::to_bits);
+        let values: [(&str, &dyn Display); 2] = [("STREAM", &stream::PERTURB), ("VECTORS", &(BLOCK / 4))];
+        let main = expand(include_str!("perturb.wgsl"), &values);
+        let source = [CLOCK_WGSL, &random::wgsl(), math::WGSL, &main].concat();
         in_windows(self.blocks, &[(0, BLOCK), (1, FRESH_WORDS)], gpu, |blocks| {
             vec![Dispatch {
                 label: self.name().into(),
-                source: concat!(
-                    include_str!("../clock.wgsl"),
-                    include_str!("../random.wgsl"),
-                    include_str!("perturb.wgsl")
-                )
-                .into(),
+                source: source.clone().into(),
                 constants: Vec::new(),
                 bindings: vec![(0, Access::ReadWrite), (1, Access::Read)],
                 immediates: vec![blocks.len() as u32, blocks.start as u32, factors[0], factors[1]],

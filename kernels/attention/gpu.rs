@@ -83,7 +83,7 @@ fn launches(
     ];
     let mut source = String::new();
     if masked {
-        source += &[CLOCK_WGSL, random::WGSL, mask::WGSL].concat();
+        source += &[CLOCK_WGSL, &random::wgsl(), mask::WGSL].concat();
     }
     source += &expand(include_str!("head.wgsl"), values);
     for (name, binding) in operands {

@@ -75,6 +75,12 @@ impl Attention {
     fn counters(&self) -> usize {
         self.tokens.div_ceil(4)
     }
+    /// The lengths that the CPU kernels rely on when they take pointers.
+    fn check(&self, qkv: &[f32], outputs: &[&[f32]], lse: &[f32]) {
+        assert!(self.tokens > 0 && self.heads > 0 && self.head_size > 0, "{self:?}");
+        assert!(qkv.len() == 3 * self.len() && lse.len() == self.lse_len(), "{self:?}");
+        assert!(outputs.iter().all(|output| output.len() == self.len()), "{self:?}");
+    }
     /// `64x65x3x64 dropout 0.1`
     fn shape(&self) -> String {
         let Self { batch, tokens, heads, head_size, mask } = self;

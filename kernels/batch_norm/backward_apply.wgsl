@@ -12,8 +12,6 @@ struct Immediates {
 }
 var<immediate> imm: Immediates;
 
-override WIDTH: u32 = 8u;
-
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read> weight: array<Value>;
 @group(0) @binding(2) var<storage, read> saved: array<Value>;
@@ -35,7 +33,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     if (column >= imm.units) {
         return;
     }

@@ -5,7 +5,7 @@
 // `first_chunk` is the number of the first chunk of this window. `Value` is vec4<f32> (C a multiple of 4) or f32; `units`
 // Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values: thread t takes Value t % WIDTH of
 // every (256 / WIDTH)-th row.
-// Workgroup memory: 8 KiB. Prepended: sums.wgsl.
+// Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
@@ -13,8 +13,6 @@ struct Immediates {
     first_chunk: u32,
 }
 var<immediate> imm: Immediates;
-
-override WIDTH: u32 = 8u;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read> saved: array<Value>;
@@ -30,7 +28,7 @@ override WIDTH: u32 = 8u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     let first = group.y * imm.chunk_rows;
     let end = min(first + imm.chunk_rows, imm.rows);
     var sum = Value(0.0);

@@ -3,14 +3,12 @@
 // Layout: partials [chunks, 2, C] from stage 1; dweight, dbias [C]. `Value` is vec4<f32> (C a multiple of 4) or f32;
 // `units` Values make a row. A workgroup owns WIDTH neighbouring Values: thread t adds Value t % WIDTH of every
 // (256 / WIDTH)-th chunk, then a tree adds the threads.
-// Workgroup memory: 8 KiB. Prepended: sums.wgsl.
+// Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl.
 struct Immediates {
     units: u32,
     chunks: u32,
 }
 var<immediate> imm: Immediates;
-
-override WIDTH: u32 = 8u;
 
 @group(0) @binding(0) var<storage, read> partials: array<Value>;
 @group(0) @binding(1) var<storage, read_write> dweight: array<Value>;
@@ -18,7 +16,7 @@ override WIDTH: u32 = 8u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     var sum = Value(0.0);
     var product = Value(0.0);
     if (column < imm.units) {

@@ -4,14 +4,12 @@
 // Layout: x, y, dy, dx [rows, C]; weight, dweight, dbias [C]; saved [2, C]: mean, then 1 / sqrt(var + eps). `Value` is
 // vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH neighbouring Values of every
 // row: thread t takes Value t % WIDTH of every (256 / WIDTH)-th row, first for the sums, then (from the cache) for dx.
-// Workgroup memory: 8 KiB. Prepended: sums.wgsl.
+// Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
 }
 var<immediate> imm: Immediates;
-
-override WIDTH: u32 = 8u;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read> weight: array<Value>;
@@ -43,7 +41,7 @@ fn masked(at: u32) -> Value {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     let inside = column < imm.units;
     var mean = Value(0.0);
     var inverse = Value(0.0);

@@ -189,7 +189,8 @@ fn inference(rows: usize, channels: usize, with_relu: bool, residual: bool, size
 
 fn backward(rows: usize, channels: usize, with_relu: bool, residual: bool, size: Size) -> Case {
     let c = channels;
-    let x = image(rows * c, 1, 1.0, 1.7, size);
+    // Two rows cancel in dx up to what eps leaves, some 1e-4 of dy: the more, the further apart they are.
+    let x = image(rows * c, 1, 1.0, if rows == 2 { 0.5 } else { 1.7 }, size);
     // y only gates the gradient.
     let y = Values::Random { len: rows * c, stream: 2 };
     // What forward would save.
@@ -235,7 +236,6 @@ fn backward(rows: usize, channels: usize, with_relu: bool, residual: bool, size:
             expected.extend([Some(dx), Some(dweight), Some(dbias)]);
             expected
         }),
-        // Two rows cancel in dx up to what eps leaves, some 1e-5 of dy.
         tolerance: if rows == 2 { 2e-3 } else { 5e-6 },
         size,
     }

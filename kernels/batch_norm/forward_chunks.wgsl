@@ -4,7 +4,7 @@
 // distances from the mean; `first_chunk` is the number of the first chunk of this window. `Value` is vec4<f32> (C a
 // multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows` rows of WIDTH neighbouring Values:
 // thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
-// Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
+// Workgroup memory: 9 KiB. Prepended: columns.wgsl, statistics.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
@@ -13,14 +13,12 @@ struct Immediates {
 }
 var<immediate> imm: Immediates;
 
-override WIDTH: u32 = 8u;
-
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read_write> partials: array<Value>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     let first = group.y * imm.chunk_rows;
     let end = min(first + imm.chunk_rows, imm.rows);
     var own = Statistics(0.0, Value(0.0), Value(0.0));

@@ -3,7 +3,7 @@
 // Layout: partials [chunks, 3, C] from stage 1; running_mean, running_var [C]; saved [2, C]. Means are merged relative to
 // row 0 of the array. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH
 // neighbouring Values: thread t merges Value t % WIDTH of every (256 / WIDTH)-th chunk, then a tree merges the threads.
-// Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
+// Workgroup memory: 9 KiB. Prepended: columns.wgsl, statistics.wgsl, save.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
@@ -14,8 +14,6 @@ struct Immediates {
 }
 var<immediate> imm: Immediates;
 
-override WIDTH: u32 = 8u;
-
 @group(0) @binding(0) var<storage, read> partials: array<Value>;
 @group(0) @binding(1) var<storage, read_write> running_mean: array<Value>;
 @group(0) @binding(2) var<storage, read_write> running_var: array<Value>;
@@ -23,7 +21,7 @@ override WIDTH: u32 = 8u;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     var own = Statistics(0.0, Value(0.0), Value(0.0));
     var pivot = Value(0.0);
     if (column < imm.units) {
@@ -37,13 +35,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     merge_threads(thread, own);
     if (thread < WIDTH && column < imm.units) {
-        let rows = f32(imm.rows);
-        let mean = pivot + means[thread];
-        let m2 = m2s[thread];
-        saved[column] = mean;
-        saved[imm.units + column] = inverseSqrt(m2 / rows + imm.eps);
-        running_mean[column] = (1.0 - imm.momentum) * running_mean[column] + imm.momentum * mean;
-        running_var[column] =
-            (1.0 - imm.momentum) * running_var[column] + imm.momentum * (m2 / max(rows - 1.0, 1.0));
+        save(column, pivot + means[thread], m2s[thread]);
     }
 }

@@ -3,7 +3,7 @@
 // Layout: x, residual, y [rows, C]; weight, bias, running_mean, running_var [C]; saved [2, C]. `Value` is vec4<f32> (C a
 // multiple of 4) or f32; `units` Values make a row. A workgroup owns WIDTH neighbouring Values of every row: thread t
 // takes Value t % WIDTH of every (256 / WIDTH)-th row, first for the statistics, then (from the cache) to normalise.
-// Workgroup memory: 9 KiB. Prepended: statistics.wgsl.
+// Workgroup memory: 9 KiB. Prepended: columns.wgsl, statistics.wgsl, save.wgsl, normalise.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
@@ -11,9 +11,6 @@ struct Immediates {
     momentum: f32,
 }
 var<immediate> imm: Immediates;
-
-override WIDTH: u32 = 8u;
-override RELU: bool = false;
 
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read> weight: array<Value>;
@@ -28,7 +25,7 @@ override RELU: bool = false;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     let inside = column < imm.units;
     var own = Statistics(0.0, Value(0.0), Value(0.0));
     var pivot = Value(0.0);
@@ -43,29 +40,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (!inside) {
         return;
     }
-    let rows = f32(imm.rows);
     let mean = pivot + means[thread % WIDTH];
     let m2 = m2s[thread % WIDTH];
-    let inverse = inverseSqrt(m2 / rows + imm.eps);
     if (thread < WIDTH) {
-        saved[column] = mean;
-        saved[imm.units + column] = inverse;
-        running_mean[column] = (1.0 - imm.momentum) * running_mean[column] + imm.momentum * mean;
-        running_var[column] =
-            (1.0 - imm.momentum) * running_var[column] + imm.momentum * (m2 / max(rows - 1.0, 1.0));
+        save(column, mean, m2);
     }
-    let scale = weight[column] * inverse;
+    let scale = weight[column] * inverseSqrt(m2 / f32(imm.rows) + imm.eps);
     let shift = bias[column];
     for (var row = thread / WIDTH; row < imm.rows; row += 256u / WIDTH) {
-        let at = row * imm.units + column;
-        var value = (x[at] - mean) * scale + shift;
-//! if RESIDUAL
-        value += residual[at];
-//! end
-        if (RELU) {
-            // Not max(): a NaN must stay one.
-            value = select(value, Value(0.0), value < Value(0.0));
-        }
-        y[at] = value;
+        normalise(row * imm.units + column, mean, scale, shift);
     }
 }

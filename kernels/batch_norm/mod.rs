@@ -131,13 +131,14 @@ impl Kernel for BatchNormForward {
         let (rows, units) = (self.rows as u32, cut.units());
         let (eps, momentum) = (self.eps.to_bits(), self.momentum.to_bits());
         let width = ("WIDTH", f64::from(cut.width()));
-        let relu = ("RELU", f64::from(u8::from(self.relu)));
-        let statistics = include_str!("statistics.wgsl");
+        let [statistics, save, normalise] =
+            [include_str!("statistics.wgsl"), include_str!("save.wgsl"), include_str!("normalise.wgsl")];
         let (y, saved) = if self.residual { (6, 7) } else { (5, 6) };
         use Access::{Read, ReadWrite};
         // The residual comes last in the shaders.
         let residual = self.residual.then_some((5, Read));
-        let values: [(&str, &dyn Display); 1] = [("RESIDUAL", &self.residual)];
+        let values: [(&str, &dyn Display); 3] =
+            [("RESIDUAL", &self.residual), ("RELU", &self.relu), ("INFERENCE", &false)];
         if cut.whole() {
             let bindings = [
                 (0, Read),
@@ -150,8 +151,9 @@ impl Kernel for BatchNormForward {
             ];
             return vec![Dispatch {
                 label: "batch_norm/forward".into(),
-                source: cut.source(&[statistics, include_str!("forward_whole.wgsl")], &values),
-                constants: vec![width, relu],
+                source: cut
+                    .source(&[statistics, save, normalise, include_str!("forward_whole.wgsl")], &values),
+                constants: vec![width],
                 bindings: bindings.into_iter().chain(residual).collect(),
                 immediates: vec![rows, units, eps, momentum],
                 clock: false,
@@ -173,7 +175,7 @@ impl Kernel for BatchNormForward {
         });
         launches.push(Dispatch {
             label: "batch_norm/forward merge".into(),
-            source: cut.source(&[statistics, include_str!("forward_merge.wgsl")], &[]),
+            source: cut.source(&[statistics, save, include_str!("forward_merge.wgsl")], &[]),
             constants: vec![width],
             bindings: vec![(SCRATCH, Read), (3, ReadWrite), (4, ReadWrite), (saved, ReadWrite)],
             immediates: vec![rows, units, chunk_rows, cut.chunks as u32, eps, momentum],
@@ -181,11 +183,11 @@ impl Kernel for BatchNormForward {
             grid: [x, 1, z],
             windows: Vec::new(),
         });
-        let apply = [(0, Read), (1, Read), (2, Read), (saved, Read), (y, ReadWrite)];
+        let apply = [(0, Read), (1, Read), (2, Read), (y, ReadWrite), (saved, Read)];
         launches.extend(cut.in_windows(&images(&[0, y], residual), gpu, |rows, _| Dispatch {
             label: "batch_norm/forward apply".into(),
-            source: cut.source(&[include_str!("forward_apply.wgsl")], &values),
-            constants: vec![width, relu],
+            source: cut.source(&[normalise, include_str!("apply.wgsl")], &values),
+            constants: vec![width],
             bindings: apply.into_iter().chain(residual).collect(),
             immediates: vec![rows.len() as u32, units],
             clock: false,
@@ -236,13 +238,16 @@ impl Kernel for BatchNormInference {
         let cut = Columns::new(self.rows, self.channels);
         let y = if self.residual { 6 } else { 5 };
         let residual = self.residual.then_some((5, Access::Read));
-        let bindings = (0..5).map(|binding| (binding, Access::Read)).chain([(y, Access::ReadWrite)]);
-        let bindings = bindings.chain(residual).collect::<Vec<_>>();
+        use Access::{Read, ReadWrite};
+        let bindings = [(0, Read), (1, Read), (2, Read), (y, ReadWrite), (3, Read), (4, Read)];
+        let values: [(&str, &dyn Display); 3] =
+            [("RESIDUAL", &self.residual), ("RELU", &self.relu), ("INFERENCE", &true)];
+        let source = cut.source(&[include_str!("normalise.wgsl"), include_str!("apply.wgsl")], &values);
         cut.in_windows(&images(&[0, y], residual), gpu, |rows, _| Dispatch {
             label: "batch_norm/inference".into(),
-            source: cut.source(&[include_str!("inference.wgsl")], &[("RESIDUAL", &self.residual)]),
-            constants: vec![("WIDTH", cut.width().into()), ("RELU", u8::from(self.relu).into())],
-            bindings: bindings.clone(),
+            source: source.clone(),
+            constants: vec![("WIDTH", cut.width().into())],
+            bindings: bindings.into_iter().chain(residual).collect(),
             immediates: vec![rows.len() as u32, cut.units(), self.eps.to_bits()],
             clock: false,
             grid: cut.pointwise_grid(rows.len()),

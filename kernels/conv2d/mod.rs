@@ -80,6 +80,9 @@ impl Conv2d {
     }
     /// The CPU's methods take pointers: these lengths are all that they rely on.
     fn check(&self, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &[f32]) {
+        let (kernel, padding) = (self.kernel, self.padding);
+        let padded = self.height.min(self.width).saturating_add(2 * padding);
+        assert!(self.stride > 0 && padding < kernel && kernel <= padded, "{self:?}");
         let lengths = [self.x_len(), self.weight_len(), self.y_len()];
         assert_eq!([x.len(), weight.len(), y.len()], lengths, "{self:?}");
         assert!(bias.is_none_or(|bias| bias.len() == self.out_channels), "{self:?}");

@@ -58,7 +58,7 @@ impl Kernel for Dropout {
             let [len, first] = [window.len(), window.start / 4].map(|n| n as u32);
             vec![Dispatch {
                 label: "dropout/dropout".into(),
-                source: [CLOCK_WGSL, random::WGSL, include_str!("dropout.wgsl")].concat().into(),
+                source: [CLOCK_WGSL, &random::wgsl(), include_str!("dropout.wgsl")].concat().into(),
                 constants: Vec::new(),
                 bindings: vec![(0, Access::Read), (1, Access::ReadWrite)],
                 immediates: vec![len, first, stream, rate, scale],
@@ -89,7 +89,7 @@ mod tests {
         let mut y = vec![0; kernel.len];
         let clock = Clock { seed, step, ..Clock::default() };
         let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y)];
-        kernel.run(&Cpu::new(1), &clock, &mut Args::new(args, &mut []));
+        kernel.run(&Cpu::new(1).unwrap(), &clock, &mut Args::new(args, &mut []));
         y.iter().map(|&word| word != 0).collect()
     }
 

@@ -46,7 +46,7 @@ fn main() {
     if shapes.is_empty() {
         shapes = SHAPES.to_vec();
     }
-    let cpu = Cpu::new(threads);
+    let cpu = Cpu::new(threads).unwrap();
     println!("{:?}, {threads} threads, medians", cpu.isa);
     println!(
         "{:>24} | {:>10} | {:>9} | {:>9} | {:>5}",

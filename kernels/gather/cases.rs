@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_batches_of_an_epoch_visit_every_example_once() {
-        let (cpu, examples, batch) = (Cpu::new(1), 60, 12);
+        let (cpu, examples, batch) = (Cpu::new(1).unwrap(), 60, 12);
         let mut seen = vec![0; examples];
         for step in 0..examples / batch {
             let kernel = Gather { shuffle: true, ..plain([batch, 3, 1, 1, examples, examples]) };
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn chunks_and_streams_give_the_same_bits_as_a_resident_set() {
-        let cpu = Cpu::new(2);
+        let cpu = Cpu::new(2).unwrap();
         let (kernel, case) = resident();
         let whole = case.run_on_cpu(&cpu);
         let (images, words) = (case.inputs[0].words(), kernel.image_words());
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn augmentation_does_not_depend_on_the_size_of_the_batch() {
-        let cpu = Cpu::new(2);
+        let cpu = Cpu::new(2).unwrap();
         let (kernel, whole) = resident();
         let mut x = Vec::new();
         for cursor in [9, 13, 17] {

@@ -1,7 +1,7 @@
 //! The gather on GPUs. Shapes and options are constants of the shader: division by a constant is a multiplication.
 
 use super::{Gather, Source};
-use crate::kernel::{Access, Dispatch, GpuTraits, Kernel};
+use crate::kernel::{Access, CLOCK_WGSL, Dispatch, GpuTraits, Kernel};
 use crate::random;
 use crate::template::expand;
 use crate::windows::in_windows;
@@ -65,15 +65,12 @@ pub(super) fn dispatches(kernel: &Gather, gpu: &GpuTraits) -> Vec<Dispatch> {
 /// The text of the shader; `strip` and `strips` are used by software drivers only.
 fn source(kernel: &Gather, software: bool, strip: usize, strips: usize) -> String {
     let main = if software { include_str!("strips.wgsl") } else { include_str!("rows.wgsl") };
-    let text =
-        [include_str!("../clock.wgsl"), include_str!("../random.wgsl"), include_str!("gather.wgsl"), main]
-            .concat();
     let vectors = kernel.values().is_multiple_of(4);
     let element = if vectors { "vec4<f32>" } else { "f32" };
     let crop = kernel.augment.is_some();
     let (padding, flip) = kernel.augment.map_or((0, false), |augment| (augment.padding, augment.flip));
-    expand(
-        &text,
+    let text = expand(
+        &[include_str!("gather.wgsl"), main].concat(),
         &[
             ("ELEMENT", &element),
             ("VECTORS", &vectors),
@@ -88,5 +85,6 @@ fn source(kernel: &Gather, software: bool, strip: usize, strips: usize) -> Strin
             ("STRIPS", &strips),
             ("STRIP", &strip),
         ],
-    )
+    );
+    [CLOCK_WGSL, &random::wgsl(), &text].concat()
 }

@@ -1,7 +1,7 @@
 // y = mask gelu(x); with BACKWARD, dx = mask gelu'(x) dy.
 //
 // Every array holds `len` floats and is read as vec4. A thread takes one vec4 at a time, whose four random words are one call
-// of the generator, and strides over the grid. No workgroup memory. With MASK prepended: clock.wgsl, random.wgsl, mask.wgsl.
+// of the generator, and strides over the grid. No workgroup memory. Prepended: math.wgsl, and with MASK clock.wgsl, random.wgsl, mask.wgsl.
 struct Immediates {
     len: u32,
     first: u32, // index of the first element / 4, counted over all launches
@@ -21,25 +21,6 @@ var<immediate> imm: Immediates;
 //! else
 @group(0) @binding(1) var<storage, read_write> to: array<vec4<f32>>;
 //! end
-
-// The same quotient of polynomials as math.rs: the error is below 4e-7.
-fn erf(value: vec4<f32>) -> vec4<f32> {
-    let x = clamp(value, vec4<f32>(-4.0), vec4<f32>(4.0));
-    let square = x * x;
-    var p = vec4<f32>(-2.7261423e-10);
-    p = p * square + 2.7706814e-8;
-    p = p * square - 2.101024e-6;
-    p = p * square - 5.6925064e-5;
-    p = p * square - 7.3499063e-4;
-    p = p * square - 2.9545998e-3;
-    p = p * square - 1.6096033e-2;
-    var q = vec4<f32>(-1.4566072e-5);
-    q = q * square - 2.1337406e-4;
-    q = q * square - 1.682827e-3;
-    q = q * square - 7.373329e-3;
-    q = q * square - 1.4264739e-2;
-    return x * p / q;
-}
 
 fn result(i: u32) -> vec4<f32> {
     let value = x[i];

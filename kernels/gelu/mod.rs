@@ -12,7 +12,7 @@ use crate::dropout::{Mask, mask};
 use crate::kernel::CLOCK_WGSL;
 use crate::template::expand;
 use crate::windows::in_windows;
-use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel, random};
+use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel, math, random};
 
 mod cases;
 mod cpu;
@@ -51,8 +51,8 @@ fn launches(
 ) -> Vec<Dispatch> {
     let main = expand(include_str!("gelu.wgsl"), &[("BACKWARD", &backward), ("MASK", &mask.is_some())]);
     let source = match mask {
-        Some(_) => [CLOCK_WGSL, random::WGSL, mask::WGSL, &main].concat(),
-        None => main,
+        Some(_) => [CLOCK_WGSL, &random::wgsl(), mask::WGSL, math::WGSL, &main].concat(),
+        None => [math::WGSL, &main].concat(),
     };
     let buffers = if backward { 3 } else { 2 };
     let whole: Vec<(usize, usize)> = (0..buffers).map(|buffer| (buffer, 1)).collect();

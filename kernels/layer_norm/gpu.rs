@@ -45,7 +45,7 @@ impl Cut {
         ];
         values.extend(options.iter().map(|(name, value)| (*name, value as &dyn std::fmt::Display)));
         let row = expand(&[include_str!("row.wgsl"), text].concat(), &values);
-        if masked { [CLOCK_WGSL, random::WGSL, mask::WGSL, &row].concat() } else { row }
+        if masked { [CLOCK_WGSL, &random::wgsl(), mask::WGSL, &row].concat() } else { row }
     }
 
     fn immediates(&self, rows: usize, first: usize, width: usize, eps: f32, mask: Option<Mask>) -> Vec<u32> {

@@ -172,8 +172,8 @@ mod tests {
         let rows = labels.len();
         let logits: Vec<u32> = logits.as_flattened().iter().map(|v| v.to_bits()).collect();
         let (mut dlogits, mut loss, mut rank) = (vec![0u32; rows * classes], [0; 6], [0; 6]);
-        for isa in crate::simd::Isa::available() {
-            let cpu = Cpu { isa, threads: crate::threads::Threads::new(1) };
+        for isa in crate::simd::Isa::supported() {
+            let cpu = Cpu { isa, threads: crate::threads::Threads::new(1).unwrap() };
             let read = [&logits[..], &labels[..]].map(crate::Arg::Read);
             let write = [&mut dlogits[..], &mut loss, &mut rank].map(crate::Arg::Write);
             let mut args = Args::new(read.into_iter().chain(write), &mut []);

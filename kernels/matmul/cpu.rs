@@ -24,7 +24,6 @@ use crate::cpu::{Cpu, aligned};
 use crate::simd::LANES;
 use crate::threads::{Parts, part};
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Longest block of a sum: 12 rows of A are 38 KiB, most of L1. Images of 28x28 are one block.
 const K_BLOCK: usize = 800;
@@ -277,13 +276,13 @@ impl Product<'_> {
         let Self { matmul, plan, cpu, .. } = self;
         let units_per_element = plan.slabs * plan.row_blocks;
         let units = matmul.batch * units_per_element;
-        let c = AtomicPtr::new(c.as_mut_ptr());
+        let c = Parts::new(c);
         let unit = |unit: usize| {
             let (element, unit) = (unit / units_per_element, unit % units_per_element);
             let panels = part(plan.panels, plan.slabs, unit / plan.row_blocks);
             let tiles = part(plan.tiles, plan.row_blocks, unit % plan.row_blocks);
             // SAFETY: units run once and cover different tiles of C.
-            unsafe { self.unit(block, element, tiles, panels, a_copy, b_copy, c.load(Ordering::Relaxed)) };
+            unsafe { self.unit(block, element, tiles, panels, a_copy, b_copy, &c) };
         };
         if plan.threads == 1 { (0..units).for_each(unit) } else { cpu.threads.run(units, &unit) }
     }
@@ -291,7 +290,7 @@ impl Product<'_> {
     /// Computes one block of the sums of the tiles of C in some tile rows and panels.
     ///
     /// # Safety
-    /// `c` is the whole of C, and nobody else may touch these tiles.
+    /// Nobody else may touch these tiles of C.
     unsafe fn unit(
         &self,
         index: usize,
@@ -300,7 +299,7 @@ impl Product<'_> {
         panels: Range<usize>,
         a_copy: &[f32],
         b_copy: &[f32],
-        c: *mut f32,
+        c: &Parts<f32>,
     ) {
         let (Matmul { m, n, a_transposed, activation, .. }, plan) = (*self.matmul, &self.plan);
         let block = self.k_block(index);
@@ -323,6 +322,7 @@ impl Product<'_> {
                 } else {
                     (&b_rows[columns.start..], b_stride)
                 };
+                let first = (element * m + rows.start) * n + columns.start;
                 let tile = Tile {
                     rows: rows.len(),
                     columns: columns.len(),
@@ -332,7 +332,8 @@ impl Product<'_> {
                     a_k,
                     b: b.as_ptr(),
                     b_k,
-                    c: c.wrapping_add((element * m + rows.start) * n + columns.start),
+                    // SAFETY: the promise of the caller.
+                    c: unsafe { c.pointer(first, (rows.len() - 1) * n + columns.len()) },
                     c_row: n,
                     first: index == 0,
                     bias: self.bias.map_or(std::ptr::null(), |bias| bias[columns.start..].as_ptr()),
@@ -341,10 +342,11 @@ impl Product<'_> {
                         _ => f32::NEG_INFINITY,
                     },
                 };
-                debug_assert!(a.len() > (rows.len() - 1) * a_row + (block.len() - 1) * a_k);
-                debug_assert!(b.len() >= (block.len() - 1) * b_k + width);
-                // SAFETY: A and B hold all rows and whole vectors of this tile (asserted above), and the tile
-                // of C is ours by the promise of the caller.
+                // With no products at all nothing is read.
+                let k = block.len().saturating_sub(1);
+                assert!(a.len() > (rows.len() - 1) * a_row + k * a_k || block.is_empty());
+                assert!(b.len() >= k * b_k + width || block.is_empty());
+                // SAFETY: A and B hold all rows and whole vectors of this tile (asserted above), and the tile of C is ours.
                 unsafe { tile.run(self.cpu.isa) };
             }
         }

@@ -102,15 +102,16 @@ pub(crate) fn transpose(isa: Isa, from: &[f32], stride: usize, columns: usize, t
         let from = &from[strip * STRIP..];
         let whole_columns = columns / BLOCK * BLOCK;
         let whole_k = STRIP.min(k - strip * STRIP) / BLOCK * BLOCK;
-        let done = match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx2 => {
-                // SAFETY: these sets include AVX.
-                unsafe { x86::transpose(from, stride, whole_columns, to, width, whole_k) };
-                whole_k
-            }
-            _ => 0,
+        #[cfg(target_arch = "x86_64")]
+        let done = if isa.has_avx() {
+            // SAFETY: the set includes AVX.
+            unsafe { x86::transpose(from, stride, whole_columns, to, width, whole_k) };
+            whole_k
+        } else {
+            0
         };
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
         transpose_plain(from, stride, 0..whole_columns, to, width, done);
         transpose_plain(from, stride, whole_columns..columns, to, width, 0);
         if columns < width {

@@ -238,8 +238,8 @@ mod tests {
 
     #[test]
     fn a_nan_is_the_maximum_and_the_first_of_equals_wins() {
-        for isa in crate::simd::Isa::available() {
-            let cpu = Cpu { isa, threads: crate::threads::Threads::new(1) };
+        for isa in crate::simd::Isa::supported() {
+            let cpu = Cpu { isa, threads: crate::threads::Threads::new(1).unwrap() };
             let pool =
                 Pool2d { batch: 1, height: 2, width: 8, channels: 1, kernel: 2, stride: 2, padding: 0 };
             let low = f32::NEG_INFINITY;

@@ -14,8 +14,6 @@ struct Immediates {
 }
 var<immediate> imm: Immediates;
 
-override WIDTH: u32 = 8u;
-
 @group(0) @binding(0) var<storage, read> x: array<Value>;
 @group(0) @binding(1) var<storage, read_write> sum: array<Value>;
 
@@ -23,7 +21,7 @@ var<workgroup> sums: array<Value, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let column = (group.z * 65535u + group.x) * WIDTH + thread % WIDTH;
+    let column = column_of(group, thread);
     let first = group.y * imm.chunk_rows;
     let end = min(first + imm.chunk_rows, imm.rows);
     var total = Value(0.0);

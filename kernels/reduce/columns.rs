@@ -73,10 +73,12 @@ impl Columns {
         let most = if self.vector() == 4 { 8 } else { 16 };
         self.units().next_power_of_two().min(most)
     }
-    /// The shader, [expanded](expand), with its element type: four columns or one.
+    /// The shader, [expanded](expand), behind `columns.wgsl` with its element type: four columns or one.
     pub(crate) fn source(&self, parts: &[&str], values: &[(&str, &dyn Display)]) -> Cow<'static, str> {
         let element = if self.vector() == 4 { "vec4<f32>" } else { "f32" };
-        Cow::Owned(expand(&format!("alias Value = {element};\n{}", parts.concat()), values))
+        let common: [(&str, &dyn Display); 2] = [("ELEMENT", &element), ("GRID", &GRID)];
+        let source = [include_str!("columns.wgsl"), &parts.concat()].concat();
+        Cow::Owned(expand(&source, &[&common, values].concat()))
     }
     /// Workgroups: blocks of columns in x (and z, when there are very many), chunks of rows in y.
     pub(crate) fn grid(&self) -> [u32; 3] {

@@ -5,65 +5,16 @@
 //! Every function that touches vectors must be `#[inline(always)]` down to [`Vectorised::run`], or it is compiled
 //! without the instruction set and becomes slow.
 
+mod isa;
+
+pub use isa::Isa;
+
 use crate::random::pcg4d;
 
 /// Floats in a vector.
 pub const LANES: usize = 16;
 /// Random numbers that [`Simd::random`] draws at a time.
 pub const DRAWN: usize = 8 * LANES;
-
-/// An instruction set, chosen once at start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isa {
-    /// 512-bit vectors with fused multiply-add.
-    Avx512,
-    /// Two 256-bit vectors with fused multiply-add.
-    Avx2,
-    /// Plain Rust that the compiler vectorises as it can.
-    Portable,
-}
-
-impl Isa {
-    /// The best set that this processor has; `HT_ISA=portable|avx2` asks for a lesser one.
-    pub fn detect() -> Self {
-        let wanted = std::env::var("HT_ISA").unwrap_or_default();
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 && is_x86_feature_detected!("avx512f") && wanted.is_empty() {
-                return Isa::Avx512;
-            }
-            if avx2 && wanted != "portable" {
-                return Isa::Avx2;
-            }
-        }
-        let _ = wanted;
-        Isa::Portable
-    }
-
-    /// All sets that this processor can run, best first.
-    pub fn available() -> Vec<Self> {
-        let best = Self::detect();
-        let all = [Isa::Avx512, Isa::Avx2, Isa::Portable];
-        all.into_iter().skip_while(|&isa| isa != best).collect()
-    }
-
-    /// Runs the work with this instruction set.
-    #[inline]
-    pub fn run<W: Vectorised>(self, work: W) -> W::Output {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `detect` is the only source of these variants and checked the processor.
-            Isa::Avx512 => unsafe { x86::run_avx512(work) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Isa::Avx2 => unsafe { x86::run_avx2(work) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx512 | Isa::Avx2 => work.run(Portable(())),
-            Isa::Portable => work.run(Portable(())),
-        }
-    }
-}
 
 /// Work written once for every instruction set.
 pub trait Vectorised {
@@ -272,9 +223,10 @@ mod tests {
 
     #[test]
     fn every_instruction_set_computes_the_same() {
-        let expected = Isa::Portable.run(Check);
+        let portable = Isa::named("portable").expect("every processor has it");
+        let expected = portable.run(Check);
         assert_eq!(expected[11][..6], [-7.5, -6.5, -5.5, 0.0, 0.0, 9.0]);
-        for isa in Isa::available() {
+        for isa in Isa::supported() {
             assert_eq!(isa.run(Check), expected, "{isa:?}");
         }
     }
@@ -296,7 +248,7 @@ mod tests {
                 .map(|i| pcg4d([counter.wrapping_add(i / 4), key[0], key[1], key[2]])[i as usize % 4])
                 .map(|word| unit(word) * 16_777_216.0)
                 .collect();
-            for isa in Isa::available() {
+            for isa in Isa::supported() {
                 assert_eq!(isa.run(Random(counter, key)), expected, "{isa:?}");
             }
         }

@@ -40,6 +40,7 @@ pub(super) fn embed_backward(kernel: &Embed, cpu: &Cpu, args: &mut Args) {
     let sequence = (tokens + 1) * width;
     let dx = Parts::new(dx.f32_mut());
     let dpositions = dpositions.f32_mut();
+    assert_eq!(dpositions.len(), sequence, "{kernel:?}");
     cpu.threads.chunks_mut(dpositions, width, &|t, sum| {
         sum.fill(0.0);
         for n in 0..batch {

@@ -18,7 +18,7 @@ pub(super) fn dormant(kernel: &Dormant, args: &mut Args) {
     let mean = total / kernel.units as f64 + f64::from(EPSILON);
     let mut found = 0;
     for (dormant, &sum) in dormant.u32_mut().iter_mut().zip(activity) {
-        *dormant = u32::from(f64::from(sum) * per_value / mean <= f64::from(kernel.threshold));
+        *dormant = u32::from(f64::from(sum) * per_value <= f64::from(kernel.threshold) * mean);
         found += *dormant;
     }
     count.u32_mut()[0] = found;

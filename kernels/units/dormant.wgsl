@@ -27,7 +27,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
     workgroupBarrier();
     var here = 0.0;
     for (var u = local; u < imm.units; u += 256u) {
-        let sleeps = activity[u] * imm.per_value / (mean + imm.epsilon) <= imm.threshold;
+        // A product, not a quotient, whose precision a driver may choose.
+        let sleeps = activity[u] * imm.per_value <= imm.threshold * (mean + imm.epsilon);
         dormant[u] = select(0u, 1u, sleeps);
         here += select(0.0, 1.0, sleeps);
     }

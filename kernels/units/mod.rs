@@ -139,7 +139,7 @@ impl Kernel for Recycle {
             include_str!("recycle.wgsl"),
             &[("DRAWN", &drawn), ("SAME", &same), ("NEIGHBOURS", &neighbours)],
         );
-        let source = [CLOCK_WGSL, random::WGSL, &source].concat();
+        let source = [CLOCK_WGSL, &random::wgsl(), &source].concat();
         in_windows(self.len(), &[(1, 1)], gpu, |window| {
             let sizes = [window.len(), window.start / 4, self.units, self.inner].map(|n| n as u32);
             vec![Dispatch {

@@ -22,7 +22,7 @@ pub fn devices() -> [Device; 2] {
              mesa-vulkan-drivers\n{error}"
         )
     });
-    [Device::cpu(2), gpu]
+    [Device::cpu(2).unwrap(), gpu]
 }
 
 pub fn fixture(name: &str) -> File {

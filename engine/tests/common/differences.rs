@@ -17,7 +17,7 @@ const KINK: f64 = 5e-3;
 
 /// Checks all gradients of a network.
 pub fn check(what: &str, network: &Network) {
-    let device = Device::cpu(1);
+    let device = Device::cpu(1).unwrap();
     let analytic = network.gradients(&device).unwrap();
     let whole = norm(analytic.iter().map(|&g| f64::from(g)));
     assert!(whole > 0.05, "{what}: a gradient of norm {whole:.1e} proves nothing");

@@ -6,13 +6,14 @@ pub mod network;
 
 use engine::Device;
 
-/// The best real GPU, else the software adapter. There must be one: a test that skips proves nothing.
+/// The best real GPU, else a software adapter (`VK_DRIVER_FILES` chooses the driver). There must be one: a test that skips proves nothing.
 pub fn gpu() -> Device {
     let real = match Device::open("gpu", 0) {
         Ok(device) => return device,
         Err(error) => error,
     };
-    Device::open("llvmpipe", 0).unwrap_or_else(|software| {
+    let software = Device::open("llvmpipe", 0).or_else(|_| Device::open("SwiftShader", 0));
+    software.unwrap_or_else(|software| {
         panic!(
             "these tests need a GPU adapter, a software one will do: apt-get install -y libvulkan1 \
              mesa-vulkan-drivers\n{real}\n{software}"
@@ -22,7 +23,7 @@ pub fn gpu() -> Device {
 
 /// The CPU with two threads, and a GPU adapter.
 pub fn devices() -> [Device; 2] {
-    [Device::cpu(2), gpu()]
+    [Device::cpu(2).unwrap(), gpu()]
 }
 
 /// Whether a device is a GPU in hardware, where large shapes are no burden.

@@ -79,6 +79,8 @@ pub(in super::super) fn backward(attention: &Attention, cpu: &Cpu, clock: &Clock
     let Attention { tokens, heads, head_size, .. } = *attention;
     let (width, sizes) = (attention.width(), Sizes::new(attention));
     let (qkv, o, dout, lse) = (qkv.f32(), o.f32(), dout.f32(), lse.f32());
+    attention.check(qkv, &[o, dout], lse);
+    assert!(dqkv.f32().len() == qkv.len(), "{attention:?}");
     let dqkv = Parts::new(dqkv.f32_mut());
     for_heads(attention, cpu, scratch, backward_words(attention), &|index, mut rest| {
         let first = index / heads * tokens * 3 * width + index % heads * head_size;
@@ -122,7 +124,7 @@ pub(in super::super) fn backward(attention: &Attention, cpu: &Cpu, clock: &Clock
                     first: true,
                     bias,
                 };
-                // SAFETY: the rows exist, Kᵀ, Vᵀ and the bias are whole vectors, and C is ours.
+                // SAFETY: the rows exist (checked above), Kᵀ, Vᵀ and the bias are whole vectors, and C is ours.
                 unsafe { product.run(cpu.isa) };
             };
             square(q_rows, k_transposed, scores, bias.as_ptr());
@@ -157,7 +159,7 @@ pub(in super::super) fn backward(attention: &Attention, cpu: &Cpu, clock: &Clock
                     first: !transposed || queries.start == 0,
                     bias: std::ptr::null(),
                 };
-                // SAFETY: B has whole vectors, and this part of dqkv is ours.
+                // SAFETY: B has whole vectors (checked above, or copied), and this part of dqkv is ours.
                 unsafe { product.run(cpu.isa) };
             };
             product(dweights, false, k_rows, to(0, queries.start, count));

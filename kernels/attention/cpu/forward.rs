@@ -75,6 +75,7 @@ pub(in super::super) fn forward(attention: &Attention, cpu: &Cpu, clock: &Clock,
     let ([qkv, o, lse], scratch) = args.split();
     let Attention { tokens, heads, head_size, .. } = *attention;
     let (qkv, width, sizes) = (qkv.f32(), attention.width(), Sizes::new(attention));
+    attention.check(qkv, &[o.f32()], lse.f32());
     let (o, lse) = (Parts::new(o.f32_mut()), Parts::new(lse.f32_mut()));
     for_heads(attention, cpu, scratch, forward_words(attention), &|index, mut rest| {
         let first = index / heads * tokens * 3 * width + index % heads * head_size;
@@ -103,7 +104,7 @@ pub(in super::super) fn forward(attention: &Attention, cpu: &Cpu, clock: &Clock,
                 first: true,
                 bias: bias.as_ptr(),
             };
-            // SAFETY: Q has these rows, Kᵀ and the bias are whole vectors, and `scores` is ours.
+            // SAFETY: Q has these rows (checked above), Kᵀ and the bias are whole vectors, and `scores` is ours.
             unsafe { product.run(cpu.isa) };
             let at = index * tokens;
             cpu.isa.run(Softmax {
@@ -130,7 +131,7 @@ pub(in super::super) fn forward(attention: &Attention, cpu: &Cpu, clock: &Clock,
                 first: true,
                 bias: std::ptr::null(),
             };
-            // SAFETY: V has whole vectors, and this part of O is ours.
+            // SAFETY: V has whole vectors (checked above, or copied), and this part of O is ours.
             unsafe { product.run(cpu.isa) };
         }
     });

@@ -22,7 +22,6 @@ use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::LANES;
 use crate::threads::{Parts, part};
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Floats of a group of slabs, at most: 640 KiB, a part of L2.
 const SLAB_WORDS: usize = 160 * 1024;
@@ -169,7 +168,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
         let slab_words = self.taps * self.windows.channels * width;
         let groups = slabs.div_ceil((SLAB_WORDS / slab_words).max(1));
         let bands = self.windows.bands();
-        let out = AtomicPtr::new(out.as_mut_ptr());
+        let out = Parts::new(out);
         cpu.threads.with_memory(self.threads(cpu), groups * bands, memory, &|task, copy| {
             let slabs = part(slabs, groups, task / bands);
             let band = self.windows.band_at(task % bands);
@@ -177,10 +176,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
             for phase in 0..self.phases {
                 let phase = (self.phase)(phase);
                 // SAFETY: every pair of a group and a band is claimed once and has outputs of its own.
-                unsafe {
-                    let out = out.load(Ordering::Relaxed);
-                    self.band(cpu, &phase, (&band, view), weights, bias, slabs.clone(), out);
-                }
+                unsafe { self.band(cpu, &phase, (&band, view), weights, bias, slabs.clone(), &out) };
             }
         });
     }
@@ -188,7 +184,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
     /// Computes the outputs of a phase in a band and some slabs.
     ///
     /// # Safety
-    /// `view` holds the windows of the band, `out` is all outputs, and nobody else may touch these.
+    /// `view` holds the windows of the band, and nobody else may touch these outputs.
     unsafe fn band(
         &self,
         cpu: &Cpu,
@@ -197,7 +193,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
         weights: &[f32],
         bias: Option<&[f32]>,
         slabs: Range<usize>,
-        out: *mut f32,
+        out: &Parts<f32>,
     ) {
         let Self { windows, columns, outputs, .. } = self;
         let (shape, channels) = (TileShape::of(cpu.isa), windows.channels);
@@ -219,7 +215,7 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
             weights: weights.as_ptr(),
             pairs: self.pairs(),
             columns: 0,
-            out: [out; MAX_GROUPS],
+            out: [std::ptr::null_mut(); MAX_GROUPS],
             out_step: outputs.pixel,
             outputs: [0; MAX_GROUPS],
             out_column: 0,
@@ -234,13 +230,14 @@ impl<P: Fn(usize) -> Phase + Sync> Product<P> {
                 tile.windows[slot] = view.start.wrapping_add(
                     first + image * view.image + windows.step * (row * view.row + column * channels),
                 );
-                tile.out[slot] = out.wrapping_add(
-                    phase.start
-                        + (band.images.start + image) * outputs.image
-                        + (band.rows.start + row) * outputs.row
-                        + column * outputs.pixel,
-                );
-                tile.outputs[slot] = windows.group.min(phase.outputs[1] - column);
+                let start = phase.start
+                    + (band.images.start + image) * outputs.image
+                    + (band.rows.start + row) * outputs.row
+                    + column * outputs.pixel;
+                let count = windows.group.min(phase.outputs[1] - column);
+                // SAFETY: the promise of the caller.
+                tile.out[slot] = unsafe { out.pointer(start, (count - 1) * outputs.pixel + columns) };
+                tile.outputs[slot] = count;
                 at[2] += windows.group;
                 if at[2] >= phase.outputs[1] {
                     at = if row + 1 == rows { [image + 1, 0, 0] } else { [image, row + 1, 0] };

@@ -8,8 +8,8 @@ use crate::Cpu;
 use crate::conv2d::Conv2d;
 use crate::cpu::aligned;
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::threads::Parts;
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Units that keep threads busy: if the channels give fewer, the sums over the tiles are cut too,
 const UNITS: usize = 32;
@@ -100,7 +100,7 @@ fn partial_sums(
     let (height, width) = (conv.out_height(), conv.out_width());
     let dy = Images { pixels: dy, height, width, channels: out_channels, padding: 0, tiles };
     assert!(sums.len() == partials.parts * conv.weight_len());
-    let sums = AtomicPtr::new(sums.as_mut_ptr());
+    let sums = Parts::new(sums);
     let (units, slots) = (plan.units(), plan.slots(cpu));
     cpu.threads.with_memory(slots, units, &mut scratch[..slots * UNIT_WORDS], &|unit, scratch| {
         let (rest, output) = (unit / outputs.parts, unit % outputs.parts);
@@ -124,9 +124,12 @@ fn partial_sums(
                 (du_words, du),
             );
         }
-        let to = sums.load(Ordering::Relaxed).wrapping_add(partial * conv.weight_len());
-        // SAFETY: `sums` has this partial sum (asserted above), and units run once and cover different channels of it.
-        cpu.isa.run(unsafe { WeightGradients::new(conv, input, output, du_words, du, to) });
+        // SAFETY: units run once and cover different channels of a partial sum.
+        let gradients = unsafe {
+            let to = sums.pointer(partial * conv.weight_len(), conv.weight_len());
+            WeightGradients::new(conv, input, output, du_words, du, to)
+        };
+        cpu.isa.run(gradients);
     });
 }
 

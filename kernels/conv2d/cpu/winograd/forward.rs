@@ -11,7 +11,6 @@ use crate::matmul::pack::{Panel, Source, pack};
 use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// Blocks of tiles for which a transformed weight is used, if the sums over the channels are not cut,
 const BLOCKS_PER_UNIT: usize = 4;
@@ -84,7 +83,7 @@ pub(in super::super) fn forward(
     let (v_layout, u_layout, m_layout) = (depth, slab, slab);
     let &Conv2d { height, width, in_channels, padding, .. } = conv;
     let images = Images { pixels: x, height, width, channels: in_channels, padding, tiles };
-    let y = AtomicPtr::new(y.as_mut_ptr());
+    let y = &Parts::new(y);
     let (units, slots) = (plan.units(), plan.slots(cpu));
     let memory = &mut aligned(scratch)[..slots * UNIT_WORDS];
     cpu.threads.with_memory(slots, units, memory, &|unit, scratch| {
@@ -110,8 +109,7 @@ pub(in super::super) fn forward(
                 }
                 .run(cpu.isa, (v, v_layout), (u, u_layout), (m, m_layout));
             }
-            let y = y.load(Ordering::Relaxed);
-            // SAFETY: y has all pixels (checked above), and units run once and cover different tiles or channels.
+            // SAFETY: units run once and cover different tiles or channels.
             let outputs = unsafe { Outputs::new(conv, tiles, block, slab.clone(), m, m_layout, bias, y) };
             cpu.isa.run(outputs);
         }
@@ -217,12 +215,12 @@ struct Outputs<'a> {
     from: &'a [f32],
     layout: Layout,
     bias: Option<&'a [f32]>,
-    y: *mut f32,
+    y: &'a Parts<'a, f32>,
 }
 
 impl<'a> Outputs<'a> {
     /// # Safety
-    /// `y` is the whole output of this convolution, and nobody else may touch these tiles and channels.
+    /// Nobody else may touch these tiles and channels.
     unsafe fn new(
         conv: &'a Conv2d,
         tiles: Tiles,
@@ -231,7 +229,7 @@ impl<'a> Outputs<'a> {
         from: &'a [f32],
         layout: Layout,
         bias: Option<&'a [f32]>,
-        y: *mut f32,
+        y: &'a Parts<'a, f32>,
     ) -> Self {
         Self { conv, tiles, block, channels, from, layout, bias, y }
     }
@@ -251,22 +249,26 @@ impl Vectorised for Outputs<'_> {
             let next = tiles.next(tile);
             let (rows, columns) = ((height - tile.row).min(TILE), (width - tile.column).min(TILE));
             for channel in (0..channels.len()).step_by(LANES) {
-                let near = y.wrapping_add(pixel(next) * conv.out_channels + channels.start + channel);
+                let length = (channels.len() - channel).min(LANES);
+                let channel_of_y = channels.start + channel;
+                let last = ((rows - 1) * width + columns - 1) * conv.out_channels + length;
+                let start = pixel(tile) * conv.out_channels + channel_of_y;
+                // SAFETY: these pixels and channels are ours (the promise of `new`).
+                let start = unsafe { y.pointer(start, last) };
+                let near =
+                    start.wrapping_add(pixel(next).wrapping_sub(pixel(tile)).wrapping_mul(conv.out_channels));
                 for i in 0..TILE {
                     for j in 0..TILE {
                         prefetch(near.wrapping_add((i * width + j) * conv.out_channels));
                     }
                 }
-                let length = (channels.len() - channel).min(LANES);
-                let channel_of_y = channels.start + channel;
                 let offset = match bias {
                     Some(bias) => s.load_partial(&bias[channel_of_y..channel_of_y + length]),
                     None => s.splat(0.0),
                 };
                 let from = layout.vectors(from, index, channel);
-                let start = y.wrapping_add(pixel(tile) * conv.out_channels + channel_of_y);
                 let (distances, exist) = ((width * conv.out_channels, conv.out_channels), (rows, columns));
-                // SAFETY: y has these pixels and these channels, and they are ours.
+                // SAFETY: y has these pixels and these channels (checked above), and they are ours.
                 unsafe {
                     if length == LANES {
                         let to = GridMut::<S, true>::new(start, distances, exist, length, offset);

@@ -4,10 +4,15 @@
 //! Every thread begins with its own contiguous share of the tasks and then helps the others. Kernels number their tasks
 //! along the columns first, so a thread finds in its cache what it wrote in the launch before.
 
+mod parts;
+
+pub use parts::Parts;
+
+use crate::cpu::CpuError;
+use std::any::Any;
 use std::cell::UnsafeCell;
-use std::marker::PhantomData;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -22,6 +27,9 @@ const POLITE_SPINS: usize = 1_000;
 const INSIDE: u64 = 0xffff;
 const CLOSED: u64 = 1 << 16;
 const NUMBER: u64 = 1 << 17;
+
+/// The most threads of a pool: more than any machine has processors, and few enough for any system to count.
+pub const MOST_THREADS: usize = 1024;
 
 /// A pool of worker threads; the caller of [`Threads::run`] works too.
 #[derive(Debug)]
@@ -50,7 +58,8 @@ struct Shared {
     sleepers: AtomicUsize,
     sleep: Mutex<()>,
     wake: Condvar,
-    panicked: AtomicBool,
+    /// What the first task that panicked said.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
     stop: AtomicBool,
 }
 
@@ -66,9 +75,37 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// How a worker is started.
+type Spawn = dyn Fn(Arc<Shared>, usize) -> std::io::Result<JoinHandle<()>>;
+
+fn spawn(shared: Arc<Shared>, index: usize) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("kernel-{index}")).spawn(move || shared.work(index))
+}
+
 impl Threads {
     /// A pool of `count` threads, at least 1, the calling thread included.
-    pub fn new(count: usize) -> Self {
+    ///
+    /// # Errors
+    /// More than [`MOST_THREADS`], or more than the system allows.
+    pub fn new(count: usize) -> Result<Self, CpuError> {
+        if count > MOST_THREADS {
+            return Err(CpuError::TooManyThreads { wanted: count, most: MOST_THREADS });
+        }
+        match Self::start(count, &spawn) {
+            (threads, None) => Ok(threads),
+            (threads, Some(source)) => {
+                Err(CpuError::ThreadsRefused { wanted: count, had: threads.count(), source })
+            }
+        }
+    }
+
+    /// A pool of `count` threads, or of as many as the system allows.
+    pub fn at_most(count: usize) -> Self {
+        Self::start(count.min(MOST_THREADS), &spawn).0
+    }
+
+    /// As many of `count` threads as there can be, and why there are no more.
+    fn start(count: usize, spawn: &Spawn) -> (Self, Option<std::io::Error>) {
         let shared = Arc::new(Shared {
             job: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
@@ -77,19 +114,20 @@ impl Threads {
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
             wake: Condvar::new(),
-            panicked: AtomicBool::new(false),
+            panic: Mutex::new(None),
             stop: AtomicBool::new(false),
         });
-        let workers = (1..count)
-            .map(|index| {
-                let shared = Arc::clone(&shared);
-                std::thread::Builder::new()
-                    .name(format!("kernel-{index}"))
-                    .spawn(move || shared.work(index))
-                    .expect("the system refuses to start a thread")
-            })
-            .collect();
-        Self { shared, workers, running: Mutex::new(()) }
+        let (mut workers, mut refusal) = (Vec::new(), None);
+        for index in 1..count {
+            match spawn(Arc::clone(&shared), index) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => {
+                    refusal = Some(error);
+                    break;
+                }
+            }
+        }
+        (Self { shared, workers, running: Mutex::new(()) }, refusal)
     }
 
     /// Number of threads that work on a job.
@@ -100,10 +138,10 @@ impl Threads {
     /// Runs `task(0)` to `task(tasks - 1)`, each once, on any thread, and returns when all are done.
     ///
     /// # Panics
-    /// If a task panics.
+    /// If a task panics: with the same payload, when all tasks that had begun are done.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let alone = tasks <= 1 || self.workers.is_empty();
-        let Some(_running) = (if alone { None } else { self.running.try_lock().ok() }) else {
+        let Some(running) = (if alone { None } else { self.running.try_lock().ok() }) else {
             (0..tasks).for_each(task);
             return;
         };
@@ -128,7 +166,12 @@ impl Threads {
             spins += 1;
             if spins < POLITE_SPINS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
-        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a kernel task panicked");
+        let panic = shared.panic.lock().expect("no task runs under this lock").take();
+        // Before the panic goes on: it would poison the lock, and the pool would never work in parallel again.
+        drop(running);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Cuts `data` into parts of `length` (the last may be shorter) and runs `task(index, part)` for each.
@@ -193,8 +236,8 @@ impl Shared {
                 }
             }
         }));
-        if outcome.is_err() {
-            self.panicked.store(true, Ordering::Relaxed);
+        if let Err(panic) = outcome {
+            self.panic.lock().expect("no task runs under this lock").get_or_insert(panic);
         }
     }
 
@@ -252,86 +295,5 @@ impl Drop for Threads {
     }
 }
 
-/// A slice that tasks write in disjoint parts.
-#[derive(Debug)]
-pub struct Parts<'a, T> {
-    start: *mut T,
-    len: usize,
-    _borrow: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: parts hand out disjoint ranges only (the promise of `part`), so threads share no element.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    /// Takes the whole slice for the time of a job.
-    pub fn new(data: &'a mut [T]) -> Self {
-        Self { start: data.as_mut_ptr(), len: data.len(), _borrow: PhantomData }
-    }
-
-    /// The elements of `range`.
-    ///
-    /// # Safety
-    /// No two live parts may overlap.
-    ///
-    /// # Panics
-    /// If the range does not lie inside the slice.
-    #[allow(clippy::mut_from_ref)]
-    #[inline]
-    pub unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
-        // SAFETY: inside the slice by the assertion, exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
-    }
-
-    /// The start of a region whose elements are written through pointers, because it interleaves with those of other tasks.
-    ///
-    /// # Safety
-    /// No two tasks may touch the same element while the pointer is used, which is at most `len` elements long.
-    ///
-    /// # Panics
-    /// If the region does not lie inside the slice.
-    #[inline]
-    pub unsafe fn pointer(&self, start: usize, len: usize) -> *mut T {
-        assert!(start + len <= self.len, "{start}..{} of {}", start + len, self.len);
-        // SAFETY: inside the slice by the assertion.
-        unsafe { self.start.add(start) }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_task_runs_once_for_any_number_of_threads() {
-        for count in [1, 2, 3, 8] {
-            let threads = Threads::new(count);
-            for tasks in [0, 1, 2, 7, 1000] {
-                let mut counts = vec![0u32; tasks];
-                threads.chunks_mut(&mut counts, 1, &|_, part| part[0] += 1);
-                assert!(counts.iter().all(|&n| n == 1));
-            }
-        }
-    }
-
-    #[test]
-    fn sleeping_workers_wake_up() {
-        let threads = Threads::new(2);
-        for _ in 0..3 {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            let mut data = [0u8; 64];
-            threads.chunks_mut(&mut data, 1, &|i, part| part[0] = i as u8);
-            assert!(data.iter().enumerate().all(|(i, &v)| v == i as u8));
-        }
-    }
-
-    #[test]
-    fn nested_runs_finish_and_a_panic_reaches_the_caller() {
-        let threads = Threads::new(2);
-        threads.run(4, &|_| threads.run(4, &|_| {}));
-        let caught = catch_unwind(AssertUnwindSafe(|| threads.run(4, &|i| assert!(i != 2))));
-        assert!(caught.is_err());
-        threads.run(4, &|_| {});
-    }
-}
+mod tests;
