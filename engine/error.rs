@@ -100,6 +100,34 @@ pub enum Error {
         /// The written buffer.
         buffer: String,
     },
+    /// A buffer of one device given to another.
+    #[error(
+        "{what}: the buffer belongs to another device than {device}; make it with the device that uses it"
+    )]
+    OtherDevice {
+        /// What was to use it.
+        what: String,
+        /// The device it was given to.
+        device: String,
+    },
+    /// Words outside a buffer.
+    #[error("{what}: {words} words from word {offset} on are not in a buffer of {available} words")]
+    OutOfRange {
+        /// What asked for them.
+        what: String,
+        /// First word.
+        offset: usize,
+        /// Number of words.
+        words: usize,
+        /// Words of the buffer.
+        available: usize,
+    },
+    /// A constant that was to be written.
+    #[error("{what} is a constant, which nothing may write; take a buffer for what changes")]
+    Constant {
+        /// What was to be written.
+        what: String,
+    },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]
     Io {

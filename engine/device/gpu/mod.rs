@@ -221,6 +221,11 @@ impl GpuDevice {
         Ok(Arc::new(GpuMemory { buffer, allocated: Arc::clone(&self.allocated) }))
     }
 
+    /// Whether this device, or one that shares everything with it, made the memory.
+    pub(super) fn owns(&self, memory: &GpuMemory) -> bool {
+        Arc::ptr_eq(&self.allocated, &memory.allocated)
+    }
+
     pub(super) fn write(&self, memory: &GpuMemory, offset: usize, data: &[u32]) -> Result<()> {
         let mut recorder = self.recorder();
         self.submit(&mut recorder)?;
