@@ -62,22 +62,22 @@ impl AdamW {
         let ring = memory.ring.slice(0, memory.ring_rows * METRICS);
         let arena = |buffer: &Buffer| buffer.slice(0, len);
         vec![
-            Launch {
-                label: "gradient norm".into(),
-                kernel: Arc::new(norm),
-                slices: vec![arena(memory.gradients), memory.clip.slice(0, 2), ring],
-            },
-            Launch {
-                label: "adamw".into(),
-                kernel: Arc::new(update),
-                slices: vec![
+            Launch::new(
+                "gradient norm",
+                Arc::new(norm),
+                vec![arena(memory.gradients), memory.clip.slice(0, 2), ring],
+            ),
+            Launch::new(
+                "adamw",
+                Arc::new(update),
+                vec![
                     arena(memory.parameters),
                     arena(memory.gradients),
                     arena(memory.exp_avg),
                     arena(memory.exp_avg_sq),
                     memory.clip.slice(0, 2),
                 ],
-            },
+            ),
         ]
     }
 

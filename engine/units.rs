@@ -113,11 +113,10 @@ impl Graph<'_> {
         let made = self.nodes.iter().position(|node| {
             node.kernel.bindings().iter().zip(&node.tensors).any(|(b, tensor)| writes(tensor, b.access))
         });
-        self.push(format!("activity {}", units.layer), kernel, &[units.output, sum], None);
+        let label = format!("activity {}", units.layer);
+        let node = self.node(label, kernel, &[units.output, sum], None, None);
         // Here and not at the end: the memory of the output is free again as early as without this.
-        if let (Some(made), Some(node)) = (made, self.nodes.pop()) {
-            self.nodes.insert(made + 1, node);
-        }
+        self.nodes.insert(made.map_or(self.nodes.len(), |made| made + 1), node);
     }
 
     fn segment(&self, id: ParameterId) -> &Segment {

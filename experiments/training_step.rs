@@ -198,11 +198,11 @@ impl StepMemory {
         }
         // The student's activations take the place of the teacher's.
         let len = batch * model.input().classes;
-        launches.push(Launch {
-            label: "teacher: logits".into(),
-            kernel: Arc::new(Copy { len }),
-            slices: vec![teacher.logits.slice(0, len), bound.outputs["logits"].clone()],
-        });
+        launches.push(Launch::new(
+            "teacher: logits",
+            Arc::new(Copy { len }),
+            vec![teacher.logits.slice(0, len), bound.outputs["logits"].clone()],
+        ));
         Ok(launches)
     }
 
@@ -249,15 +249,15 @@ impl StepMemory {
         let plan = Plan::new(graph);
         let bound = plan.bind(device, &memory, &mut self.workspace)?;
         let (mut launches, outputs) = (bound.launches, bound.outputs);
-        launches.push(Launch {
-            label: "record metrics".into(),
-            kernel: Arc::new(RecordLoss { rows: batch, ring_rows, words: METRICS }),
-            slices: vec![
+        launches.push(Launch::new(
+            "record metrics",
+            Arc::new(RecordLoss { rows: batch, ring_rows, words: METRICS }),
+            vec![
                 outputs["row_loss"].clone(),
                 outputs["row_rank"].clone(),
                 ring.slice(0, ring_rows * METRICS),
             ],
-        });
+        ));
         Ok(Step { launches, outputs, activation_bytes: (plan.bytes(), plan.unshared_bytes()) })
     }
 

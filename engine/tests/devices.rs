@@ -10,7 +10,7 @@ use kernels::gather::{Gather, Source};
 use std::sync::Arc;
 
 fn launch(kernel: impl kernels::Kernel + 'static, slices: &[Slice]) -> Vec<Launch> {
-    vec![Launch { label: "test".into(), kernel: Arc::new(kernel), slices: slices.to_vec() }]
+    vec![Launch::new("test", Arc::new(kernel), slices.to_vec())]
 }
 
 fn floats(values: &[f32]) -> Vec<u32> {
@@ -198,7 +198,7 @@ fn a_checked_run_names_the_first_launch_that_is_not_finite() {
         let c = device.buffer("c", 200).unwrap();
         let mut launches = launch(Relu { len: 200 }, &[a.slice(0, 200), b.slice(0, 200)]);
         let slices = [a.slice(0, 200), b.slice(0, 200), c.slice(0, 200)];
-        launches.push(Launch { label: "sum".into(), ..launch(Add { len: 200 }, &slices).remove(0) });
+        launches.push(Launch::new("sum", Arc::new(Add { len: 200 }), slices.to_vec()));
         let program = device.compile(launches).unwrap();
         let clock = Clock::default();
         assert_eq!(program.run_checked(&clock).unwrap(), None);

@@ -22,14 +22,14 @@ impl HeadReset {
     /// Those of the device.
     pub fn new(trainer: &Trainer, initial: &Buffer) -> engine::Result<Self> {
         let head = trainer.model().parameters().part(Part::Head).unwrap_or(0..0);
-        let launch = Launch {
-            label: "head reset".into(),
-            kernel: Arc::new(Copy { len: head.len() }),
-            slices: vec![
+        let launch = Launch::new(
+            "head reset",
+            Arc::new(Copy { len: head.len() }),
+            vec![
                 trainer.hare().parameters.slice(head.start, head.len()),
                 initial.slice(head.start, head.len()),
             ],
-        };
+        );
         Ok(Self { program: trainer.device().compile(vec![launch])? })
     }
 

@@ -35,16 +35,16 @@ pub(super) fn launches(
         let len = range.len();
         let strength = intervention.regen_strength;
         let arena = |buffer: &Buffer| buffer.slice(range.start, len);
-        Launch {
-            label: "regen".into(),
-            kernel: Arc::new(Regen { len, strength, distance, ring_rows: RING_ROWS, words: METRICS }),
-            slices: vec![
+        Launch::new(
+            "regen",
+            Arc::new(Regen { len, strength, distance, ring_rows: RING_ROWS, words: METRICS }),
+            vec![
                 arena(&memory.network.parameters),
                 arena(initial),
                 arena(&memory.gradients),
                 memory.ring.slice(0, RING_ROWS * METRICS),
             ],
-        }
+        )
     };
     ranges.into_iter().map(launch).collect()
 }

@@ -89,7 +89,7 @@ impl Trainer {
         memory.winograd = config.engine.winograd;
         let clear = [&memory.exp_avg, &memory.exp_avg_sq].map(|moments| {
             let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
-            Launch { label: "clear moments".into(), kernel, slices: vec![moments.all()] }
+            Launch::new("clear moments", kernel, vec![moments.all()])
         });
         let weight_decay = crate::interventions::weight_decay(config);
         let optimizer = &config.optimizer;
