@@ -1,4 +1,4 @@
-//! What a device can reach at most, measured: the yardstick of `ht inspect --profile`, `ht bench` and `cargo bench`.
+//! What a device can reach at most, measured: the yardstick of profiles and benchmarks.
 
 use crate::device::{Device, Launch};
 use crate::error::Result;

@@ -12,8 +12,8 @@ pub enum Error {
         /// What was looked for and found, and what to try.
         diagnosis: String,
     },
-    /// The name given with `--device` matches nothing.
-    #[error("no device is called '{wanted}'; there are: {available} (`ht devices` says more)")]
+    /// The name of a device matches nothing.
+    #[error("no device is called '{wanted}'; there are: {available}")]
     NoSuchDevice {
         /// The name asked for.
         wanted: String,
@@ -21,7 +21,7 @@ pub enum Error {
         available: String,
     },
     /// The adapter lacks something that every kernel needs.
-    #[error("the adapter {adapter} lacks {what}; update its driver or use --device cpu")]
+    #[error("the adapter {adapter} lacks {what}; update its driver or use the CPU")]
     Unsupported {
         /// The adapter's name.
         adapter: String,
@@ -51,16 +51,12 @@ pub enum Error {
         hint: &'static str,
     },
     /// Memory of the device ran out.
-    #[error(
-        "{device} is out of memory: {requested} bytes asked for '{what}', {in_use} bytes in use; take a smaller batch or model"
-    )]
+    #[error("{device} is out of memory: {what}, {in_use} bytes in use; take a smaller batch or model")]
     OutOfMemory {
         /// The device.
         device: String,
-        /// The buffer.
+        /// What was asked for.
         what: String,
-        /// Bytes asked for.
-        requested: u64,
         /// Bytes that this device object already holds.
         in_use: u64,
     },
@@ -75,9 +71,7 @@ pub enum Error {
         log: String,
     },
     /// The device went away.
-    #[error(
-        "the device {device} was lost ({reason}); start the run again and it resumes from its last checkpoint"
-    )]
+    #[error("the device {device} was lost ({reason}); whatever is not saved is gone, open it again")]
     DeviceLost {
         /// The device.
         device: String,

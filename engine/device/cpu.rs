@@ -112,8 +112,7 @@ impl CpuDevice {
         let (count, mut lines) = (words.div_ceil(16), Vec::new());
         lines.try_reserve_exact(count).map_err(|_| Error::OutOfMemory {
             device: self.name(),
-            what: what.to_string(),
-            requested: words as u64 * 4,
+            what: format!("{} bytes asked for '{what}'", words as u64 * 4),
             in_use: self.allocated_bytes(),
         })?;
         lines.extend((0..count).map(|_| UnsafeCell::new(Line([0; 16]))));

@@ -16,7 +16,7 @@ pub enum Program {
     Gpu(Arc<gpu::GpuProgram>),
 }
 
-/// What a program does, launch by launch: the rows of `ht inspect`.
+/// What a program does, launch by launch.
 #[derive(Clone, Debug)]
 pub struct LaunchReport {
     /// The launch's label.

@@ -42,7 +42,7 @@ pub struct GpuDevice {
 #[derive(Debug, Default)]
 struct Failure {
     lost: OnceLock<String>,
-    error: Mutex<Option<String>>,
+    error: Mutex<Option<wgpu::Error>>,
 }
 
 /// Steps waiting to be encoded, submits under way, and the buffer that read-backs go through.
@@ -113,7 +113,7 @@ impl GpuDevice {
         let seen = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             if let Ok(mut slot) = seen.error.lock() {
-                slot.get_or_insert(error.to_string());
+                slot.get_or_insert(error);
             }
         }));
         let software = info.device_type == wgpu::DeviceType::Cpu;
@@ -177,15 +177,26 @@ impl GpuDevice {
         self.recorder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The device's loss or a stray error, as an error of ours.
-    fn healthy(&self) -> Result<()> {
-        if let Some(reason) = self.failure.lost.get() {
-            return Err(Error::DeviceLost { device: self.name.clone(), reason: reason.clone() });
-        }
-        match self.failure.error.lock().ok().and_then(|mut slot| slot.take()) {
-            Some(message) => Err(Error::Gpu { device: self.name.clone(), message }),
+    /// The device's loss, as an error of ours. What fails on a lost device fails for that reason.
+    fn present(&self) -> Result<()> {
+        match self.failure.lost.get() {
+            Some(reason) => Err(Error::DeviceLost { device: self.name.clone(), reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// The device's loss or a stray error, as an error of ours.
+    fn healthy(&self) -> Result<()> {
+        self.present()?;
+        match self.failure.error.lock().ok().and_then(|mut slot| slot.take()) {
+            Some(wgpu::Error::OutOfMemory { source }) => Err(self.out_of_memory(source.to_string())),
+            Some(error) => Err(Error::Gpu { device: self.name.clone(), message: error.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    fn out_of_memory(&self, what: String) -> Error {
+        Error::OutOfMemory { device: self.name.clone(), what, in_use: self.allocated_bytes() }
     }
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
@@ -197,7 +208,7 @@ impl GpuDevice {
                 need: format!("{bytes} bytes"),
                 device: self.name.clone(),
                 have: format!("{most} bytes in one buffer"),
-                hint: "take a smaller batch, model or data set, or --device cpu",
+                hint: "take a smaller batch, model or data set, or the CPU",
             });
         }
         let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -208,12 +219,8 @@ impl GpuDevice {
             mapped_at_creation: false,
         });
         if pollster::block_on(out_of_memory.pop()).is_some() {
-            return Err(Error::OutOfMemory {
-                device: self.name.clone(),
-                what: what.to_string(),
-                requested: bytes,
-                in_use: self.allocated_bytes(),
-            });
+            self.present()?;
+            return Err(self.out_of_memory(format!("{bytes} bytes asked for '{what}'")));
         }
         self.healthy()?;
         self.created();
@@ -350,6 +357,7 @@ impl GpuDevice {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let pipeline = self.create_pipeline(&key, dispatch);
         if let Some(error) = pollster::block_on(scope.pop()) {
+            self.present()?;
             return Err(Error::Compile {
                 kernel: format!("{kernel} ({})", dispatch.label),
                 device: self.name.clone(),

@@ -255,7 +255,7 @@ fn prepare(
                     need: format!("{} bytes", 4 * words.len()),
                     device: device.name.clone(),
                     have: format!("{} bytes in one binding", 4 * device.traits.largest_binding),
-                    hint: "take a smaller batch, model or data set, or --device cpu",
+                    hint: "take a smaller batch, model or data set, or the CPU",
                 });
             }
             let binding = binding as u32;
@@ -274,6 +274,7 @@ fn prepare(
         entries: &entries,
     });
     if let Some(error) = pollster::block_on(scope.pop()) {
+        device.present()?;
         return Err(Error::Compile { kernel, device: device.name.clone(), log: error.to_string() });
     }
     device.created();
