@@ -105,7 +105,7 @@ fn a_buffer_that_cannot_be_made_or_bound_is_a_typed_error() {
     match device.buffer("everything", words + 1).map(|_| ()) {
         Err(error @ Error::Limit { .. }) => {
             let message = error.to_string();
-            for word in ["everything", "--device cpu", &adapter.name, &adapter.largest_buffer.to_string()] {
+            for word in ["everything", "the CPU", &adapter.name, &adapter.largest_buffer.to_string()] {
                 assert!(message.contains(word), "'{word}' is not in: {message}");
             }
         }
