@@ -14,7 +14,7 @@ pub(super) fn describe(bytes: &[u8]) -> Option<String> {
     let start = start[..start.len().min(16)].to_ascii_lowercase();
     let page = [&b"<!doctype html"[..], b"<html", b"<?xml"].iter().any(|tag| start.starts_with(tag));
     let text = match bytes {
-        [] => "it is empty; a safetensors file expected".into(),
+        [] => "it is empty, not a whole safetensors file".into(),
         [b'P', b'K', 3, 4, ..] => {
             format!("it is a zip archive, as torch.save writes, and no safetensors file; {CONVERT}")
         }

@@ -126,7 +126,7 @@ fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
 fn check_header(bytes: &[u8]) -> Result<(), String> {
     let cut = |needed: u64| {
         let here = bytes.len();
-        format!("cut short: {here} of {needed} bytes are here; copy or download the file again")
+        format!("not a whole safetensors file: {here} of {needed} bytes are here; copy or download it again")
     };
     let Some((length, rest)) = bytes.split_first_chunk::<PREFIX>() else { return Err(cut(PREFIX as u64)) };
     let length = u64::from_le_bytes(*length);
@@ -135,7 +135,7 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
         // The header of a file that was cut is there in part; anything else is no such file.
         return Err(match rest.first() {
             Some(b'{') | None => cut(length.saturating_add(PREFIX as u64)),
-            Some(_) => "no safetensors file: it does not begin with the length of a header".into(),
+            Some(_) => "not a whole safetensors file: it does not begin with the length of a header".into(),
         });
     };
     let entries = serde_json::Deserializer::from_slice(header)
