@@ -95,7 +95,7 @@ fn load(device: &Device, case: &Case) -> engine::Result<Launch> {
         };
         slices.push(buffer.slice(0, binding.words));
     }
-    Ok(Launch { label: format!("{case:?}"), kernel: case.kernel.clone(), slices })
+    Ok(Launch::new(format!("{case:?}"), case.kernel.clone(), slices))
 }
 
 /// One run, compared with the definition.

@@ -6,9 +6,9 @@
 mod common;
 
 use common::{or_exit, throughput};
-use engine::optim::{AdamW, METRICS};
+use engine::optim::AdamW;
 use engine::{Clock, Cost, Device, Program};
-use experiments::training_step::{RING_ROWS, StepMemory};
+use experiments::training_step::{METRICS, RING_ROWS, StepMemory};
 use models::{MlpConfig, Model, ModelConfig, ResNetConfig, VggConfig};
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a device can reach at most, measured: the yardstick of `ht inspect --profile`, `ht bench` and `cargo bench`.
+//! What a device can reach at most, measured: the yardstick of profiles and benchmarks.
 
 use crate::device::{Device, Launch};
 use crate::error::Result;
@@ -52,7 +52,7 @@ fn seconds(device: &Device, kernel: Arc<dyn Kernel>) -> Result<f64> {
             Ok(device.buffer_with(binding.name, &ones)?.slice(0, binding.words))
         })
         .collect::<Result<_>>()?;
-    let program = device.compile(vec![Launch { label: "ceiling".into(), kernel, slices }])?;
+    let program = device.compile(vec![Launch::new("ceiling", kernel, slices)])?;
     let clock = Clock::default();
     // Several runs between two waits, so that the cost of waiting for a GPU does not count.
     let runs = 8;

@@ -12,8 +12,8 @@ pub enum Error {
         /// What was looked for and found, and what to try.
         diagnosis: String,
     },
-    /// The name given with `--device` matches nothing.
-    #[error("no device is called '{wanted}'; there are: {available} (`ht devices` says more)")]
+    /// The name of a device matches nothing.
+    #[error("no device is called '{wanted}'; there are: {available}")]
     NoSuchDevice {
         /// The name asked for.
         wanted: String,
@@ -24,7 +24,7 @@ pub enum Error {
     #[error(transparent)]
     Cpu(#[from] kernels::CpuError),
     /// The adapter lacks something that every kernel needs.
-    #[error("the adapter {adapter} lacks {what}; update its driver or use --device cpu")]
+    #[error("the adapter {adapter} lacks {what}; update its driver or use the CPU")]
     Unsupported {
         /// The adapter's name.
         adapter: String,
@@ -54,16 +54,12 @@ pub enum Error {
         hint: &'static str,
     },
     /// Memory of the device ran out.
-    #[error(
-        "{device} is out of memory: {requested} bytes asked for '{what}', {in_use} bytes in use; take a smaller batch or model"
-    )]
+    #[error("{device} is out of memory: {what}, {in_use} bytes in use; take a smaller batch or model")]
     OutOfMemory {
         /// The device.
         device: String,
-        /// The buffer.
+        /// What was asked for.
         what: String,
-        /// Bytes asked for.
-        requested: u64,
         /// Bytes that this device object already holds.
         in_use: u64,
     },
@@ -78,9 +74,7 @@ pub enum Error {
         log: String,
     },
     /// The device went away.
-    #[error(
-        "the device {device} was lost ({reason}); start the run again and it resumes from its last checkpoint"
-    )]
+    #[error("the device {device} was lost ({reason}); whatever is not saved is gone, open it again")]
     DeviceLost {
         /// The device.
         device: String,
@@ -102,6 +96,34 @@ pub enum Error {
         launch: String,
         /// The written buffer.
         buffer: String,
+    },
+    /// A buffer of one device given to another.
+    #[error(
+        "{what}: the buffer belongs to another device than {device}; make it with the device that uses it"
+    )]
+    OtherDevice {
+        /// What was to use it.
+        what: String,
+        /// The device it was given to.
+        device: String,
+    },
+    /// Words outside a buffer.
+    #[error("{what}: {words} words from word {offset} on are not in a buffer of {available} words")]
+    OutOfRange {
+        /// What asked for them.
+        what: String,
+        /// First word.
+        offset: usize,
+        /// Number of words.
+        words: usize,
+        /// Words of the buffer.
+        available: usize,
+    },
+    /// A constant that was to be written.
+    #[error("{what} is a constant, which nothing may write; take a buffer for what changes")]
+    Constant {
+        /// What was to be written.
+        what: String,
     },
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}", path = path.display())]

@@ -182,6 +182,31 @@ impl<'p> Graph<'p> {
         tensors: &[Tensor],
         gradient: Option<Box<dyn Gradient>>,
     ) {
+        self.push_with_flow(label, kernel, tensors, gradient, None);
+    }
+
+    /// As [`Graph::push`], and says what the operation does to the channels of what it reads.
+    pub(crate) fn push_with_flow(
+        &mut self,
+        label: impl Into<String>,
+        kernel: impl Kernel + 'static,
+        tensors: &[Tensor],
+        gradient: Option<Box<dyn Gradient>>,
+        flow: impl Into<Option<Flow>>,
+    ) {
+        let node = self.node(label, kernel, tensors, gradient, flow.into());
+        self.nodes.push(node);
+    }
+
+    /// The node of an operation, whose place is still open.
+    pub(crate) fn node(
+        &mut self,
+        label: impl Into<String>,
+        kernel: impl Kernel + 'static,
+        tensors: &[Tensor],
+        gradient: Option<Box<dyn Gradient>>,
+        flow: Option<Flow>,
+    ) -> Node {
         let bindings = kernel.bindings();
         debug_assert_eq!(bindings.len(), tensors.len(), "{}: one tensor per buffer", kernel.name());
         let differentiable = gradient.is_some()
@@ -200,19 +225,6 @@ impl<'p> Graph<'p> {
                 self.tensors[tensor.0].needs_gradient |= differentiable;
             }
         }
-        self.nodes.push(Node {
-            label: label.into(),
-            kernel: Arc::new(kernel),
-            tensors: tensors.to_vec(),
-            gradient,
-            flow: None,
-        });
-    }
-
-    /// Says what the operation just pushed does to the channels of what it reads.
-    pub(crate) fn flows(&mut self, flow: Flow) {
-        if let Some(node) = self.nodes.last_mut() {
-            node.flow = Some(flow);
-        }
+        Node { label: label.into(), kernel: Arc::new(kernel), tensors: tensors.to_vec(), gradient, flow }
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::ops::{BatchNormParameters, LayerNormParameters};
-use crate::params::{Init, Layout, ParameterId, Parameters, Role};
+use crate::params::{Init, Layout, ParameterId, Parameters};
 use kernels::matmul::Activation;
 
 /// A fully connected layer: weight `[out, in]`, bias `[out]` if there is one.
@@ -18,15 +18,15 @@ impl Linear {
     pub fn new(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
         let init = Init::FanIn(inputs);
         Self {
-            weight: parameters.add(format!("{name}.weight"), &[outputs, inputs], Role::Weight, init),
-            bias: Some(parameters.add(format!("{name}.bias"), &[outputs], Role::Bias, init)),
+            weight: parameters.add(format!("{name}.weight"), &[outputs, inputs], init),
+            bias: Some(parameters.add(format!("{name}.bias"), &[outputs], init)),
         }
     }
 
     /// Registers `name.weight` alone.
     pub fn without_bias(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
         let init = Init::FanIn(inputs);
-        let weight = parameters.add(format!("{name}.weight"), &[outputs, inputs], Role::Weight, init);
+        let weight = parameters.add(format!("{name}.weight"), &[outputs, inputs], init);
         Self { weight, bias: None }
     }
 
@@ -69,9 +69,9 @@ impl Conv2d {
     ) -> Self {
         let init = Init::FanIn(inputs * kernel * kernel);
         let shape = [outputs, inputs, kernel, kernel];
-        let weight = parameters.add(format!("{name}.weight"), &shape, Role::Weight, init);
+        let weight = parameters.add(format!("{name}.weight"), &shape, init);
         parameters.set_layout(weight, Layout::Convolution);
-        let bias = bias.then(|| parameters.add(format!("{name}.bias"), &[outputs], Role::Bias, init));
+        let bias = bias.then(|| parameters.add(format!("{name}.bias"), &[outputs], init));
         Self { weight, bias, stride, padding }
     }
 
@@ -98,8 +98,8 @@ impl BatchNorm {
         let (one, zero) = (Init::Constant(1.0), Init::Constant(0.0));
         Self {
             parameters: BatchNormParameters {
-                weight: parameters.add(format!("{name}.weight"), &shape, Role::Norm, one),
-                bias: parameters.add(format!("{name}.bias"), &shape, Role::Norm, zero),
+                weight: parameters.add(format!("{name}.weight"), &shape, one),
+                bias: parameters.add(format!("{name}.bias"), &shape, zero),
                 running_mean: parameters.add_statistic(format!("{name}.running_mean"), &shape, zero),
                 running_var: parameters.add_statistic(format!("{name}.running_var"), &shape, one),
                 eps: 1e-5,
@@ -133,7 +133,7 @@ impl LayerNorm {
     /// Registers `name.weight` and `name.bias` for `[..., width]`, with PyTorch's default: eps 1e-5.
     pub fn new(parameters: &mut Parameters, name: &str, width: usize) -> Self {
         let mut add = |word: &str, first: f32| {
-            parameters.add(format!("{name}.{word}"), &[width], Role::Norm, Init::Constant(first))
+            parameters.add(format!("{name}.{word}"), &[width], Init::Constant(first))
         };
         Self {
             parameters: LayerNormParameters { weight: add("weight", 1.0), bias: add("bias", 0.0), eps: 1e-5 },

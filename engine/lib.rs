@@ -31,5 +31,5 @@ pub use graph::{Graph, Tensor};
 pub use kernels::matmul::Activation;
 pub use kernels::{Clock, Cost};
 pub use ops::Loss;
-pub use params::{Parameters, Part};
+pub use params::Parameters;
 pub use plan::{Memory, Plan, Workspace};

@@ -26,9 +26,6 @@ impl Default for AdamW {
     }
 }
 
-/// Words in a row of the metrics ring: mean loss, top-1 hits, top-5 hits, gradient norm.
-pub const METRICS: usize = 4;
-
 /// The arenas of an optimiser step.
 #[derive(Clone, Debug)]
 pub struct AdamWMemory<'a> {
@@ -42,16 +39,19 @@ pub struct AdamWMemory<'a> {
     pub exp_avg_sq: &'a Buffer,
     /// Norm and clip factor of this step, 2 words.
     pub clip: &'a Buffer,
-    /// Metrics ring, rows of [`METRICS`] words: word 3 gets the norm.
+    /// A ring of rows of numbers, a row per step: word 3 of the row gets the norm.
     pub ring: &'a Buffer,
     /// Rows of the ring.
     pub ring_rows: usize,
+    /// Words of a row, at least 4.
+    pub row_words: usize,
 }
 
 impl AdamW {
     /// The launches of one step over arenas of `len` words: gradient norm, then the update.
     pub fn launches(&self, len: usize, memory: &AdamWMemory<'_>) -> Vec<Launch> {
-        let norm = GradientNorm { len, max_norm: self.clip, ring_rows: memory.ring_rows, words: METRICS };
+        let norm =
+            GradientNorm { len, max_norm: self.clip, ring_rows: memory.ring_rows, words: memory.row_words };
         let update = AdamWKernel {
             len,
             beta1: self.beta1,
@@ -59,25 +59,25 @@ impl AdamW {
             eps: self.eps,
             weight_decay: self.weight_decay,
         };
-        let ring = memory.ring.slice(0, memory.ring_rows * METRICS);
+        let ring = memory.ring.slice(0, memory.ring_rows * memory.row_words);
         let arena = |buffer: &Buffer| buffer.slice(0, len);
         vec![
-            Launch {
-                label: "gradient norm".into(),
-                kernel: Arc::new(norm),
-                slices: vec![arena(memory.gradients), memory.clip.slice(0, 2), ring],
-            },
-            Launch {
-                label: "adamw".into(),
-                kernel: Arc::new(update),
-                slices: vec![
+            Launch::new(
+                "gradient norm",
+                Arc::new(norm),
+                vec![arena(memory.gradients), memory.clip.slice(0, 2), ring],
+            ),
+            Launch::new(
+                "adamw",
+                Arc::new(update),
+                vec![
                     arena(memory.parameters),
                     arena(memory.gradients),
                     arena(memory.exp_avg),
                     arena(memory.exp_avg_sq),
                     memory.clip.slice(0, 2),
                 ],
-            },
+            ),
         ]
     }
 

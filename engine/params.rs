@@ -10,28 +10,6 @@ pub use crate::layout::Layout;
 use kernels::random::{pcg4d, unit};
 use std::ops::Range;
 
-/// What a tensor is to the optimiser and to the interventions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A matrix or a convolution.
-    Weight,
-    /// An additive vector.
-    Bias,
-    /// Scale or shift of a normalisation.
-    Norm,
-    /// A running statistic, not trained.
-    Statistic,
-}
-
-/// Which half of the network a tensor belongs to: the first word of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// `backbone.*`
-    Backbone,
-    /// `head.*`
-    Head,
-}
-
 /// The distribution of the first values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
@@ -57,10 +35,6 @@ pub struct Segment {
     pub offset: usize,
     /// Number of words.
     pub len: usize,
-    /// Role.
-    pub role: Role,
-    /// Backbone or head.
-    pub part: Part,
     /// Distribution of the first values.
     pub init: Init,
 }
@@ -69,6 +43,10 @@ impl Segment {
     /// The words of the arena that hold this tensor.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.len
+    }
+    /// The group that it belongs to: the first word of its name.
+    pub fn group(&self) -> &str {
+        self.name.split_once('.').map_or(&self.name, |(group, _)| group)
     }
     /// The name of the layer: the tensor's name without its last word.
     pub fn layer(&self) -> &str {
@@ -103,9 +81,9 @@ impl Parameters {
     /// Adds a trained tensor behind the last one.
     ///
     /// # Panics
-    /// If the name starts with neither `backbone.` nor `head.`, or is taken: a bug in a model.
-    pub fn add(&mut self, name: String, shape: &[usize], role: Role, init: Init) -> ParameterId {
-        push(&mut self.trained, name, shape, role, init);
+    /// If the name is taken, or other groups' tensors lie between it and its group's: a bug in a model.
+    pub fn add(&mut self, name: String, shape: &[usize], init: Init) -> ParameterId {
+        push(&mut self.trained, name, shape, init);
         ParameterId(self.trained.len() - 1)
     }
 
@@ -114,7 +92,7 @@ impl Parameters {
     /// # Panics
     /// As [`Parameters::add`].
     pub fn add_statistic(&mut self, name: String, shape: &[usize], init: Init) -> StatisticId {
-        push(&mut self.statistics, name, shape, Role::Statistic, init);
+        push(&mut self.statistics, name, shape, init);
         StatisticId(self.statistics.len() - 1)
     }
 
@@ -155,11 +133,15 @@ impl Parameters {
     pub fn statistics_words(&self) -> usize {
         self.statistics.last().map_or(0, |last| padded(last.offset + last.len))
     }
-    /// The words of the arena that hold one part, padding between its tensors included; `None` if it has no tensor.
+    /// The trained tensors of a group, in order.
+    pub fn group(&self, group: &str) -> impl DoubleEndedIterator<Item = &Segment> {
+        self.trained.iter().filter(move |segment| segment.group() == group)
+    }
+    /// The words of the arena that hold a group, padding between its tensors included; `None` if it has no tensor.
     ///
-    /// The layers of a part are added one after the other, so this is one range.
-    pub fn part(&self, part: Part) -> Option<Range<usize>> {
-        let mut segments = self.trained.iter().filter(|segment| segment.part == part);
+    /// The tensors of a group are added one after the other, so this is one range.
+    pub fn group_range(&self, group: &str) -> Option<Range<usize>> {
+        let mut segments = self.group(group);
         let first = segments.next()?;
         let last = segments.next_back().unwrap_or(first);
         Some(first.offset..padded(last.offset + last.len))
@@ -246,24 +228,24 @@ fn import(
     Ok(arena)
 }
 
-fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], role: Role, init: Init) {
+fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], init: Init) {
     assert!(segments.iter().all(|segment| segment.name != name), "two tensors are called {name}");
-    let part = match name.split('.').next() {
-        Some("backbone") => Part::Backbone,
-        Some("head") => Part::Head,
-        _ => panic!("{name} belongs neither to the backbone nor to the head"),
-    };
     let offset = segments.last().map_or(0, |last| padded(last.offset + last.len));
     segments.push(Segment {
         name,
         shape: shape.to_vec(),
         offset,
         len: shape.iter().product(),
-        role,
-        part,
         init,
         layout: Layout::Plain,
     });
+    let (added, before) = segments.split_last().expect("one was added");
+    let others = before.iter().rev().skip_while(|segment| segment.group() == added.group());
+    assert!(
+        others.map(Segment::group).all(|group| group != added.group()),
+        "{} does not lie with its group",
+        added.name
+    );
 }
 
 fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
@@ -301,27 +283,28 @@ mod tests {
 
     fn table() -> Parameters {
         let mut table = Parameters::new();
-        table.add("backbone.fc1.weight".into(), &[5, 30], Role::Weight, Init::FanIn(30));
-        table.add("backbone.fc1.bias".into(), &[5], Role::Bias, Init::FanIn(30));
-        table.add("head.fc.weight".into(), &[3, 5], Role::Weight, Init::FanIn(5));
+        table.add("backbone.fc1.weight".into(), &[5, 30], Init::FanIn(30));
+        table.add("backbone.fc1.bias".into(), &[5], Init::FanIn(30));
+        table.add("head.fc.weight".into(), &[3, 5], Init::FanIn(5));
         table.add_statistic("backbone.bn1.running_var".into(), &[5], Init::Constant(1.0));
         table
     }
 
     #[test]
-    fn segments_are_aligned_and_parts_are_ranges() {
+    fn segments_are_aligned_and_groups_are_ranges() {
         let table = table();
         assert_eq!(table.trained().iter().map(|s| s.offset).collect::<Vec<_>>(), [0, 192, 256]);
         assert_eq!((table.words(), table.count(), table.statistics_words()), (320, 170, 64));
-        assert_eq!(table.part(Part::Backbone), Some(0..256));
-        assert_eq!(table.part(Part::Head), Some(256..320));
+        assert_eq!(table.group_range("backbone"), Some(0..256));
+        assert_eq!(table.group_range("head"), Some(256..320));
+        assert_eq!(table.group_range("fc1"), None);
         assert_eq!(table.trained()[1].layer(), "backbone.fc1");
     }
 
     #[test]
     fn first_values_are_uniform_within_their_bound_and_padding_is_zero() {
         let mut table = Parameters::new();
-        table.add("backbone.fc1.weight".into(), &[100, 101], Role::Weight, Init::FanIn(101));
+        table.add("backbone.fc1.weight".into(), &[100, 101], Init::FanIn(101));
         let values = table.initial_values(7);
         let bound = 1.0 / 101f32.sqrt();
         let (used, padding) = values.split_at(10_100);
@@ -335,7 +318,7 @@ mod tests {
     #[test]
     fn normal_values_have_the_moments_of_a_normal_distribution() {
         let mut table = Parameters::new();
-        table.add("backbone.positions".into(), &[100, 100], Role::Weight, Init::Normal);
+        table.add("backbone.positions".into(), &[100, 100], Init::Normal);
         let values: Vec<f64> = table.initial_values(3).into_iter().take(10_000).map(f64::from).collect();
         let moment = |power: i32| values.iter().map(|v| v.powi(power)).sum::<f64>() / 1e4;
         assert!(moment(1).abs() < 0.04 && (moment(2) - 1.0).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.4);
@@ -362,9 +345,9 @@ mod tests {
     #[test]
     fn files_hold_images_and_filters_as_pytorch_does() {
         let mut table = Parameters::new();
-        let image = table.add("head.fc.weight".into(), &[2, 12], Role::Weight, Init::FanIn(12));
+        let image = table.add("head.fc.weight".into(), &[2, 12], Init::FanIn(12));
         table.set_layout(image, Layout::FlattenedImage { channels: 3 });
-        let filters = table.add("head.conv.weight".into(), &[4, 2, 3, 3], Role::Weight, Init::FanIn(18));
+        let filters = table.add("head.conv.weight".into(), &[4, 2, 3, 3], Init::FanIn(18));
         table.set_layout(filters, Layout::Convolution);
         let arena = table.initial_values(3);
         let file = table.export(&arena);

@@ -120,7 +120,7 @@ impl<'g> Plan<'g> {
                 .iter()
                 .map(|&tensor| self.slice(tensor, memory, &blocks))
                 .collect::<Result<_>>()?;
-            launches.push(Launch { label: node.label.clone(), kernel: node.kernel.clone(), slices });
+            launches.push(Launch::new(node.label.clone(), node.kernel.clone(), slices));
         }
         let mut outputs = HashMap::new();
         for (name, tensor) in &self.graph.outputs {

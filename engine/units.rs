@@ -8,7 +8,7 @@
 use crate::graph::{Graph, Tensor};
 use crate::layout::Layout;
 use crate::ops::BatchNormParameters;
-use crate::params::{Init, ParameterId, Part, Segment};
+use crate::params::{Init, ParameterId, Segment};
 use kernels::Access;
 use kernels::reduce::{Activity, ActivitySum};
 
@@ -95,10 +95,10 @@ impl Graph<'_> {
         flows.filter_map(|flow| self.follow(flow)).collect()
     }
 
-    /// What the head's first layer reads, `[N, D]`: the features that the backbone puts out.
-    pub fn features(&self) -> Option<Tensor> {
+    /// What the first layer of a group of parameters reads, `[N, D]`, such as the features that a classifier is given.
+    pub fn input_of(&self, group: &str) -> Option<Tensor> {
         self.nodes.iter().find_map(|node| match node.flow {
-            Some(Flow::Produce { x, weight, .. }) => (self.segment(weight).part == Part::Head).then_some(x),
+            Some(Flow::Produce { x, weight, .. }) => (self.segment(weight).group() == group).then_some(x),
             _ => None,
         })
     }
@@ -113,11 +113,10 @@ impl Graph<'_> {
         let made = self.nodes.iter().position(|node| {
             node.kernel.bindings().iter().zip(&node.tensors).any(|(b, tensor)| writes(tensor, b.access))
         });
-        self.push(format!("activity {}", units.layer), kernel, &[units.output, sum], None);
+        let label = format!("activity {}", units.layer);
+        let node = self.node(label, kernel, &[units.output, sum], None, None);
         // Here and not at the end: the memory of the output is free again as early as without this.
-        if let (Some(made), Some(node)) = (made, self.nodes.pop()) {
-            self.nodes.insert(made + 1, node);
-        }
+        self.nodes.insert(made.map_or(self.nodes.len(), |made| made + 1), node);
     }
 
     fn segment(&self, id: ParameterId) -> &Segment {

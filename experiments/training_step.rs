@@ -2,7 +2,7 @@
 //!
 //! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
 
-use engine::optim::{AdamW, AdamWMemory, METRICS};
+use engine::optim::{AdamW, AdamWMemory};
 use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Result, Slice, Tensor, Workspace};
 use kernels::arena::Copy;
 use kernels::loss::RecordLoss;
@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Rows of the metrics ring: the host reads it at least this often, in steps.
 pub const RING_ROWS: usize = 256;
+/// Words in a row of the metrics ring: mean loss, top-1 hits, top-5 hits, gradient norm.
+pub const METRICS: usize = 4;
 
 /// Trained values and running statistics of one network.
 #[derive(Clone, Debug)]
@@ -166,6 +168,7 @@ impl StepMemory {
                 clip: &self.clip,
                 ring: &self.ring,
                 ring_rows: RING_ROWS,
+                row_words: METRICS,
             },
         ));
         step.launches.extend(self.additions.after_update.iter().cloned());
@@ -198,11 +201,11 @@ impl StepMemory {
         }
         // The student's activations take the place of the teacher's.
         let len = batch * model.input().classes;
-        launches.push(Launch {
-            label: "teacher: logits".into(),
-            kernel: Arc::new(Copy { len }),
-            slices: vec![teacher.logits.slice(0, len), bound.outputs["logits"].clone()],
-        });
+        launches.push(Launch::new(
+            "teacher: logits",
+            Arc::new(Copy { len }),
+            vec![teacher.logits.slice(0, len), bound.outputs["logits"].clone()],
+        ));
         Ok(launches)
     }
 
@@ -249,15 +252,15 @@ impl StepMemory {
         let plan = Plan::new(graph);
         let bound = plan.bind(device, &memory, &mut self.workspace)?;
         let (mut launches, outputs) = (bound.launches, bound.outputs);
-        launches.push(Launch {
-            label: "record metrics".into(),
-            kernel: Arc::new(RecordLoss { rows: batch, ring_rows, words: METRICS }),
-            slices: vec![
+        launches.push(Launch::new(
+            "record metrics",
+            Arc::new(RecordLoss { rows: batch, ring_rows, words: METRICS }),
+            vec![
                 outputs["row_loss"].clone(),
                 outputs["row_rank"].clone(),
                 ring.slice(0, ring_rows * METRICS),
             ],
-        });
+        ));
         Ok(Step { launches, outputs, activation_bytes: (plan.bytes(), plan.unshared_bytes()) })
     }
 

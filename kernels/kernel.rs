@@ -33,20 +33,27 @@ pub struct Binding {
     pub access: Access,
     /// Length in 32-bit words. A bound buffer has at least this many.
     pub words: usize,
+    /// Whether the words are integers or bits and not floats: any of them is a valid value.
+    pub integers: bool,
 }
 
 impl Binding {
     /// A buffer of `words` words that is only read.
     pub fn read(name: &'static str, words: usize) -> Self {
-        Self { name, access: Access::Read, words }
+        Self { name, access: Access::Read, words, integers: false }
     }
     /// A buffer whose first `words` words are all written and not read.
     pub fn write(name: &'static str, words: usize) -> Self {
-        Self { name, access: Access::Write, words }
+        Self { name, access: Access::Write, words, integers: false }
     }
     /// A buffer of `words` words updated in place.
     pub fn read_write(name: &'static str, words: usize) -> Self {
-        Self { name, access: Access::ReadWrite, words }
+        Self { name, access: Access::ReadWrite, words, integers: false }
+    }
+    /// The same buffer, of integers or bits.
+    #[must_use]
+    pub fn integers(self) -> Self {
+        Self { integers: true, ..self }
     }
 }
 

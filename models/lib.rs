@@ -17,6 +17,7 @@ pub use resnet::{ResNet, ResNetConfig};
 pub use vgg::{Vgg, VggConfig};
 pub use vit::{Vit, VitConfig};
 
+use engine::params::Segment;
 use engine::{Graph, Parameters, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -86,12 +87,22 @@ impl ModelConfig {
     }
 }
 
+/// The group of the parameters that make the features.
+pub const BACKBONE: &str = "backbone";
+/// The group of the parameters that make the logits of the features.
+pub const HEAD: &str = "head";
+
 /// A network that turns images `[N, H, W, C]` into logits `[N, classes]`.
 pub trait Model: std::fmt::Debug + Send + Sync {
     /// Its tensors.
     fn parameters(&self) -> &Parameters;
     /// Height, width and channels of an image, and number of classes.
     fn input(&self) -> Input;
+    /// The backbone's tensor that the released code of Hare & Tortoise creates last, where `named_parameters` ends; `None` if
+    /// the backbone has none.
+    fn last_backbone_tensor(&self) -> Option<&Segment> {
+        self.parameters().group(BACKBONE).next_back()
+    }
     /// Records the forward pass.
     ///
     /// # Errors

@@ -147,7 +147,7 @@ impl Model for ResNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Part;
+    use crate::HEAD;
 
     fn with(classes: usize, head_activation: HeadActivation) -> ResNet {
         ResNet::new(ResNetConfig { classes, head_activation, ..ResNetConfig::default() })
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(with(10, HeadActivation::Relu).parameters().count(), 11_436_618);
         assert_eq!(with(200, HeadActivation::Relu).parameters().count(), 11_534_088);
         let crelu = with(10, HeadActivation::Crelu);
-        let head = crelu.parameters().trained().iter().filter(|s| s.part == Part::Head);
+        let head = crelu.parameters().group(HEAD);
         assert_eq!(head.map(|segment| segment.len).sum::<usize>(), 136_458);
     }
 

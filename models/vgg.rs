@@ -119,7 +119,7 @@ impl Model for Vgg {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Part;
+    use crate::HEAD;
     use engine::params::Layout;
 
     fn with(image_size: usize, classes: usize, head_activation: HeadActivation) -> Vgg {
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(with(64, 200, HeadActivation::Relu).parameters().count(), 18_075_912);
         assert_eq!(with(32, 10, HeadActivation::Relu).parameters().count(), 16_308_298);
         let crelu = with(64, 200, HeadActivation::Crelu);
-        let head = crelu.parameters().trained().iter().filter(|s| s.part == Part::Head);
+        let head = crelu.parameters().group(HEAD);
         assert_eq!(head.map(|segment| segment.len).sum::<usize>(), 1_778_888);
     }
 

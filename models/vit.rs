@@ -1,8 +1,8 @@
 //! ViT-Tiny (Dosovitskiy et al. 2021) for small images: pre-norm blocks on patches of 4x4 pixels.
 
-use crate::{Input, Model};
+use crate::{BACKBONE, Input, Model};
 use engine::layers::{LayerNorm, Linear};
-use engine::params::{Init, ParameterId, Role};
+use engine::params::{Init, ParameterId, Segment};
 use engine::{Activation, Graph, Parameters, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -132,9 +132,8 @@ impl Vit {
         let patch_norm1 = LayerNorm::new(&mut parameters, "backbone.patch_norm1", pixels);
         let patch_proj = Linear::new(&mut parameters, "backbone.patch_proj", pixels, dim);
         let patch_norm2 = LayerNorm::new(&mut parameters, "backbone.patch_norm2", dim);
-        let mut normal = |name: &str, shape: &[usize]| {
-            parameters.add(format!("backbone.{name}"), shape, Role::Weight, Init::Normal)
-        };
+        let mut normal =
+            |name: &str, shape: &[usize]| parameters.add(format!("backbone.{name}"), shape, Init::Normal);
         let cls_token = normal("cls_token", &[dim]);
         let pos_embed = normal("pos_embed", &[config.patches() + 1, dim]);
         let blocks = (0..config.depth)
@@ -182,6 +181,12 @@ impl Model for Vit {
         Input { image_size, channels, classes }
     }
 
+    /// The released code creates the blocks behind the last norm.
+    fn last_backbone_tensor(&self) -> Option<&Segment> {
+        let name = format!("backbone.blocks.{}.mlp.fc2.bias", self.config.depth - 1);
+        self.parameters.group(BACKBONE).find(|segment| segment.name == name)
+    }
+
     fn forward(&self, graph: &mut Graph<'_>, images: Tensor) -> Result<Tensor> {
         let VitConfig { heads, dropout, .. } = self.config;
         let tokens = self.config.patches() + 1;
@@ -219,6 +224,12 @@ mod tests {
             Vit::new(VitConfig { classes: 10, ..VitConfig::default() }).parameters().count(),
             5_356_330
         );
+    }
+
+    #[test]
+    fn the_tensor_created_last_is_that_of_the_last_block() {
+        let model = Vit::new(VitConfig { depth: 3, ..VitConfig::default() });
+        assert_eq!(model.last_backbone_tensor().unwrap().name, "backbone.blocks.2.mlp.fc2.bias");
     }
 
     #[test]

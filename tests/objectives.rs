@@ -7,12 +7,12 @@
 mod fixtures;
 
 use engine::checkpoint::{File, StoredValues};
-use engine::optim::{AdamW, METRICS};
+use engine::optim::AdamW;
 use engine::{Clock, Device};
 use experiments::Config;
 use experiments::config::parse_set;
 use experiments::interventions::{Tortoise, additions};
-use experiments::training_step::{RING_ROWS, StepMemory};
+use experiments::training_step::{METRICS, RING_ROWS, StepMemory};
 use fixtures::{Tolerances, devices, differences, fixture, floats, strip};
 
 const TOLERANCES: Tolerances = Tolerances { logits: 1e-4, loss: 1e-5, tensors: 1e-4 };

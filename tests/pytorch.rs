@@ -122,11 +122,20 @@ fn weights_and_batches_that_do_not_fit_are_named_with_their_shapes() {
     };
     let mut as_integers = weights.clone();
     as_integers.tensors.insert("head.fc.bias".into(), integers(&[5], &[0; 5]));
+    let nan = |tensor: &Stored| {
+        let StoredValues::F32(mut values) = tensor.values.clone() else { panic!("floats") };
+        values[1] = f32::NAN;
+        Stored { shape: tensor.shape.clone(), values: StoredValues::F32(values) }
+    };
+    let mut not_finite = weights.clone();
+    not_finite.tensors.insert("head.fc.bias".into(), nan(&weights.tensors["head.fc.bias"]));
     for (message, words) in [
         (message(&without, x, y), vec!["head.fc.bias"]),
+        (message(&not_finite, x, y), vec!["'head.fc.bias' is NaN at [1]", "finite"]),
+        (message(&weights, &nan(x), y), vec!["'x' is NaN at [0, 0, 0, 1]"]),
         (message(&with("head.fc.weight", &[5, 13]), x, y), vec!["head.fc.weight", "[5, 13]", "[5, 12]"]),
         (message(&with("head.extra", &[3]), x, y), vec!["head.extra", "[3]"]),
-        (message(&as_integers, x, y), vec!["head.fc.bias", "integers", "f32"]),
+        (message(&as_integers, x, y), vec!["head.fc.bias", "integers", "floats"]),
         (message(&weights, &images(&[7, 1, 6, 5]), y), vec!["[7, 1, 6, 5]", "[N, 1, 6, 6]"]),
         (message(&weights, &images(&[7, 36]), y), vec!["[7, 36]", "[N, 1, 6, 6]"]),
         (message(&weights, &images(&[0, 1, 6, 6]), y), vec!["[0, 1, 6, 6]", "at least 1"]),

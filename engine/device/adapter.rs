@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use std::fmt::Write;
 use std::path::Path;
 
-/// One adapter as `ht devices` shows it.
+/// One adapter as a person chooses by.
 #[derive(Clone, Debug)]
 pub struct AdapterReport {
     /// The adapter's name.
@@ -29,7 +29,7 @@ pub struct AdapterReport {
     pub unusable: Option<String>,
 }
 
-/// Everything `ht devices` prints.
+/// All adapters, and what is wrong where there is none.
 #[derive(Clone, Debug)]
 pub struct DeviceReport {
     /// All adapters.
@@ -177,7 +177,7 @@ fn diagnose(adapters: &[wgpu::Adapter]) -> String {
         let _ = writeln!(text, "  adapter: '{}' {reason}", adapter.get_info().name);
     }
     if cfg!(not(target_os = "linux")) {
-        text.push_str("  try: update the graphics driver, or run on the CPU with --device cpu");
+        text.push_str("  try: update the graphics driver, or run on the CPU");
         return text;
     }
     let exists = |path: &str| if Path::new(path).exists() { "yes" } else { "no" };
@@ -222,7 +222,7 @@ fn diagnose(adapters: &[wgpu::Adapter]) -> String {
     }
     text.push_str(
         "       VK_LOADER_DEBUG=error,warn ht devices   shows the loader's own reason\n\
-         \x20 or run on the CPU with --device cpu",
+         \x20 or run on the CPU",
     );
     text
 }

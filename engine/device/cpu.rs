@@ -1,6 +1,9 @@
 //! The CPU device: the kernels in Rust over pooled, aligned memory.
 
-use super::{Counters, Launch, LaunchReport, Memory, NonFinite, first_non_finite};
+use super::launch::CheckedLaunch;
+use super::memory::Memory;
+use super::program::first_non_finite;
+use super::{Counters, LaunchReport, NonFinite};
 use crate::error::{Error, Result};
 use kernels::kernel::MAX_BINDINGS;
 use kernels::{Access, Arg, Args, Clock, Cpu};
@@ -16,25 +19,46 @@ struct Line(#[allow(dead_code)] [u32; 16]);
 
 /// Memory of the CPU device. All access goes through [`CpuDevice`], which holds its lock meanwhile.
 pub(super) struct CpuMemory {
-    lines: Box<[UnsafeCell<Line>]>,
+    words: Words,
+    /// The counter of the device that it belongs to.
     allocated: Arc<AtomicU64>,
 }
 
-// SAFETY: the contents are only touched by `CpuDevice` and `CpuProgram` under the device's lock.
+enum Words {
+    /// The device's own.
+    Owned(Box<[UnsafeCell<Line>]>),
+    /// The host's, only read: no launch and no copy may write a constant.
+    Shared(Arc<Vec<u32>>),
+}
+
+// SAFETY: the contents are only touched by `CpuDevice` and `CpuProgram` under the device's lock; what the host shares is
+// never written.
 unsafe impl Sync for CpuMemory {}
 
 impl std::fmt::Debug for CpuMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.bytes())
+        match &self.words {
+            Words::Owned(_) => write!(f, "{} bytes", self.bytes()),
+            Words::Shared(words) => write!(f, "{} words of the host", words.len()),
+        }
     }
 }
 
 impl CpuMemory {
+    /// Bytes that the device allocated for it.
     fn bytes(&self) -> u64 {
-        self.lines.len() as u64 * 64
+        match &self.words {
+            Words::Owned(lines) => lines.len() as u64 * 64,
+            Words::Shared(_) => 0,
+        }
     }
+
+    /// Its first word; of shared memory, one that is not written through this pointer.
     fn start(&self) -> *mut u32 {
-        self.lines.as_ptr().cast_mut().cast()
+        match &self.words {
+            Words::Owned(lines) => lines.as_ptr().cast_mut().cast(),
+            Words::Shared(words) => words.as_ptr().cast_mut(),
+        }
     }
 }
 
@@ -84,21 +108,31 @@ impl CpuDevice {
         let (count, mut lines) = (words.div_ceil(16), Vec::new());
         lines.try_reserve_exact(count).map_err(|_| Error::OutOfMemory {
             device: self.name(),
-            what: what.to_string(),
-            requested: words as u64 * 4,
+            what: format!("{} bytes asked for '{what}'", words as u64 * 4),
             in_use: self.allocated_bytes(),
         })?;
         lines.extend((0..count).map(|_| UnsafeCell::new(Line([0; 16]))));
         let lines = lines.into_boxed_slice();
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.allocated.fetch_add(lines.len() as u64 * 64, Ordering::Relaxed);
-        Ok(Arc::new(CpuMemory { lines, allocated: Arc::clone(&self.allocated) }))
+        Ok(Arc::new(CpuMemory { words: Words::Owned(lines), allocated: Arc::clone(&self.allocated) }))
+    }
+
+    /// The host's memory as memory of this device.
+    pub(super) fn share(&self, words: Arc<Vec<u32>>) -> Arc<CpuMemory> {
+        self.objects.fetch_add(1, Ordering::Relaxed);
+        Arc::new(CpuMemory { words: Words::Shared(words), allocated: Arc::clone(&self.allocated) })
+    }
+
+    /// Whether this device made the memory.
+    pub(super) fn owns(&self, memory: &CpuMemory) -> bool {
+        Arc::ptr_eq(&self.allocated, &memory.allocated)
     }
 
     pub(super) fn write(&self, memory: &CpuMemory, offset: usize, data: &[u32]) {
         let _guard = self.lock();
         self.uploads.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: `Device::write` checked the range, and the lock makes the access exclusive.
+        // SAFETY: `Device::write` checked the range and that it is no constant, and the lock makes the access exclusive.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), memory.start().add(offset), data.len()) };
     }
 
@@ -132,7 +166,7 @@ struct Place {
 
 #[derive(Debug)]
 struct Step {
-    launch: Launch,
+    launch: CheckedLaunch,
     places: [Option<Place>; MAX_BINDINGS],
     scratch: usize,
 }
@@ -145,33 +179,33 @@ pub struct CpuProgram {
     scratch: Arc<CpuMemory>,
 }
 
-// SAFETY: the addresses point into memory that `launch.slices` and `scratch` keep alive, and are only followed under
+// SAFETY: the addresses point into memory that the slices of `launch` and `scratch` keep alive, and are only followed under
 // the device's lock.
 unsafe impl Send for CpuProgram {}
 // SAFETY: as above.
 unsafe impl Sync for CpuProgram {}
 
 impl CpuProgram {
-    pub(super) fn new(device: Arc<CpuDevice>, launches: Vec<Launch>) -> Result<Self> {
+    pub(super) fn new(device: Arc<CpuDevice>, launches: Vec<CheckedLaunch>) -> Result<Self> {
         let mut most = 0;
         let steps = launches
             .into_iter()
             .map(|launch| {
                 let mut places = [None; MAX_BINDINGS];
                 for (place, (binding, slice)) in
-                    places.iter_mut().zip(launch.kernel.bindings().iter().zip(&launch.slices))
+                    places.iter_mut().zip(launch.bindings().iter().zip(launch.slices()))
                 {
                     let Memory::Cpu(memory) = &slice.buffer.memory else {
-                        panic!("a buffer of another device")
+                        unreachable!("a checked launch has memory of its device")
                     };
                     *place = Some(Place {
-                        // SAFETY: `check` made sure that the slice lies inside the buffer.
+                        // SAFETY: a checked launch's slice lies inside its buffer.
                         start: unsafe { memory.start().add(slice.offset) },
                         words: binding.words,
                         access: binding.access,
                     });
                 }
-                let scratch = launch.kernel.cpu_scratch(&device.cpu);
+                let scratch = launch.kernel().cpu_scratch(&device.cpu);
                 most = most.max(scratch);
                 Step { launch, places, scratch }
             })
@@ -182,15 +216,15 @@ impl CpuProgram {
 
     fn step(&self, step: &Step, clock: &Clock) {
         let arguments = step.places.iter().flatten().map(|place| match place.access {
-            // SAFETY: inside a live buffer; `check` made sure that no written slice overlaps another of this launch,
-            // and the caller holds the device's lock.
+            // SAFETY: inside a live buffer; no written slice of a checked launch overlaps another of its slices or
+            // is a constant, and the caller holds the device's lock.
             Access::Read => Arg::Read(unsafe { std::slice::from_raw_parts(place.start, place.words) }),
             // SAFETY: as above.
             _ => Arg::Write(unsafe { std::slice::from_raw_parts_mut(place.start, place.words) }),
         });
         // SAFETY: the scratch buffer has room for the largest kernel and belongs to this program alone.
         let scratch = unsafe { std::slice::from_raw_parts_mut(self.scratch.start(), step.scratch) };
-        step.launch.kernel.run(&self.device.cpu, clock, &mut Args::new(arguments, scratch));
+        step.launch.kernel().run(&self.device.cpu, clock, &mut Args::new(arguments, scratch));
     }
 
     pub(super) fn run(&self, clock: &Clock) {
@@ -204,12 +238,12 @@ impl CpuProgram {
         let _guard = self.device.lock();
         for step in &self.steps {
             self.step(step, clock);
-            for (binding, place) in step.launch.kernel.bindings().iter().zip(step.places.iter().flatten()) {
+            for (binding, place) in step.launch.bindings().iter().zip(step.places.iter().flatten()) {
                 // SAFETY: as in `step`; nothing writes now.
                 let words = unsafe { std::slice::from_raw_parts(place.start, place.words) };
-                if let (false, Some(index)) = (place.access == Access::Read, first_non_finite(words)) {
+                if let Some(index) = first_non_finite(binding, words) {
                     return Some(NonFinite {
-                        launch: step.launch.label.clone(),
+                        launch: step.launch.label().to_string(),
                         buffer: binding.name,
                         index,
                     });
@@ -242,10 +276,10 @@ impl CpuProgram {
         self.steps
             .iter()
             .map(|step| LaunchReport {
-                label: step.launch.label.clone(),
-                kernel: step.launch.kernel.name(),
-                shape: step.launch.kernel.shape(),
-                cost: step.launch.kernel.cost(),
+                label: step.launch.label().to_string(),
+                kernel: step.launch.kernel().name(),
+                shape: step.launch.kernel().shape(),
+                cost: step.launch.kernel().cost(),
                 dispatches: Vec::new(),
             })
             .collect()

@@ -1,22 +1,27 @@
 //! The two devices behind one front: memory, launches, read-back.
 //!
 //! A [`Program`] is a list of launches whose buffers are fixed. It is compiled once and replayed with a new
-//! [`Clock`] every step.
+//! [`Clock`](kernels::Clock) every step.
 
 mod adapter;
 mod cpu;
 mod gpu;
+mod launch;
+mod memory;
+mod program;
 
 pub use adapter::{AdapterReport, DeviceReport, list_devices};
+pub use launch::Launch;
+pub use memory::{Buffer, Slice};
+pub use program::{LaunchReport, NonFinite, Program};
 
 pub use kernels::kernel::ALIGNMENT;
 
 use crate::error::{Error, Result};
-use kernels::{Access, Clock, Cost, Kernel};
-use std::fmt;
+use launch::CheckedLaunch;
+use memory::Memory;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// `words` rounded up to [`ALIGNMENT`].
 pub fn padded(words: usize) -> usize {
@@ -32,65 +37,6 @@ pub enum Device {
     Gpu(Arc<gpu::GpuDevice>),
 }
 
-/// Memory of a device, zero at first. Cheap to clone: clones share the memory.
-#[derive(Clone, Debug)]
-pub struct Buffer {
-    memory: Memory,
-    words: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Memory {
-    Cpu(Arc<cpu::CpuMemory>),
-    Gpu(Arc<gpu::GpuMemory>),
-}
-
-/// A range of a buffer, as a launch binds it. It starts at a multiple of [`ALIGNMENT`].
-#[derive(Clone, Debug)]
-pub struct Slice {
-    /// The buffer.
-    pub buffer: Buffer,
-    /// First word.
-    pub offset: usize,
-    /// Number of words.
-    pub words: usize,
-}
-
-/// One kernel with the memory it works on.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// What it does in the model's terms, such as `linear backbone.fc1`.
-    pub label: String,
-    /// The kernel.
-    pub kernel: Arc<dyn Kernel>,
-    /// One slice per binding of the kernel, in its order.
-    pub slices: Vec<Slice>,
-}
-
-/// Launches compiled for a device, to be replayed.
-#[derive(Clone, Debug)]
-pub enum Program {
-    /// On the CPU.
-    Cpu(Arc<cpu::CpuProgram>),
-    /// On a GPU.
-    Gpu(Arc<gpu::GpuProgram>),
-}
-
-/// What a program does, launch by launch: the rows of `ht inspect`.
-#[derive(Clone, Debug)]
-pub struct LaunchReport {
-    /// The launch's label.
-    pub label: String,
-    /// The kernel's name.
-    pub kernel: &'static str,
-    /// The kernel's shape.
-    pub shape: String,
-    /// Arithmetic and traffic.
-    pub cost: Cost,
-    /// GPU: shader label and grid of every dispatch; empty on the CPU.
-    pub dispatches: Vec<(String, [u32; 3])>,
-}
-
 /// Work a device has done outside of launches since it was opened: constant in the steady state of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -100,28 +46,6 @@ pub struct Counters {
     pub uploads: u64,
     /// Device-to-host copies.
     pub reads: u64,
-}
-
-impl Buffer {
-    /// Number of 32-bit words, padding included.
-    pub fn words(&self) -> usize {
-        self.words
-    }
-    /// The whole buffer.
-    pub fn all(&self) -> Slice {
-        self.slice(0, self.words)
-    }
-    /// `words` words from `offset` on.
-    pub fn slice(&self, offset: usize, words: usize) -> Slice {
-        Slice { buffer: self.clone(), offset, words }
-    }
-    fn same(&self, other: &Buffer) -> bool {
-        match (&self.memory, &other.memory) {
-            (Memory::Cpu(a), Memory::Cpu(b)) => Arc::ptr_eq(a, b),
-            (Memory::Gpu(a), Memory::Gpu(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        }
-    }
 }
 
 impl Device {
@@ -179,7 +103,7 @@ impl Device {
             Device::Cpu(device) => Memory::Cpu(device.allocate(what, words)?),
             Device::Gpu(device) => Memory::Gpu(device.allocate(what, words)?),
         };
-        Ok(Buffer { memory, words })
+        Ok(Buffer { memory, words, constant: false })
     }
 
     /// A buffer with these words.
@@ -192,19 +116,36 @@ impl Device {
         Ok(buffer)
     }
 
+    /// A buffer with these words that nothing writes again; `what` names it in errors.
+    ///
+    /// On the CPU it is the host's own memory, without a copy and without padding, and [`Device::allocated_bytes`] does not
+    /// count it. On a GPU it is uploaded. A launch that binds it to be written is refused, as is [`Device::write`].
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
+    pub fn constant(&self, what: &str, words: Arc<Vec<u32>>) -> Result<Buffer> {
+        match self {
+            Device::Cpu(device) => {
+                let length = words.len();
+                Ok(Buffer { memory: Memory::Cpu(device.share(words)), words: length, constant: true })
+            }
+            Device::Gpu(_) => Ok(Buffer { constant: true, ..self.buffer_with(what, &words)? }),
+        }
+    }
+
     /// Copies words from the host into a buffer.
     ///
     /// # Errors
-    /// Device loss.
-    ///
-    /// # Panics
-    /// If they do not fit, or if the buffer belongs to a device of the other kind: a bug in the caller.
+    /// Words that do not fit, a constant or another device's buffer; device loss.
     pub fn write(&self, buffer: &Buffer, offset: usize, data: &[u32]) -> Result<()> {
-        assert!(offset + data.len() <= buffer.words, "write past the end of a buffer");
+        buffer.check(self, "a write", offset, data.len())?;
+        if buffer.constant {
+            return Err(Error::Constant { what: "the target of a write".into() });
+        }
         match (self, &buffer.memory) {
             (Device::Cpu(device), Memory::Cpu(memory)) => device.write(memory, offset, data),
             (Device::Gpu(device), Memory::Gpu(memory)) => device.write(memory, offset, data)?,
-            _ => panic!("a buffer of another device"),
+            _ => unreachable!("checked above"),
         }
         Ok(())
     }
@@ -212,11 +153,10 @@ impl Device {
     /// Copies words from a buffer to the host, after all launches before.
     ///
     /// # Errors
-    /// Device loss.
-    ///
-    /// # Panics
-    /// If the range is outside the buffer, or the buffer belongs to a device of the other kind: a bug in the caller.
+    /// A range outside the buffer, or another device's buffer; device loss.
     pub fn read(&self, buffer: &Buffer, range: Range<usize>) -> Result<Vec<u32>> {
+        // Before memory is taken for words that are not there.
+        buffer.check(self, "a read", range.start, range.len())?;
         let mut words = vec![0; range.len()];
         self.read_into(buffer, range.start, &mut words)?;
         Ok(words)
@@ -225,16 +165,13 @@ impl Device {
     /// As [`Device::read`], into existing memory.
     ///
     /// # Errors
-    /// Device loss.
-    ///
-    /// # Panics
     /// As [`Device::read`].
     pub fn read_into(&self, buffer: &Buffer, offset: usize, into: &mut [u32]) -> Result<()> {
-        assert!(offset + into.len() <= buffer.words, "read past the end of a buffer");
+        buffer.check(self, "a read", offset, into.len())?;
         match (self, &buffer.memory) {
             (Device::Cpu(device), Memory::Cpu(memory)) => device.read(memory, offset, into),
             (Device::Gpu(device), Memory::Gpu(memory)) => device.read(memory, offset, into)?,
-            _ => panic!("a buffer of another device"),
+            _ => unreachable!("checked above"),
         }
         Ok(())
     }
@@ -242,19 +179,20 @@ impl Device {
     /// Floats of a slice.
     ///
     /// # Errors
-    /// Device loss.
+    /// As [`Device::read`].
     pub fn read_f32(&self, slice: &Slice) -> Result<Vec<f32>> {
-        Ok(bytemuck::cast_vec(self.read(&slice.buffer, slice.offset..slice.offset + slice.words)?))
+        let end = slice.offset.saturating_add(slice.words);
+        Ok(bytemuck::cast_vec(self.read(&slice.buffer, slice.offset..end)?))
     }
 
     /// Prepares launches for replay: checks them, compiles their shaders, makes their bind groups.
     ///
     /// # Errors
-    /// Overlapping buffers in one launch, a limit of the device, a shader that does not compile.
+    /// A slice of another device or outside its buffer, overlapping buffers in one launch, a written constant, a limit of
+    /// the device, a shader that does not compile.
     pub fn compile(&self, launches: Vec<Launch>) -> Result<Program> {
-        for launch in &launches {
-            check(launch)?;
-        }
+        let checked = |launch| CheckedLaunch::new(self, launch);
+        let launches = launches.into_iter().map(checked).collect::<Result<Vec<_>>>()?;
         Ok(match self {
             Device::Cpu(device) => Program::Cpu(Arc::new(cpu::CpuProgram::new(device.clone(), launches)?)),
             Device::Gpu(device) => Program::Gpu(Arc::new(gpu::GpuProgram::new(device.clone(), launches)?)),
@@ -272,7 +210,7 @@ impl Device {
         }
     }
 
-    /// Bytes of memory allocated on this device through this object.
+    /// Bytes of memory allocated on this device through this object; what it shares with the host is not counted.
     pub fn allocated_bytes(&self) -> u64 {
         match self {
             Device::Cpu(device) => device.allocated_bytes(),
@@ -308,124 +246,4 @@ impl Device {
             Device::Gpu(device) => Device::Gpu(Arc::new(device.with_traits(traits))),
         }
     }
-}
-
-impl Program {
-    /// Runs all launches once. A GPU may run them later: before the next read, or with the next few steps.
-    ///
-    /// # Errors
-    /// Device loss.
-    pub fn run(&self, clock: &Clock) -> Result<()> {
-        match self {
-            Program::Cpu(program) => program.run(clock),
-            Program::Gpu(program) => return program.run(clock),
-        }
-        Ok(())
-    }
-
-    /// Runs all launches one at a time and looks at every float that each writes: the first launch that writes a NaN
-    /// or an infinity, with the name of the buffer.
-    ///
-    /// # Errors
-    /// Device loss.
-    pub fn run_checked(&self, clock: &Clock) -> Result<Option<NonFinite>> {
-        match self {
-            Program::Cpu(program) => Ok(program.run_checked(clock)),
-            Program::Gpu(program) => program.run_checked(clock),
-        }
-    }
-
-    /// Median time of each launch over `repeats` runs, with the same clock.
-    ///
-    /// # Errors
-    /// Device loss.
-    pub fn profile(&self, clock: &Clock, repeats: usize) -> Result<Vec<Duration>> {
-        match self {
-            Program::Cpu(program) => Ok(program.profile(clock, repeats)),
-            Program::Gpu(program) => program.profile(clock, repeats),
-        }
-    }
-
-    /// Every launch with its shapes and costs.
-    pub fn report(&self) -> Vec<LaunchReport> {
-        match self {
-            Program::Cpu(program) => program.report(),
-            Program::Gpu(program) => program.report(),
-        }
-    }
-
-    /// Bytes of scratch memory that the kernels of this program share.
-    pub fn scratch_bytes(&self) -> u64 {
-        match self {
-            Program::Cpu(program) => program.scratch_bytes(),
-            Program::Gpu(program) => program.scratch_bytes(),
-        }
-    }
-}
-
-/// The first value that was not finite in a checked run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NonFinite {
-    /// The launch.
-    pub launch: String,
-    /// The kernel's buffer.
-    pub buffer: &'static str,
-    /// Index of the value in the buffer.
-    pub index: usize,
-}
-
-impl fmt::Display for NonFinite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' of '{}' at index {}", self.buffer, self.launch, self.index)
-    }
-}
-
-fn first_non_finite(words: &[u32]) -> Option<usize> {
-    words.iter().position(|&word| !f32::from_bits(word).is_finite())
-}
-
-/// What every launch must satisfy on every device.
-fn check(launch: &Launch) -> Result<()> {
-    let bindings = launch.kernel.bindings();
-    let malformed = |message: String| Err(Error::shape(launch.label.clone(), message));
-    if bindings.len() != launch.slices.len() || bindings.len() > kernels::kernel::MAX_BINDINGS {
-        return malformed(format!(
-            "{} has {} buffers, {} were given",
-            launch.kernel.name(),
-            bindings.len(),
-            launch.slices.len()
-        ));
-    }
-    for (binding, slice) in bindings.iter().zip(&launch.slices) {
-        if slice.words < binding.words || slice.offset + slice.words > slice.buffer.words {
-            return malformed(format!(
-                "buffer '{}' has {} words, {} needed",
-                binding.name, slice.words, binding.words
-            ));
-        }
-        if !slice.offset.is_multiple_of(ALIGNMENT) {
-            return malformed(format!(
-                "buffer '{}' starts at word {}, not aligned",
-                binding.name, slice.offset
-            ));
-        }
-    }
-    for (i, (binding, slice)) in bindings.iter().zip(&launch.slices).enumerate() {
-        if binding.access == Access::Read {
-            continue;
-        }
-        for (j, other) in launch.slices.iter().enumerate() {
-            let overlaps = i != j
-                && slice.buffer.same(&other.buffer)
-                && slice.offset < other.offset + other.words
-                && other.offset < slice.offset + slice.words;
-            if overlaps {
-                return Err(Error::Aliasing {
-                    launch: launch.label.clone(),
-                    buffer: binding.name.to_string(),
-                });
-            }
-        }
-    }
-    Ok(())
 }

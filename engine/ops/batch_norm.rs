@@ -74,12 +74,13 @@ impl Graph<'_> {
         let mut tensors = vec![x, weight, bias, mean, var];
         tensors.extend(residual);
         let &BatchNormParameters { eps, momentum, .. } = layer;
+        // Each channel by itself, unless a residual is added.
+        let flow = |y| residual.is_none().then_some(Flow::Normalise { x, layer: *layer, rectified: relu, y });
         if !self.is_training() {
             let y = self.activation(&shape);
             tensors.push(y);
             let kernel = BatchNormInference { rows, channels, eps, relu, residual: residual.is_some() };
-            self.push(label, kernel, &tensors, None);
-            self.normalises(x, layer, relu, residual, y);
+            self.push_with_flow(label, kernel, &tensors, None, flow(y));
             return Ok(y);
         }
         if rows < 2 {
@@ -95,23 +96,8 @@ impl Graph<'_> {
         let kernel = BatchNormForward { rows, channels, eps, momentum, relu, residual: residual.is_some() };
         let rule =
             BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu, residual };
-        self.push(label, kernel, &tensors, Some(Box::new(rule)));
-        self.normalises(x, layer, relu, residual, y);
+        self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow(y));
         Ok(y)
-    }
-
-    /// Each channel by itself, unless a residual is added.
-    fn normalises(
-        &mut self,
-        x: Tensor,
-        layer: &BatchNormParameters,
-        rectified: bool,
-        residual: Option<Tensor>,
-        y: Tensor,
-    ) {
-        if residual.is_none() {
-            self.flows(Flow::Normalise { x, layer: *layer, rectified, y });
-        }
     }
 }
 

@@ -75,8 +75,13 @@ impl Graph<'_> {
         let winograd = self.winograd;
         let rule = Conv2d { x, weight: (weight, weight_tensor), bias, y, conv, winograd };
         let kernel = Conv2dForward { conv, bias: bias.is_some(), winograd };
-        self.push(label, kernel, &tensors, Some(Box::new(rule)));
-        self.flows(Flow::Produce { x, weight, bias, rectified: false, y });
+        self.push_with_flow(
+            label,
+            kernel,
+            &tensors,
+            Some(Box::new(rule)),
+            Flow::Produce { x, weight, bias, rectified: false, y },
+        );
         Ok(y)
     }
 }

@@ -25,8 +25,13 @@ impl Graph<'_> {
         let channels = std::mem::replace(last, 2 * *last);
         let y = self.activation(&shape);
         let kernel = elementwise::Crelu { rows: self.len(x) / channels, channels };
-        self.push("crelu", kernel, &[x, y], Some(Box::new(Crelu { x, y })));
-        self.flows(Flow::Activate { x, y });
+        self.push_with_flow(
+            "crelu",
+            kernel,
+            &[x, y],
+            Some(Box::new(Crelu { x, y })),
+            Flow::Activate { x, y },
+        );
         Ok(y)
     }
 }

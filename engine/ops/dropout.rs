@@ -28,8 +28,13 @@ impl Graph<'_> {
         let shape = self.shape(x).to_vec();
         let y = self.activation(&shape);
         let kernel = dropout::Dropout { len: self.len(x), rate, layer };
-        self.push(format!("dropout {layer}"), kernel, &[x, y], Some(Box::new(Dropout { x, y, rate, layer })));
-        self.flows(Flow::Pass { x, y });
+        self.push_with_flow(
+            format!("dropout {layer}"),
+            kernel,
+            &[x, y],
+            Some(Box::new(Dropout { x, y, rate, layer })),
+            Flow::Pass { x, y },
+        );
         Ok(y)
     }
 

@@ -24,8 +24,13 @@ impl Graph<'_> {
         let shape = self.shape(x).to_vec();
         let y = self.activation(&shape);
         let kernel = gelu::Gelu { len: self.len(x), mask };
-        self.push("gelu", kernel, &[x, y], Some(Box::new(Gelu { x, y, mask })));
-        self.flows(Flow::Activate { x, y });
+        self.push_with_flow(
+            "gelu",
+            kernel,
+            &[x, y],
+            Some(Box::new(Gelu { x, y, mask })),
+            Flow::Activate { x, y },
+        );
         Ok(y)
     }
 }

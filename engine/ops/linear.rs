@@ -59,8 +59,13 @@ impl Graph<'_> {
             activation,
         };
         let rule = Linear { x, weight: (weight, weight_tensor), bias, activation, y };
-        self.push(label, kernel, &tensors, Some(Box::new(rule)));
-        self.flows(Flow::Produce { x, weight, bias, rectified: activation == Activation::Relu, y });
+        self.push_with_flow(
+            label,
+            kernel,
+            &tensors,
+            Some(Box::new(rule)),
+            Flow::Produce { x, weight, bias, rectified: activation == Activation::Relu, y },
+        );
         Ok(y)
     }
 }

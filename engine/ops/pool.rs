@@ -48,8 +48,13 @@ impl Graph<'_> {
         // The position in the window, a byte per channel.
         let argmax = self.activation(&[pool.batch, height, width, pool.channels.div_ceil(4)]);
         let rule = MaxPool { x, y, argmax, pool };
-        self.push("max_pool", MaxPoolForward { pool }, &[x, y, argmax], Some(Box::new(rule)));
-        self.flows(Flow::Pass { x, y });
+        self.push_with_flow(
+            "max_pool",
+            MaxPoolForward { pool },
+            &[x, y, argmax],
+            Some(Box::new(rule)),
+            Flow::Pass { x, y },
+        );
         Ok(y)
     }
 
@@ -68,8 +73,13 @@ impl Graph<'_> {
         let pool = self.pool("average_pool", x, kernel, stride, padding)?;
         let y = self.activation(&[pool.batch, pool.out_height(), pool.out_width(), pool.channels]);
         let rule = AveragePool { x, y, pool };
-        self.push("average_pool", AveragePoolForward { pool }, &[x, y], Some(Box::new(rule)));
-        self.flows(Flow::Pass { x, y });
+        self.push_with_flow(
+            "average_pool",
+            AveragePoolForward { pool },
+            &[x, y],
+            Some(Box::new(rule)),
+            Flow::Pass { x, y },
+        );
         Ok(y)
     }
 

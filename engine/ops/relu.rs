@@ -17,8 +17,13 @@ impl Graph<'_> {
     pub fn relu(&mut self, x: Tensor) -> Tensor {
         let shape = self.shape(x).to_vec();
         let y = self.activation(&shape);
-        self.push("relu", elementwise::Relu { len: self.len(x) }, &[x, y], Some(Box::new(Relu { x, y })));
-        self.flows(Flow::Activate { x, y });
+        self.push_with_flow(
+            "relu",
+            elementwise::Relu { len: self.len(x) },
+            &[x, y],
+            Some(Box::new(Relu { x, y })),
+            Flow::Activate { x, y },
+        );
         y
     }
 }

@@ -49,7 +49,7 @@ fn load(device: &Device, case: &Case) -> engine::Result<Vec<Guarded>> {
 fn run(device: &Device, case: &Case) -> engine::Result<Vec<(Guarded, Vec<u32>)>> {
     let loaded = load(device, case)?;
     let slices = loaded.iter().map(|guarded| guarded.slice.clone()).collect();
-    let launch = Launch { label: format!("{case:?}"), kernel: case.kernel.clone(), slices };
+    let launch = Launch::new(format!("{case:?}"), case.kernel.clone(), slices);
     device.compile(vec![launch])?.run(&case.clock)?;
     let read = |guarded: Guarded| {
         let after = device.read(&guarded.slice.buffer, 0..guarded.before.len())?;

@@ -5,7 +5,7 @@ mod common;
 
 use common::network::{Forward, Network, batch_norm, bias, filters, weight};
 use engine::layers::LayerNorm;
-use engine::optim::{AdamW, AdamWMemory, METRICS};
+use engine::optim::{AdamW, AdamWMemory};
 use engine::{Activation, Clock, Device, Parameters};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,8 +102,9 @@ fn check(device: &Device, network: &Network, replays: u32) {
             exp_avg: &buffer("exp_avg", words),
             exp_avg_sq: &buffer("exp_avg_sq", words),
             clip: &buffer("clip", 2),
-            ring: &buffer("ring", 8 * METRICS),
+            ring: &buffer("ring", 8 * 4),
             ring_rows: 8,
+            row_words: 4,
         },
     ));
     let program = device.compile(launches).unwrap();

@@ -6,7 +6,7 @@ mod common;
 use common::differences::check;
 use common::network::{Forward, Network, bias, weight};
 use engine::layers::LayerNorm;
-use engine::params::{Init, Role};
+use engine::params::Init;
 use engine::{Activation, Device, Graph, Parameters, Result, Tensor};
 
 const ROWS: usize = 12;
@@ -96,9 +96,8 @@ fn attention_of_several_sequences_and_heads() {
 #[test]
 fn class_token_positions_and_selection() {
     let network = around(5, [6, 6], 4, |parameters| {
-        let mut add = |name: &str, shape: &[usize]| {
-            parameters.add(format!("backbone.{name}"), shape, Role::Weight, Init::Normal)
-        };
+        let mut add =
+            |name: &str, shape: &[usize]| parameters.add(format!("backbone.{name}"), shape, Init::Normal);
         let (cls, positions) = (add("cls", &[6]), add("positions", &[4, 6]));
         let w = weight(parameters, "mix", [6, 24]);
         Box::new(move |graph, x| {

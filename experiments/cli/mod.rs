@@ -79,7 +79,9 @@ impl DeviceArgs {
     /// # Errors
     /// No such device, or one that cannot be used.
     pub fn open(&self) -> anyhow::Result<engine::Device> {
-        Ok(engine::Device::open(&self.device, self.threads)?)
+        use anyhow::Context;
+        let hint = "`ht devices` lists the devices, --device cpu is always there";
+        engine::Device::open(&self.device, self.threads).context(hint)
     }
 }
 

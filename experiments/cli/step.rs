@@ -14,13 +14,15 @@ use engine::checkpoint::{File, Stored, StoredValues};
 use engine::optim::AdamW;
 use engine::{Clock, Device, Parameters};
 use models::{Input, Model};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `ht step`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The batch file holds x (f32 [N, C, H, W], already normalised) and y (i64, i32 or u32 [N]).
-Weights have PyTorch's names and layouts; num_batches_tracked is ignored. All steps take
+The batch file holds x (floats [N, C, H, W], already normalised) and y (integers [N]).
+Weights have PyTorch's names and layouts; integers such as num_batches_tracked are ignored,
+and so is what DataParallel and torch.compile put before names. Floats of other widths are
+taken as f32, which is said on standard error. All steps take
 the same batch in training mode, at a constant learning rate, with betas 0.9 and 0.999
 and eps 1e-8, and decay every parameter.
 
@@ -101,18 +103,26 @@ fn not_negative(text: &str) -> Result<f64, String> {
 pub fn run(args: &StepArgs) -> anyhow::Result<()> {
     let (model, engine) = resolve_model(&args.model, &args.sets)?;
     let model = model.build().map_err(Error::Mismatch)?;
-    let batch = File::load(&args.batch)?;
+    let batch = load(&args.batch)?;
     let tensor = |name: &str| {
         let held = || batch.tensors.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let missing = || mismatch(format!("there is no tensor '{name}'; the file holds: {}", held()));
-        batch.tensors.get(name).ok_or_else(missing).with_context(|| args.batch.display().to_string())
+        let kind = |kind: &String| mismatch(format!("'{name}' is {kind}, floats or integers expected"));
+        let absent = || batch.others.get(name).map_or_else(missing, kind);
+        batch.tensors.get(name).ok_or_else(absent).with_context(|| args.batch.display().to_string())
     };
     let (x, y) = (tensor("x")?, tensor("y")?);
+    for note in &batch.notes {
+        eprintln!("ht step: {}: {note}", args.batch.display());
+    }
     // Checked here too, so that a mistake is named with its file and before a device is opened.
     check_batch(&model.input(), x, y).with_context(|| args.batch.display().to_string())?;
     let weights = match &args.weights {
         Some(path) => {
-            let file = File::load(path)?;
+            let file = load(path)?.without_wrappers(path).map_err(misfit)?;
+            for note in &file.notes {
+                eprintln!("ht step: {}: {note}", path.display());
+            }
             check_weights(model.parameters(), &file).with_context(|| path.display().to_string())?;
             Some(file)
         }
@@ -129,6 +139,18 @@ pub fn run(args: &StepArgs) -> anyhow::Result<()> {
     let device = args.device.open()?;
     step(model.as_ref(), &device, weights.as_ref(), x, y, &options)?.save(&args.out)?;
     Ok(())
+}
+
+fn load(path: &Path) -> Result<File> {
+    File::load(path).map_err(misfit)
+}
+
+/// A given file that is not what it must be is a mistake of the command line.
+fn misfit(error: engine::Error) -> Error {
+    match error {
+        engine::Error::File { .. } => mismatch(error.to_string()),
+        error => error.into(),
+    }
 }
 
 /// Trains `model` on one batch and returns logits, losses, gradients, parameters, statistics and evaluation logits
@@ -210,7 +232,7 @@ struct Batch {
 fn check_batch(input: &Input, x: &Stored, y: &Stored) -> Result<Batch> {
     let (size, channels) = (input.image_size, input.channels);
     let StoredValues::F32(pixels) = &x.values else {
-        return Err(mismatch("x holds integers, f32 [N, C, H, W] expected"));
+        return Err(mismatch("x holds integers, floats [N, C, H, W] expected"));
     };
     let StoredValues::Integers(classes) = &y.values else {
         return Err(mismatch("y holds floats, integers [N] expected"));
@@ -222,6 +244,7 @@ fn check_batch(input: &Input, x: &Stored, y: &Stored) -> Result<Batch> {
             return Err(mismatch(format!("x has shape {:?}, this model needs {needed}", x.shape)));
         }
     };
+    check_finite("x", x)?;
     if y.shape != [rows] {
         return Err(mismatch(format!(
             "y has shape {:?}, x {:?}: one label per image is needed",
@@ -250,19 +273,38 @@ fn check_batch(input: &Input, x: &Stored, y: &Stored) -> Result<Batch> {
     Ok(Batch { images, labels })
 }
 
-/// Puts named weights into the two arenas; every name and shape must be the model's.
+/// Refuses a number that no step can begin with.
+fn check_finite(name: &str, tensor: &Stored) -> Result<()> {
+    match tensor.first_non_finite() {
+        Some((index, value)) => {
+            let message = format!("'{name}' is {value} at {index:?}; every number must be finite");
+            Err(mismatch(message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Puts named weights into the two arenas; every name and shape of floats must be the model's.
 fn check_weights(parameters: &Parameters, file: &File) -> Result<(Vec<f32>, Vec<f32>)> {
+    let known =
+        |name: &str| parameters.trained().iter().chain(parameters.statistics()).any(|s| s.name == name);
+    let wrong = |name: &str, kind: &str| Err(mismatch(format!("'{name}' is {kind}, floats expected")));
     for (name, tensor) in &file.tensors {
-        let known = parameters.trained().iter().chain(parameters.statistics()).any(|s| s.name == *name);
-        if !known && !name.ends_with(".num_batches_tracked") {
-            let shape = &tensor.shape;
-            return Err(mismatch(format!(
-                "'{name}' {shape:?} is not a tensor of this model: the weights of another one?"
-            )));
+        match (known(name), &tensor.values) {
+            (true, StoredValues::F32(_)) => check_finite(name, tensor)?,
+            (true, StoredValues::Integers(_)) => return wrong(name, "integers"),
+            (false, StoredValues::F32(_)) => {
+                let shape = &tensor.shape;
+                return Err(mismatch(format!(
+                    "'{name}' {shape:?} is not a tensor of this model: the weights of another one?"
+                )));
+            }
+            // Counters, such as num_batches_tracked.
+            (false, StoredValues::Integers(_)) => {}
         }
-        if known && matches!(tensor.values, StoredValues::Integers(_)) {
-            return Err(mismatch(format!("'{name}' holds integers, f32 expected")));
-        }
+    }
+    if let Some((name, kind)) = file.others.iter().find(|(name, _)| known(name)) {
+        return wrong(name, kind);
     }
     let find = |name: &str| file.floats(name);
     Ok((parameters.import("weights", find)?, parameters.import_statistics("weights", find)?))

@@ -55,7 +55,7 @@ impl Indicators {
     /// Those of the device.
     pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
         let probe = self.active.probe(trainer, EXAMPLES, Activity::NonZero, &|graph, loss| {
-            if let Some(features) = graph.features() {
+            if let Some(features) = graph.input_of(models::HEAD) {
                 let gradients = graph.gradient_of(loss, features)?;
                 graph.output("features", features);
                 graph.output("gradients of features", gradients);

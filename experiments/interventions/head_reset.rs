@@ -4,7 +4,7 @@
 //! we.
 
 use crate::trainer::Trainer;
-use engine::{Buffer, Launch, Part, Program};
+use engine::{Buffer, Launch, Program};
 use kernels::Clock;
 use kernels::arena::Copy;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ impl HeadReset {
     /// # Errors
     /// Those of the device.
     pub fn new(trainer: &Trainer, initial: &Buffer) -> engine::Result<Self> {
-        let head = trainer.model().parameters().part(Part::Head).unwrap_or(0..0);
-        let launch = Launch {
-            label: "head reset".into(),
-            kernel: Arc::new(Copy { len: head.len() }),
-            slices: vec![
+        let head = trainer.model().parameters().group_range(models::HEAD).unwrap_or(0..0);
+        let launch = Launch::new(
+            "head reset",
+            Arc::new(Copy { len: head.len() }),
+            vec![
                 trainer.hare().parameters.slice(head.start, head.len()),
                 initial.slice(head.start, head.len()),
             ],
-        };
+        );
         Ok(Self { program: trainer.device().compile(vec![launch])? })
     }
 

@@ -209,7 +209,7 @@ pub fn additions(
         additions.teacher = Some(self_distillation::teacher(device, memory, tortoise, classes, strength)?);
     }
     if let Some(initial) = initial {
-        additions.after_gradient = regen::launches(memory, parameters, initial, intervention);
+        additions.after_gradient = regen::launches(memory, model, initial, intervention);
     }
     if config.has("shrink-perturb") && intervention.shrink_perturb == ShrinkPerturbVariant::PerStep {
         let launch = shrink_perturb::perturbation(device, parameters, &memory.network, config)?;

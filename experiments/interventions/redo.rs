@@ -91,18 +91,20 @@ impl Redo {
     /// Those of the device.
     pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
         let probe = self.activity.probe(trainer, self.examples, Activity::Magnitude, &|_, _| Ok(()))?;
-        let find = self.activity.groups().iter().enumerate().map(|(index, group)| Launch {
-            label: format!("dormant units {}", group.layer),
-            kernel: Arc::new(Dormant {
-                units: group.count,
-                values: group.values * probe.examples(),
-                threshold: self.threshold as f32,
-            }),
-            slices: vec![
-                self.activity.slices()[index].clone(),
-                self.dormant[index].clone(),
-                self.counts.slice(index * ALIGNMENT, 1),
-            ],
+        let find = self.activity.groups().iter().enumerate().map(|(index, group)| {
+            Launch::new(
+                format!("dormant units {}", group.layer),
+                Arc::new(Dormant {
+                    units: group.count,
+                    values: group.values * probe.examples(),
+                    threshold: self.threshold as f32,
+                }),
+                vec![
+                    self.activity.slices()[index].clone(),
+                    self.dormant[index].clone(),
+                    self.counts.slice(index * ALIGNMENT, 1),
+                ],
+            )
         });
         let find = self.device.compile(find.collect())?;
         self.phase = Some(PhasePrograms { probe, find });
@@ -163,7 +165,7 @@ fn recycling(trainer: &Trainer, groups: &[Units], dormant: &[Slice]) -> Vec<Laun
         let &Axis { outer, units, inner, offset, .. } = axis;
         let kernel: Arc<dyn Kernel> = Arc::new(Recycle { outer, units, inner, renewed });
         let slices = vec![marks.clone(), arena.slice(offset, axis.words())];
-        launches.push(Launch { label: format!("recycle {layer}"), kernel, slices });
+        launches.push(Launch::new(format!("recycle {layer}"), kernel, slices));
     };
     let (zero, one) = (Renewed::Constant(0.0), Renewed::Constant(1.0));
     let network = trainer.hare();

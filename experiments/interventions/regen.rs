@@ -5,29 +5,29 @@
 //! through Adam's moments, and part of the loss that is logged.
 //!
 //! `last-tensors` is what the released code of Hare & Tortoise computes: a loop overwrites its sum, so that there remains
-//! `strength * ||w - w0||`, not squared, of the backbone's last tensor and of the head's last tensor, two biases. The gradient
+//! `strength * ||w - w0||`, not squared, of the tensor that the backbone creates last and of the head's last tensor, two biases. The gradient
 //! of a distance of 0 is 0. The code sweeps 1, 0.1, ..., 1e-4; Kumar and others 1e-2 to 1e-5.
 
 use crate::config::{Intervention, RegenForm};
-use crate::training_step::{RING_ROWS, StepMemory};
-use engine::optim::METRICS;
-use engine::{Buffer, Launch, Parameters, Part};
+use crate::training_step::{METRICS, RING_ROWS, StepMemory};
+use engine::{Buffer, Launch};
 use kernels::arena::{Distance, Regen};
+use models::{HEAD, Model};
 use std::sync::Arc;
 
 /// The launches that add the penalty to the gradient and to the loss; `initial` holds the run's first weights.
 pub(super) fn launches(
     memory: &StepMemory,
-    parameters: &Parameters,
+    model: &dyn Model,
     initial: &Buffer,
     intervention: &Intervention,
 ) -> Vec<Launch> {
-    let last = |part| parameters.trained().iter().rfind(|segment| segment.part == part);
+    let parameters = model.parameters();
     let ranges = match intervention.regen_form {
         RegenForm::Squared => vec![(0..parameters.words(), Distance::HalfSquare)],
-        RegenForm::LastTensors => [Part::Backbone, Part::Head]
+        RegenForm::LastTensors => [model.last_backbone_tensor(), parameters.group(HEAD).next_back()]
             .into_iter()
-            .filter_map(last)
+            .flatten()
             .map(|segment| (segment.range(), Distance::Norm))
             .collect(),
     };
@@ -35,16 +35,16 @@ pub(super) fn launches(
         let len = range.len();
         let strength = intervention.regen_strength;
         let arena = |buffer: &Buffer| buffer.slice(range.start, len);
-        Launch {
-            label: "regen".into(),
-            kernel: Arc::new(Regen { len, strength, distance, ring_rows: RING_ROWS, words: METRICS }),
-            slices: vec![
+        Launch::new(
+            "regen",
+            Arc::new(Regen { len, strength, distance, ring_rows: RING_ROWS, words: METRICS }),
+            vec![
                 arena(&memory.network.parameters),
                 arena(initial),
                 arena(&memory.gradients),
                 memory.ring.slice(0, RING_ROWS * METRICS),
             ],
-        }
+        )
     };
     ranges.into_iter().map(launch).collect()
 }

@@ -40,22 +40,22 @@ impl ShrinkPerturb {
         let launches = match config.intervention.shrink_perturb {
             ShrinkPerturbVariant::HareTortoise2024 => {
                 let len = parameters.words();
-                vec![Launch {
-                    label: "shrink & perturb".into(),
-                    kernel: Arc::new(Blend { len, keep: config.intervention.keep }),
-                    slices: vec![hare.parameters.slice(0, len), initial.slice(0, len)],
-                }]
+                vec![Launch::new(
+                    "shrink & perturb",
+                    Arc::new(Blend { len, keep: config.intervention.keep }),
+                    vec![hare.parameters.slice(0, len), initial.slice(0, len)],
+                )]
             }
             ShrinkPerturbVariant::AshAdams2020 => {
                 let mut launches = vec![perturbation(device, parameters, hare, config)?];
                 let (len, first) = (parameters.statistics_words(), parameters.initial_statistics());
                 if len > 0 {
                     let first = device.buffer_with("initial statistics", bytemuck::cast_slice(&first))?;
-                    launches.push(Launch {
-                        label: "new statistics".into(),
-                        kernel: Arc::new(Copy { len }),
-                        slices: vec![hare.statistics.slice(0, len), first.slice(0, len)],
-                    });
+                    launches.push(Launch::new(
+                        "new statistics",
+                        Arc::new(Copy { len }),
+                        vec![hare.statistics.slice(0, len), first.slice(0, len)],
+                    ));
                 }
                 launches
             }
@@ -86,11 +86,11 @@ pub(super) fn perturbation(
     let table = fresh_weights(device, parameters)?;
     let blocks = parameters.words() / BLOCK;
     let (keep, scale) = (config.intervention.keep, config.intervention.perturb);
-    Ok(Launch {
-        label: "shrink & perturb".into(),
-        kernel: Arc::new(Perturb { blocks, keep, scale }),
-        slices: vec![hare.parameters.slice(0, blocks * BLOCK), table.all()],
-    })
+    Ok(Launch::new(
+        "shrink & perturb",
+        Arc::new(Perturb { blocks, keep, scale }),
+        vec![hare.parameters.slice(0, blocks * BLOCK), table.all()],
+    ))
 }
 
 /// How first weights are distributed, block by block of the arena.

@@ -34,11 +34,11 @@ impl UnitActivity {
         record_forward(&mut graph, trainer.model(), 1, 0.0)?;
         let groups = graph.units();
         let (buffer, slices) = unit_slices(trainer, "activity of units", &groups)?;
-        let fill = Launch {
-            label: "clear activity".into(),
-            kernel: Arc::new(Fill { len: buffer.words(), value: 0.0 }),
-            slices: vec![buffer.all()],
-        };
+        let fill = Launch::new(
+            "clear activity",
+            Arc::new(Fill { len: buffer.words(), value: 0.0 }),
+            vec![buffer.all()],
+        );
         Ok(Self {
             names: groups.iter().map(|group| format!("activity {}", group.layer)).collect(),
             clear: trainer.device().compile(vec![fill])?,

@@ -3,8 +3,7 @@
 use super::{EVALUATION_BATCH, Trainer};
 use crate::error::Result;
 use crate::images::{BatchProgram, Order};
-use crate::training_step::Network;
-use engine::optim::METRICS;
+use crate::training_step::{METRICS, Network};
 use engine::{Buffer, Device};
 use kernels::Clock;
 

@@ -16,10 +16,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
 use crate::protocols::schedule::Phase;
-use crate::training_step::{Additions, Network, RING_ROWS, StepMemory, record_forward};
+use crate::training_step::{Additions, METRICS, Network, RING_ROWS, StepMemory, record_forward};
 use data::DataSet;
 use engine::checkpoint::File;
-use engine::optim::{AdamW, METRICS};
+use engine::optim::AdamW;
 use engine::{Buffer, Device, Graph, Launch, Program};
 use kernels::Clock;
 use kernels::arena::Fill;
@@ -89,7 +89,7 @@ impl Trainer {
         memory.winograd = config.engine.winograd;
         let clear = [&memory.exp_avg, &memory.exp_avg_sq].map(|moments| {
             let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
-            Launch { label: "clear moments".into(), kernel, slices: vec![moments.all()] }
+            Launch::new("clear moments", kernel, vec![moments.all()])
         });
         let weight_decay = crate::interventions::weight_decay(config);
         let optimizer = &config.optimizer;

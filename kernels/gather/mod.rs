@@ -207,11 +207,11 @@ impl Kernel for Gather {
     fn bindings(&self) -> Vec<Binding> {
         let x = if matches!(self.source, Source::Chunk { .. }) { Access::ReadWrite } else { Access::Write };
         vec![
-            Binding::read("images", self.images_rows * self.image_words()),
-            Binding::read("subset", self.examples),
-            Binding::read("labels", self.examples),
-            Binding { name: "x", access: x, words: self.batch * self.values() },
-            Binding::write("y", self.batch),
+            Binding::read("images", self.images_rows * self.image_words()).integers(),
+            Binding::read("subset", self.examples).integers(),
+            Binding::read("labels", self.examples).integers(),
+            Binding { name: "x", access: x, words: self.batch * self.values(), integers: false },
+            Binding::write("y", self.batch).integers(),
         ]
     }
 

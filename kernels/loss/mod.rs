@@ -69,10 +69,10 @@ impl Kernel for CrossEntropy {
         let all = self.rows * self.classes;
         vec![
             Binding::read("logits", all),
-            Binding::read("labels", self.rows),
+            Binding::read("labels", self.rows).integers(),
             Binding::write("dlogits", all),
             Binding::write("row_loss", self.rows),
-            Binding::write("row_rank", self.rows),
+            Binding::write("row_rank", self.rows).integers(),
         ]
     }
     fn cost(&self) -> Cost {
@@ -123,7 +123,7 @@ impl Kernel for RecordLoss {
     fn bindings(&self) -> Vec<Binding> {
         vec![
             Binding::read("row_loss", self.rows),
-            Binding::read("row_rank", self.rows),
+            Binding::read("row_rank", self.rows).integers(),
             Binding::read_write("ring", self.ring_rows * self.words),
         ]
     }

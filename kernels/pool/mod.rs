@@ -142,7 +142,7 @@ impl Kernel for MaxPoolForward {
         vec![
             Binding::read("x", self.pool.x_len()),
             Binding::write("y", self.pool.y_len()),
-            Binding::write("argmax", self.pool.argmax_words()),
+            Binding::write("argmax", self.pool.argmax_words()).integers(),
         ]
     }
     fn cost(&self) -> Cost {
@@ -167,7 +167,7 @@ impl Kernel for MaxPoolBackward {
     fn bindings(&self) -> Vec<Binding> {
         vec![
             Binding::read("dy", self.pool.y_len()),
-            Binding::read("argmax", self.pool.argmax_words()),
+            Binding::read("argmax", self.pool.argmax_words()).integers(),
             Binding::write("dx", self.pool.x_len()),
         ]
     }

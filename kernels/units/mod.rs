@@ -48,8 +48,8 @@ impl Kernel for Dormant {
     fn bindings(&self) -> Vec<Binding> {
         vec![
             Binding::read("activity", self.units),
-            Binding::write("dormant", self.units),
-            Binding::write("count", 1),
+            Binding::write("dormant", self.units).integers(),
+            Binding::write("count", 1).integers(),
         ]
     }
     fn cost(&self) -> Cost {
@@ -119,7 +119,7 @@ impl Kernel for Recycle {
         format!("{}x{}x{} {renewed}", self.outer, self.units, self.inner)
     }
     fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("dormant", self.units), Binding::read_write("target", self.len())]
+        vec![Binding::read("dormant", self.units).integers(), Binding::read_write("target", self.len())]
     }
     /// With all units dormant; the integer arithmetic of the generator is not counted.
     fn cost(&self) -> Cost {

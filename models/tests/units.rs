@@ -138,7 +138,7 @@ fn features_are_what_the_head_reads() {
         let input = model.input();
         let images = graph.input("x", &[3, input.image_size, input.image_size, input.channels]);
         model.forward(&mut graph, images).unwrap();
-        let features = graph.features().unwrap();
+        let features = graph.input_of(models::HEAD).unwrap();
         assert_eq!(graph.shape(features), [3, width], "{name}");
     }
 }

@@ -107,7 +107,7 @@ impl Begun {
             for (index, group) in graph.units().iter().enumerate() {
                 graph.output(&format!("{index}"), group.output);
             }
-            let features = graph.features().unwrap();
+            let features = graph.input_of(models::HEAD).unwrap();
             graph.output("features", features);
             Ok(())
         });

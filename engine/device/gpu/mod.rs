@@ -3,14 +3,15 @@
 //! wgpu has no reusable command buffers, so a replay encodes the prepared dispatches again: pipeline, bind group,
 //! immediates, grid. A few steps share one submit. Nothing is created, uploaded or mapped in the steady state.
 
+mod pipeline;
 mod program;
 
 pub(super) use program::GpuProgram;
 
 use super::{Counters, adapter};
 use crate::error::{Error, Result};
-use kernels::kernel::CLOCK_WORDS;
-use kernels::{Access, Clock, Dispatch, GpuTraits};
+use kernels::{Clock, GpuTraits};
+use pipeline::{Pipeline, PipelineKey};
 use program::Prepared;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +43,7 @@ pub struct GpuDevice {
 #[derive(Debug, Default)]
 struct Failure {
     lost: OnceLock<String>,
-    error: Mutex<Option<String>>,
+    error: Mutex<Option<wgpu::Error>>,
 }
 
 /// Steps waiting to be encoded, submits under way, and the buffer that read-backs go through.
@@ -64,20 +65,6 @@ impl Drop for GpuMemory {
     fn drop(&mut self) {
         self.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct PipelineKey {
-    source: String,
-    constants: Vec<(&'static str, u64)>,
-    accesses: Vec<bool>,
-    immediates: usize,
-}
-
-#[derive(Debug)]
-struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
 }
 
 impl GpuDevice {
@@ -113,7 +100,7 @@ impl GpuDevice {
         let seen = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             if let Ok(mut slot) = seen.error.lock() {
-                slot.get_or_insert(error.to_string());
+                slot.get_or_insert(error);
             }
         }));
         let software = info.device_type == wgpu::DeviceType::Cpu;
@@ -177,15 +164,26 @@ impl GpuDevice {
         self.recorder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The device's loss or a stray error, as an error of ours.
-    fn healthy(&self) -> Result<()> {
-        if let Some(reason) = self.failure.lost.get() {
-            return Err(Error::DeviceLost { device: self.name.clone(), reason: reason.clone() });
-        }
-        match self.failure.error.lock().ok().and_then(|mut slot| slot.take()) {
-            Some(message) => Err(Error::Gpu { device: self.name.clone(), message }),
+    /// The device's loss, as an error of ours. What fails on a lost device fails for that reason.
+    fn present(&self) -> Result<()> {
+        match self.failure.lost.get() {
+            Some(reason) => Err(Error::DeviceLost { device: self.name.clone(), reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// The device's loss or a stray error, as an error of ours.
+    fn healthy(&self) -> Result<()> {
+        self.present()?;
+        match self.failure.error.lock().ok().and_then(|mut slot| slot.take()) {
+            Some(wgpu::Error::OutOfMemory { source }) => Err(self.out_of_memory(source.to_string())),
+            Some(error) => Err(Error::Gpu { device: self.name.clone(), message: error.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    fn out_of_memory(&self, what: String) -> Error {
+        Error::OutOfMemory { device: self.name.clone(), what, in_use: self.allocated_bytes() }
     }
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
@@ -197,7 +195,7 @@ impl GpuDevice {
                 need: format!("{bytes} bytes"),
                 device: self.name.clone(),
                 have: format!("{most} bytes in one buffer"),
-                hint: "take a smaller batch, model or data set, or --device cpu",
+                hint: "take a smaller batch, model or data set, or the CPU",
             });
         }
         let out_of_memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -208,17 +206,18 @@ impl GpuDevice {
             mapped_at_creation: false,
         });
         if pollster::block_on(out_of_memory.pop()).is_some() {
-            return Err(Error::OutOfMemory {
-                device: self.name.clone(),
-                what: what.to_string(),
-                requested: bytes,
-                in_use: self.allocated_bytes(),
-            });
+            self.present()?;
+            return Err(self.out_of_memory(format!("{bytes} bytes asked for '{what}'")));
         }
         self.healthy()?;
         self.created();
         self.allocated.fetch_add(bytes, Ordering::Relaxed);
         Ok(Arc::new(GpuMemory { buffer, allocated: Arc::clone(&self.allocated) }))
+    }
+
+    /// Whether this device, or one that shares everything with it, made the memory.
+    pub(super) fn owns(&self, memory: &GpuMemory) -> bool {
+        Arc::ptr_eq(&self.allocated, &memory.allocated)
     }
 
     pub(super) fn write(&self, memory: &GpuMemory, offset: usize, data: &[u32]) -> Result<()> {
@@ -328,80 +327,5 @@ impl GpuDevice {
             self.wait(oldest)?;
         }
         self.healthy()
-    }
-
-    fn pipeline(&self, kernel: &str, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
-        let immediates = dispatch.immediates.len() + if dispatch.clock { CLOCK_WORDS } else { 0 };
-        let key = PipelineKey {
-            source: dispatch.source.to_string(),
-            constants: dispatch.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect(),
-            accesses: dispatch.bindings.iter().map(|(_, access)| *access == Access::Read).collect(),
-            immediates,
-        };
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(pipeline) = pipelines.get(&key) {
-            return Ok(Arc::clone(pipeline));
-        }
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let pipeline = self.create_pipeline(&key, dispatch);
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Error::Compile {
-                kernel: format!("{kernel} ({})", dispatch.label),
-                device: self.name.clone(),
-                log: error.to_string(),
-            });
-        }
-        self.healthy()?;
-        self.created();
-        let pipeline = Arc::new(pipeline);
-        pipelines.insert(key, Arc::clone(&pipeline));
-        Ok(pipeline)
-    }
-
-    fn create_pipeline(&self, key: &PipelineKey, dispatch: &Dispatch) -> Pipeline {
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(&dispatch.label),
-            source: wgpu::ShaderSource::Wgsl(dispatch.source.clone()),
-        };
-        // SAFETY: every kernel guards its own accesses to workgroup memory and every loop of every kernel ends; the
-        // shader tests run each with ragged shapes. The checks would cost a counter in every loop.
-        let module = unsafe {
-            self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
-        };
-        let entries: Vec<_> = key
-            .accesses
-            .iter()
-            .enumerate()
-            .map(|(binding, &read_only)| wgpu::BindGroupLayoutEntry {
-                binding: binding as u32,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                ty: wgpu::BindingType::Buffer {
-                    ty: wgpu::BufferBindingType::Storage { read_only },
-                    has_dynamic_offset: false,
-                    min_binding_size: std::num::NonZeroU64::new(16),
-                },
-                count: None,
-            })
-            .collect();
-        let layout = self
-            .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: (key.immediates * 4) as u32,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&dispatch.label),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &dispatch.constants,
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        Pipeline { pipeline, layout }
     }
 }

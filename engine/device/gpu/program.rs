@@ -1,7 +1,11 @@
 //! Launches on a GPU: pipelines and bind groups made once, encoded again every step.
 
-use super::super::{Launch, LaunchReport, Memory, NonFinite, first_non_finite, padded};
-use super::{GpuDevice, GpuMemory, PROGRAMS_PER_SUBMIT, Pipeline};
+use super::super::launch::CheckedLaunch;
+use super::super::memory::Memory;
+use super::super::program::first_non_finite;
+use super::super::{LaunchReport, NonFinite, padded};
+use super::pipeline::Pipeline;
+use super::{GpuDevice, GpuMemory, PROGRAMS_PER_SUBMIT};
 use crate::error::{Error, Result};
 use kernels::kernel::SCRATCH;
 use kernels::{Access, Clock, Dispatch};
@@ -42,30 +46,30 @@ impl PreparedDispatch {
 #[derive(Debug)]
 pub struct GpuProgram {
     device: Arc<GpuDevice>,
-    launches: Vec<Launch>,
+    launches: Vec<CheckedLaunch>,
     reports: Vec<LaunchReport>,
     prepared: Arc<Prepared>,
     scratch: Arc<GpuMemory>,
 }
 
 impl GpuProgram {
-    pub(in super::super) fn new(device: Arc<GpuDevice>, launches: Vec<Launch>) -> Result<Self> {
+    pub(in super::super) fn new(device: Arc<GpuDevice>, launches: Vec<CheckedLaunch>) -> Result<Self> {
         let traits = device.traits;
-        let most = launches.iter().map(|launch| launch.kernel.gpu_scratch(&traits)).max().unwrap_or(0);
+        let most = launches.iter().map(|launch| launch.kernel().gpu_scratch(&traits)).max().unwrap_or(0);
         let scratch = device.allocate("scratch", padded(most.max(1)))?;
         let (mut dispatches, mut per_launch, mut reports) = (Vec::new(), Vec::new(), Vec::new());
         for launch in &launches {
-            let kernel = launch.kernel.name();
-            let described = launch.kernel.dispatches(&traits);
+            let kernel = launch.kernel().name();
+            let described = launch.kernel().dispatches(&traits);
             for dispatch in &described {
                 dispatches.push(prepare(&device, launch, dispatch, &scratch)?);
             }
             per_launch.push(described.len());
             reports.push(LaunchReport {
-                label: launch.label.clone(),
+                label: launch.label().to_string(),
                 kernel,
-                shape: launch.kernel.shape(),
-                cost: launch.kernel.cost(),
+                shape: launch.kernel().shape(),
+                cost: launch.kernel().cost(),
                 dispatches: described.iter().map(|d| (d.label.to_string(), d.grid)).collect(),
             });
         }
@@ -101,15 +105,19 @@ impl GpuProgram {
         self.device.finish()?;
         for (index, launch) in self.launches.iter().enumerate() {
             self.run_launch(index, clock)?;
-            for (binding, slice) in launch.kernel.bindings().iter().zip(&launch.slices) {
+            for (binding, slice) in launch.bindings().iter().zip(launch.slices()) {
                 let Memory::Gpu(memory) = &slice.buffer.memory else { continue };
-                if binding.access == Access::Read {
+                if binding.access == Access::Read || binding.integers {
                     continue;
                 }
                 let mut words = vec![0; binding.words];
                 self.device.read(memory, slice.offset, &mut words)?;
-                if let Some(index) = first_non_finite(&words) {
-                    return Ok(Some(NonFinite { launch: launch.label.clone(), buffer: binding.name, index }));
+                if let Some(index) = first_non_finite(binding, &words) {
+                    return Ok(Some(NonFinite {
+                        launch: launch.label().to_string(),
+                        buffer: binding.name,
+                        index,
+                    }));
                 }
             }
         }
@@ -192,11 +200,11 @@ impl GpuProgram {
 
 fn prepare(
     device: &GpuDevice,
-    launch: &Launch,
+    launch: &CheckedLaunch,
     dispatch: &Dispatch,
     scratch: &GpuMemory,
 ) -> Result<PreparedDispatch> {
-    let kernel = format!("{} {}", launch.kernel.name(), launch.kernel.shape());
+    let kernel = format!("{} {}", launch.kernel().name(), launch.kernel().shape());
     if let Some(&most) = dispatch.grid.iter().find(|&&n| n > 65_535) {
         return Err(Error::Limit {
             what: format!("the grid of {kernel}"),
@@ -208,14 +216,14 @@ fn prepare(
     }
     // The runtime tracks whole buffers: what a dispatch writes it may not also bind as read, even elsewhere.
     for &(written, access) in &dispatch.bindings {
-        let Some(slice) = launch.slices.get(written).filter(|_| access != Access::Read) else { continue };
+        let Some(slice) = launch.slices().get(written).filter(|_| access != Access::Read) else { continue };
         let read = |&(index, access): &(usize, Access)| {
             access == Access::Read
-                && launch.slices.get(index).is_some_and(|other| other.buffer.same(&slice.buffer))
+                && launch.slices().get(index).is_some_and(|other| other.buffer.same(&slice.buffer))
         };
         if dispatch.bindings.iter().any(read) {
-            let buffer = launch.kernel.bindings()[written].name.to_string();
-            return Err(Error::Aliasing { launch: launch.label.clone(), buffer });
+            let buffer = launch.bindings()[written].name.to_string();
+            return Err(Error::Aliasing { launch: launch.label().to_string(), buffer });
         }
     }
     let pipeline = device.pipeline(&kernel, dispatch)?;
@@ -224,15 +232,15 @@ fn prepare(
         .iter()
         .enumerate()
         .map(|(binding, &(index, _))| {
-            let (buffer, name, whole) = match launch.slices.get(index) {
+            let (buffer, name, whole) = match launch.slices().get(index) {
                 _ if index == SCRATCH => {
                     (&scratch.buffer, "scratch", 0..(scratch.buffer.size() / 4) as usize)
                 }
                 Some(slice) => {
                     let Memory::Gpu(memory) = &slice.buffer.memory else {
-                        panic!("a buffer of another device")
+                        unreachable!("a checked launch has memory of its device")
                     };
-                    let name = launch.kernel.bindings()[index].name;
+                    let name = launch.bindings()[index].name;
                     (&memory.buffer, name, slice.offset..slice.offset + slice.words)
                 }
                 None => panic!("{kernel} binds buffer {index}, which it did not declare"),
@@ -244,11 +252,11 @@ fn prepare(
             };
             if words.len() > device.traits.largest_binding {
                 return Err(Error::Limit {
-                    what: format!("the buffer '{name}' of '{}'", launch.label),
+                    what: format!("the buffer '{name}' of '{}'", launch.label()),
                     need: format!("{} bytes", 4 * words.len()),
                     device: device.name.clone(),
                     have: format!("{} bytes in one binding", 4 * device.traits.largest_binding),
-                    hint: "take a smaller batch, model or data set, or --device cpu",
+                    hint: "take a smaller batch, model or data set, or the CPU",
                 });
             }
             let binding = binding as u32;
@@ -267,6 +275,7 @@ fn prepare(
         entries: &entries,
     });
     if let Some(error) = pollster::block_on(scope.pop()) {
+        device.present()?;
         return Err(Error::Compile { kernel, device: device.name.clone(), log: error.to_string() });
     }
     device.created();

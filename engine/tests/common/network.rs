@@ -2,7 +2,7 @@
 
 use super::Random;
 use engine::ops::BatchNormParameters;
-use engine::params::{Init, Layout, ParameterId, Role, StatisticId};
+use engine::params::{Init, Layout, ParameterId, StatisticId};
 use engine::{
     Buffer, Clock, Device, Graph, Launch, Memory, Parameters, Plan, Program, Result, Slice, Tensor, Workspace,
 };
@@ -58,7 +58,7 @@ impl Network {
             for value in &mut values[segment.range()] {
                 *value = scale * (2.0 * random.next() - 1.0);
             }
-            if segment.role == Role::Norm && segment.name.ends_with(".weight") {
+            if segment.init == Init::Constant(1.0) {
                 values[segment.range()].iter_mut().for_each(|value| *value += 1.0);
             }
         }
@@ -140,7 +140,7 @@ impl Loaded {
 
 /// Registers `backbone.NAME.weight` `[outputs, inputs]`.
 pub fn weight(parameters: &mut Parameters, name: &str, [outputs, inputs]: [usize; 2]) -> ParameterId {
-    parameters.add(format!("backbone.{name}.weight"), &[outputs, inputs], Role::Weight, Init::FanIn(inputs))
+    parameters.add(format!("backbone.{name}.weight"), &[outputs, inputs], Init::FanIn(inputs))
 }
 
 /// Registers `backbone.NAME.weight`, filters `[outputs, inputs, kernel, kernel]`.
@@ -151,14 +151,14 @@ pub fn filters(
 ) -> ParameterId {
     let shape = [outputs, inputs, kernel, kernel];
     let init = Init::FanIn(inputs * kernel * kernel);
-    let id = parameters.add(format!("backbone.{name}.weight"), &shape, Role::Weight, init);
+    let id = parameters.add(format!("backbone.{name}.weight"), &shape, init);
     parameters.set_layout(id, Layout::Convolution);
     id
 }
 
 /// Registers `backbone.NAME.bias` `[outputs]`.
 pub fn bias(parameters: &mut Parameters, name: &str, outputs: usize) -> ParameterId {
-    parameters.add(format!("backbone.{name}.bias"), &[outputs], Role::Bias, Init::Constant(0.0))
+    parameters.add(format!("backbone.{name}.bias"), &[outputs], Init::Constant(0.0))
 }
 
 /// Registers the tensors of a batch-norm layer.
@@ -168,7 +168,7 @@ pub fn batch_norm(parameters: &mut Parameters, name: &str, channels: usize) -> B
     };
     let (running_mean, running_var) = (statistic("running_mean", 0.0), statistic("running_var", 1.0));
     let mut trained = |word: &str, first: f32| {
-        parameters.add(format!("backbone.{name}.{word}"), &[channels], Role::Norm, Init::Constant(first))
+        parameters.add(format!("backbone.{name}.{word}"), &[channels], Init::Constant(first))
     };
     let (weight, bias) = (trained("weight", 1.0), trained("bias", 0.0));
     BatchNormParameters { weight, bias, running_mean, running_var, eps: 1e-5, momentum: 0.1 }

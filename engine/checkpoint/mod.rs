@@ -1,7 +1,10 @@
 //! Tensors in safetensors files, written whole or not at all.
 
+mod foreign;
+mod read;
+
 use crate::error::{Error, Result};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -17,19 +20,23 @@ pub struct Stored {
 /// Contents of a stored tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoredValues {
-    /// Floats.
+    /// Floats; f32, f64, f16 or bf16 in the file.
     F32(Vec<f32>),
-    /// Labels and other integers; i64, i32 and u32 in the file.
+    /// Labels and other integers; of any width in the file, i64 in one that is written.
     Integers(Vec<i64>),
 }
 
-/// The tensors of a file by name, and its one metadata entry, `state`.
+/// The tensors of a file by name, and its one metadata entry, `state`; and what was found when it was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
     /// Tensors by name.
     pub tensors: BTreeMap<String, Stored>,
     /// Text of the metadata entry `state`; empty if there is none.
     pub state: String,
+    /// The type of each tensor that is neither floats nor integers, such as `bool`: it is not read, and not written.
+    pub others: BTreeMap<String, String>,
+    /// What was converted when the file was read, in sentences for people.
+    pub notes: Vec<String>,
 }
 
 impl File {
@@ -48,10 +55,15 @@ impl File {
 
     /// Whether every float of the file is finite.
     pub fn all_finite(&self) -> bool {
-        self.tensors.values().all(|tensor| match &tensor.values {
-            StoredValues::F32(values) => values.iter().all(|value| value.is_finite()),
-            StoredValues::Integers(_) => true,
-        })
+        self.tensors.values().all(|tensor| tensor.first_non_finite().is_none())
+    }
+
+    /// The file without the words that PyTorch's wrappers put into names (`module.`, `_orig_mod.`), with a note.
+    ///
+    /// # Errors
+    /// Two tensors that have one name then; `path` names the file.
+    pub fn without_wrappers(self, path: &Path) -> Result<Self> {
+        read::unwrap_names(self).map_err(|message| Error::file(path, message))
     }
 
     /// Writes the file beside `path`, makes it durable, and moves it into place: a crash leaves the old file.
@@ -79,47 +91,38 @@ impl File {
         files::write(path, &bytes).map_err(|source| Error::Io { action: "write", path: path.into(), source })
     }
 
-    /// Reads a file.
+    /// Reads a file. Floats of other widths become f32, which [`File::notes`] says.
     ///
     /// # Errors
-    /// It cannot be read, is cut short or corrupt, or holds a tensor of a type that is not supported.
+    /// It cannot be read, is cut short or corrupt, names a tensor twice, holds a number that f32 or i64 cannot hold, or is
+    /// no safetensors file.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes =
             std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
-        let corrupt = |error| {
-            Error::file(path, format!("not a whole safetensors file ({} bytes): {error}", bytes.len()))
-        };
-        let parsed = SafeTensors::deserialize(&bytes).map_err(corrupt)?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(corrupt)?;
-        let state = header.metadata().as_ref().and_then(|map| map.get("state")).cloned().unwrap_or_default();
-        let mut tensors = BTreeMap::new();
-        for (name, view) in parsed.iter() {
-            let data = view.data();
-            let values = match view.dtype() {
-                Dtype::F32 => StoredValues::F32(words(data).map(f32::from_le_bytes).collect()),
-                Dtype::I32 => {
-                    StoredValues::Integers(words(data).map(|b| i32::from_le_bytes(b).into()).collect())
-                }
-                Dtype::U32 => {
-                    StoredValues::Integers(words(data).map(|b| u32::from_le_bytes(b).into()).collect())
-                }
-                Dtype::I64 => StoredValues::Integers(words(data).map(i64::from_le_bytes).collect()),
-                other => {
-                    return Err(Error::file(
-                        path,
-                        format!("tensor '{name}' is {other:?}; f32, i32, u32 and i64 are known"),
-                    ));
-                }
-            };
-            tensors.insert(name.to_string(), Stored { shape: view.shape().to_vec(), values });
-        }
-        Ok(Self { tensors, state })
+        Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
+    }
+
+    /// As [`File::load`], from a file's contents.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        read::parse(bytes)
     }
 }
 
-/// The file's numbers, byte by byte, so that their alignment in it does not matter.
-fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
-    data.as_chunks::<N>().0.iter().copied()
+impl Stored {
+    /// Where the first float that is not finite is, one index per axis, and what it is.
+    pub fn first_non_finite(&self) -> Option<(Vec<usize>, f32)> {
+        let StoredValues::F32(values) = &self.values else { return None };
+        let mut rest = values.iter().position(|value| !value.is_finite())?;
+        let value = values[rest];
+        let mut index = vec![0; self.shape.len()];
+        for (at, &length) in index.iter_mut().zip(&self.shape).rev() {
+            (*at, rest) = (rest % length, rest / length);
+        }
+        Some((index, value))
+    }
 }
 
 #[cfg(test)]
