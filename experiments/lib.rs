@@ -17,6 +17,7 @@ pub mod presets;
 pub mod protocols;
 pub mod report;
 pub mod run_folder;
+pub mod schedule;
 pub mod sweep;
 pub mod trainer;
 pub mod training_step;
