@@ -57,10 +57,18 @@ pub enum Error {
         /// What it must be.
         reason: String,
     },
+    /// A `--set` that is none.
+    #[error("--set {text}: {message}")]
+    Set {
+        /// What was given.
+        text: String,
+        /// What is expected.
+        message: &'static str,
+    },
     /// Text that is not TOML.
     #[error("{origin} is not TOML: {message}")]
     Syntax {
-        /// Preset, file or `--set`.
+        /// The file.
         origin: String,
         /// The parser's message.
         message: String,

@@ -1,6 +1,7 @@
 //! Layers of TOML tables: checked against the known keys, laid over each other.
 
 use super::intervention::new_name;
+use super::similar::nearest_key;
 use super::words::{read, toml_value};
 use super::{Error, Method, Methods};
 use std::collections::BTreeMap;
@@ -76,7 +77,8 @@ impl Layer {
         match new_name(&key) {
             Some(now) => Error::Renamed { origin, key, now },
             None => {
-                let hint = nearest_key(&key, known);
+                let known: Vec<String> = flattened(known).into_keys().collect();
+                let hint = nearest_key(&key, &known);
                 Error::UnknownKey { origin, key, hint }
             }
         }
@@ -140,9 +142,7 @@ impl Layer {
 /// # Errors
 /// No `=`; a line break.
 pub fn parse_set(text: &str) -> Result<Layer, Error> {
-    let fail = |message: &str| {
-        Err(Error::Syntax { origin: format!("--set {}", text.escape_debug()), message: message.into() })
-    };
+    let fail = |message: &'static str| Err(Error::Set { text: text.escape_debug().to_string(), message });
     if text.contains(|c: char| c.is_control() && c != '\t') {
         return fail("one key and its value in one line expected");
     }
@@ -197,8 +197,8 @@ pub(crate) fn overlay(base: &mut Table, layer: &Table) {
     }
 }
 
-/// A value of the kind of `like`, in its one form, so that equal configs are equal text: whole numbers as floats where floats
-/// are meant, 0 without a sign. `None` for another kind.
+/// A value of the kind of `like`, in its one form, so that equal configs are equal text: whole numbers as floats where
+/// floats are meant, 0 without a sign. `None` for another kind.
 fn same_kind(value: &Value, like: &Value) -> Option<Value> {
     match (value, like) {
         (Value::Integer(number), Value::Integer(_)) => (*number >= 0).then(|| value.clone()),
@@ -225,33 +225,4 @@ fn describe(value: &Value) -> &'static str {
         Value::Table(_) => "a section",
         Value::Datetime(_) => "a date",
     }
-}
-
-/// `; did you mean 'x'?` if something is near enough.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    hint(candidates.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate)))
-}
-
-/// The nearest of all keys and sections: by their last words, of equally near ones that of the same section; or else as a whole.
-fn nearest_key(word: &str, known: &Table) -> String {
-    let parts =
-        |key: &str| key.rsplit_once('.').map_or((String::new(), key.into()), |(a, b)| (a.into(), b.into()));
-    let (section, last): (String, String) = parts(word);
-    let mut candidates: Vec<String> = flattened(known).into_keys().collect();
-    let sections: Vec<String> =
-        candidates.iter().map(|key| parts(key).0).filter(|key| !key.is_empty()).collect();
-    candidates.extend(sections);
-    let by_last = hint(candidates.iter().map(|candidate| {
-        let (of, name): (String, String) = parts(candidate);
-        let near = strsim::jaro_winkler(&last, &name);
-        (if of == section { near } else { near * 0.95 }, candidate.as_str())
-    }));
-    if by_last.is_empty() { nearest(word, candidates.iter().map(String::as_str)) } else { by_last }
-}
-
-fn hint<'a>(candidates: impl Iterator<Item = (f64, &'a str)>) -> String {
-    candidates
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, candidate)| format!("; did you mean '{candidate}'?"))
 }

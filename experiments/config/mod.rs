@@ -13,6 +13,7 @@ mod optimizer;
 mod protocol;
 mod resolve;
 mod run;
+mod similar;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -27,11 +28,12 @@ pub use intervention::{
     ShrinkPerturbOptions, ShrinkPerturbVariant, SpectralDecouplingOptions, SpectralForm,
 };
 pub use layers::{Layer, parse_set};
-pub(crate) use layers::{flattened, nearest, nested, overlay};
+pub(crate) use layers::{flattened, nested, overlay};
 pub use optimizer::Optimizer;
 pub use protocol::{BufferOrder, FinalAccuracy, LastPhase, NoiseLabels, Protocol};
 pub use resolve::resolve_model;
 pub use run::{Engine, Run};
+pub(crate) use similar::nearest;
 pub use version::{MEANING, VERSION};
 
 use models::ModelConfig;

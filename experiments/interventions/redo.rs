@@ -10,9 +10,9 @@
 //! statistics (0, 1), the weights that read it 0, and Adam's moments of all of these 0; the step count stays. So the network
 //! computes what it computed before wherever a recycled unit had put out nothing. The tortoise is not touched.
 //!
-//! Which weights make and read a unit is read off the graph (`engine::units`). Where residual sums take part a unit cannot
-//! be silenced: in a ResNet the first convolution of each block and the head's hidden layer take part, in ViT the hidden layer
-//! of each block. A unit of a CReLU puts out two values; both count.
+//! Which weights make and read a unit is read off the graph (`engine::units`). Where residual sums take part a unit
+//! cannot be silenced: in a ResNet the first convolution of each block and the head's hidden layer take part, in ViT
+//! the hidden layer of each block. A unit of a CReLU puts out two values; both count.
 //!
 //! Deviations: the reference code (`dopamine/labs/redo`) draws from Xavier's distribution and keeps the moments of biases.
 //! The port `timoklein/redo` also sets the step count of the tensors it touches to 0.

@@ -1,12 +1,12 @@
 //! Regenerative regularisation, or L2 Init: a penalty on the distance from the run's first weights w0 (Kumar and others,
 //! *Maintaining Plasticity in Continual Learning via Regenerative Regularization*, 2023).
 //!
-//! `squared`: `strength / 2 * Σ (w - w0)²` over all parameters, as in its authors' code; their paper has no 1/2. It is part of the gradient, so it is clipped with it and goes
-//! through Adam's moments, and part of the loss that is logged.
+//! `squared`: `strength / 2 * Σ (w - w0)²` over all parameters, as in its authors' code; their paper has no 1/2. It is part
+//! of the gradient, so it is clipped with it and goes through Adam's moments, and part of the loss that is logged.
 //!
 //! `last-tensors` is what the released code of Hare & Tortoise computes: a loop overwrites its sum, so that there remains
-//! `strength * ||w - w0||`, not squared, of the backbone's last tensor and of the head's last tensor, two biases. The gradient
-//! of a distance of 0 is 0. The code sweeps 1, 0.1, ..., 1e-4; Kumar and others 1e-2 to 1e-5.
+//! `strength * ||w - w0||`, not squared, of the backbone's last tensor and of the head's last tensor, two biases. The
+//! gradient of a distance of 0 is 0. The code sweeps 1, 0.1, ..., 1e-4; Kumar and others 1e-2 to 1e-5.
 
 use crate::config::{RegenForm, RegenOptions};
 use crate::training_step::{RING_ROWS, StepMemory};

@@ -34,7 +34,8 @@ impl Resets {
         self.unit == ResetUnit::Epochs && self.due(done)
     }
 
-    /// Number of resets in epoch `done` of a phase, from 1, that has so many steps: those after a step, and one after the epoch.
+    /// Number of resets in epoch `done` of a phase, from 1, that has so many steps: those after a step, and one after
+    /// the epoch.
     pub fn in_epoch(&self, done: usize, steps: usize) -> usize {
         let after_steps =
             ((done - 1) * steps + 1..=done * steps).filter(|&step| self.after_step(step)).count();

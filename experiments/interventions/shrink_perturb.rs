@@ -10,8 +10,8 @@
 //! and shift take part.
 //!
 //! Sources: Hare & Tortoise (2024, `src/trainers/base.py`), without noise or a fresh draw and without touching running
-//! statistics; Ash and Adams (*On Warm-Starting Neural Network Training*, 2020), whose code builds a new network, so that its
-//! statistics are new; Dohare and others (2021) and Kumar and others (2023) for every step.
+//! statistics; Ash and Adams (*On Warm-Starting Neural Network Training*, 2020), whose code builds a new network, so
+//! that its statistics are new; Dohare and others (2021) and Kumar and others (2023) for every step.
 
 use crate::config::{ShrinkPerturbOptions, ShrinkPerturbVariant};
 use crate::trainer::Trainer;

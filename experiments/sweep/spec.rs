@@ -60,7 +60,7 @@ impl Sweep {
                     seeds.iter().map(|seed| u32::try_from(seed.as_integer()?).ok()).collect::<Option<_>>()
                 })
                 .ok_or_else(|| {
-                    fail(format!("seeds = {value}: a list of whole numbers is needed, not negative"))
+                    fail(format!("seeds = {value}: a list of whole numbers from 0 to 4294967295 is needed"))
                 })?,
         };
         let mut section = |key: &str| match table.remove(key) {
@@ -163,7 +163,7 @@ mod tests {
             ("seeds = [1", vec!["not TOML"]),
             ("seed = [1]", vec!["no key 'seed'", "did you mean 'seeds'"]),
             ("seeds = []", vec!["seeds"]),
-            ("seeds = [-1]", vec!["seeds", "not negative"]),
+            ("seeds = [-1]", vec!["seeds", "from 0 to"]),
             ("seeds = [1, 1]", vec!["same run", "seed 1"]),
             ("grid = 3", vec!["[grid]"]),
             ("[grid]\n\"optimizer.lr\" = []", vec!["[grid] optimizer.lr", "at least one"]),
