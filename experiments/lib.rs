@@ -19,6 +19,7 @@ pub mod presets;
 pub mod protocols;
 pub mod provenance;
 pub mod run_folder;
+pub mod schedule;
 pub mod sweep;
 pub mod trainer;
 pub mod training_step;

@@ -27,7 +27,15 @@ fn misuse_is_named_and_exits_with_2() {
         ("run tiny.toml --set optimizer.lr=fast", vec!["'optimizer.lr'", "\"fast\"", "a number expected"]),
         ("run tiny.toml --set optimizer.batch=0", vec!["optimizer.batch = 0", "at least 1"]),
         ("run tiny.toml --set optimizer.lr=-1", vec!["optimizer.lr = -1", "greater than 0"]),
-        ("run tiny.toml --set seed=5000000000", vec!["seed = 5000000000", "u32"]),
+        ("run tiny.toml --set seed=5000000000", vec!["seed = 5000000000", "4294967295"]),
+        ("run tiny.toml --set seed=-1", vec!["'seed'", "-1", "at least 0"]),
+        ("run tiny.toml --seed -1", vec!["'-1'", "--seed", "0..=4294967295"]),
+        ("run tiny.toml --set name=..", vec!["name = \"..\"", "begin with a dot"]),
+        ("run tiny.toml --set intervention.momentum=0.9", vec!["'intervention.hare-tortoise.momentum'"]),
+        (
+            "run tiny.toml --set intervention.redo.interval=3",
+            vec!["intervention.redo.interval is set", "\"none\" has no redo"],
+        ),
         ("run tiny.toml --set run.checkpoint_seconds=1e300", vec!["run.checkpoint_seconds", "at most"]),
         ("run tiny.toml --set protocol.noise=[0.5]", vec!["protocol.noise", "per phase"]),
         (

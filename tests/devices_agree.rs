@@ -34,8 +34,9 @@ const ONE_STEP: &str = "--set data.train=64 --set protocol.ratios=[1] --set prot
 
 #[test]
 fn losses_of_the_first_20_steps_agree() {
-    for method in ["none", "hare-tortoise"] {
-        let words = format!("{ONE_STEP} --set intervention.method={method} --set intervention.momentum=0.9");
+    let momentum = "--set intervention.hare-tortoise.momentum=0.9";
+    for method in ["none".to_string(), format!("hare-tortoise {momentum}")] {
+        let words = format!("{ONE_STEP} --set intervention.method={method}");
         let lines = both(&format!("{words} --set model.dropout=0.2"));
         let steps: Vec<_> = lines.iter().filter(|line| line.0.get("train_loss").is_some()).collect();
         assert_eq!(steps.len(), 20);
@@ -63,14 +64,16 @@ fn what_must_agree_matters_to_the_losses() {
     ] {
         assert!((last(out, words) / plain - 1.0).abs() > 1e-3, "{words}");
     }
-    let resets = "--set intervention.method=hare-tortoise --set intervention.momentum=0.9 --set intervention.reset_interval";
+    let resets = "--set intervention.method=hare-tortoise --set intervention.hare-tortoise.momentum=0.9 \
+                  --set intervention.hare-tortoise.reset_interval";
     let (ten, three) = (last("ten", &format!("{resets}=10")), last("three", &format!("{resets}=3")));
     assert!((ten / three - 1.0).abs() > 1e-3, "{ten} {three}");
 }
 
 #[test]
 fn whole_warm_starts_have_the_same_lines() {
-    let method = "--set intervention.method=hare-tortoise+l2 --set model.dropout=0.2 --set intervention.reset_interval=2";
+    let method = "--set intervention.method=hare-tortoise+l2 --set model.dropout=0.2 \
+                  --set intervention.hare-tortoise.reset_interval=2";
     let lines = both(&format!("{method} --set protocol.base_epochs=2"));
     let mut evaluations = 0;
     for line in &lines {

@@ -38,16 +38,17 @@ fn train(device: &Device, expected: &File, sets: &[&str]) -> File {
     network.write(device, &values, &statistics).unwrap();
     device.write(&memory.x, 0, bytemuck::cast_slice(floats(expected, "x"))).unwrap();
     device.write(&memory.y, 0, &labels).unwrap();
-    let tortoise = config
-        .has("self-distillation")
-        .then(|| Tortoise::new(device, parameters, &network, config.intervention.momentum).unwrap());
-    let initial = config.has("regen").then(|| {
+    let intervention = &config.intervention;
+    let tortoise = intervention
+        .momentum()
+        .map(|momentum| Tortoise::new(device, parameters, &network, momentum).unwrap());
+    let initial = intervention.regen.is_some().then(|| {
         let tensors = strip(expected, "initial.");
         let values = parameters.import("initial weights", |name| tensors.floats(name)).unwrap();
         device.buffer_with("initial weights", bytemuck::cast_slice(&values)).unwrap()
     });
     memory.additions =
-        additions(device, model, &memory, &config, tortoise.as_ref(), initial.as_ref()).unwrap();
+        additions(device, model, &memory, intervention, tortoise.as_ref(), initial.as_ref()).unwrap();
     let clip = Some(number("clip"));
     let optimizer = AdamW { weight_decay: number("weight_decay"), clip, ..AdamW::default() };
     let training = memory.training(device, model, &optimizer, labels.len()).unwrap();
@@ -95,18 +96,22 @@ fn check(name: &str, sets: &[&str]) {
     assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
 }
 
-const SPECTRAL: [&str; 2] = ["intervention.method=spectral-decoupling", "intervention.spectral_strength=0.3"];
+const SPECTRAL: [&str; 2] =
+    ["intervention.method=spectral-decoupling", "intervention.spectral-decoupling.strength=0.3"];
 const DISTILLATION: [&str; 3] = [
     "intervention.method=self-distillation",
-    "intervention.distillation_strength=5",
-    "intervention.momentum=0.7",
+    "intervention.self-distillation.strength=5",
+    "intervention.self-distillation.momentum=0.7",
 ];
-const REGEN: [&str; 2] = ["intervention.method=regen", "intervention.regen_strength=0.2"];
+const REGEN: [&str; 2] = ["intervention.method=regen", "intervention.regen.strength=0.2"];
 
 #[test]
 fn spectral_decoupling_in_both_forms() {
     check("spectral_mean", &SPECTRAL);
-    check("spectral_half_sum", &[&SPECTRAL[..], &["intervention.spectral_form=half-sum"]].concat());
+    check(
+        "spectral_half_sum",
+        &[&SPECTRAL[..], &["intervention.spectral-decoupling.form=half-sum"]].concat(),
+    );
 }
 
 #[test]
@@ -117,7 +122,7 @@ fn self_distillation_from_an_average_that_follows() {
 #[test]
 fn regen_in_both_forms() {
     check("regen", &REGEN);
-    check("regen_last_tensors", &[&REGEN[..], &["intervention.regen_form=last-tensors"]].concat());
+    check("regen_last_tensors", &[&REGEN[..], &["intervention.regen.form=last-tensors"]].concat());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use engine::Device;
 use engine::params::{Layout, Segment};
 use engine::units::Units;
 use experiments::Config;
-use experiments::config::parse_set;
+use experiments::config::{RedoOptions, parse_set};
 use experiments::interventions::Redo;
 use experiments::lifecycle;
 use experiments::protocols::phases::{self, Context, Outcome};
@@ -48,9 +48,8 @@ fn dormant_on_the_host(begun: &mut Begun, threshold: f64) -> Vec<Vec<bool>> {
 }
 
 fn redo(begun: &mut Begun, threshold: f64) -> Redo {
-    begun.config.intervention.redo_threshold = threshold;
-    begun.config.intervention.redo_examples = EXAMPLES;
-    let mut redo = Redo::new(&begun.trainer, &begun.config).unwrap();
+    let options = RedoOptions { threshold, examples: EXAMPLES, interval: 5, recycles: true };
+    let mut redo = Redo::new(&begun.trainer, &options).unwrap();
     redo.begin_phase(&mut begun.trainer).unwrap();
     redo
 }
@@ -219,8 +218,9 @@ fn through_wgsl_the_same_holds() {
     }
 }
 
-const RUN: &str =
-    "--set protocol.base_epochs=5 --set intervention.redo_interval=2 --set intervention.redo_threshold=0.6";
+const RUN: &str = "--set protocol.base_epochs=5 --set fidelity=code";
+const REDO: &str =
+    "--set intervention.method=redo --set intervention.redo.interval=2 --set intervention.redo.threshold=0.6";
 
 /// Goes on until before step `stop_at`, or to the end; what lies in the run folder then.
 fn go_on(config: &Config, out: &Path, stop_at: Option<u64>) -> (Vec<u8>, String) {
@@ -263,8 +263,8 @@ fn a_run_is_the_same_whether_it_is_stopped_or_not() {
         "protocol.evaluate_every=1",
         "protocol.indicators=true",
         "intervention.method=hare-tortoise+redo",
-        "intervention.redo_interval=2",
-        "intervention.redo_threshold=0.6",
+        "intervention.redo.interval=2",
+        "intervention.redo.threshold=0.6",
     ];
     let config = Config::resolve(&sets.map(|set| parse_set(set).unwrap())).unwrap();
     let [whole, cut] = [(); 2].map(|()| tempfile::tempdir().unwrap());
@@ -282,10 +282,9 @@ fn a_run_is_the_same_whether_it_is_stopped_or_not() {
 #[test]
 fn as_in_the_released_code_it_changes_nothing() {
     let place = Place::new();
-    let plain = place.finish("plain", &format!("{RUN} --set fidelity=code"));
-    let logged = place.finish("code", &format!("{RUN} --set fidelity=code --set intervention.method=redo"));
-    let words = "--set fidelity=code --set intervention.method=redo --set intervention.redo_recycles=true";
-    let redone = place.finish("redo", &format!("{RUN} {words}"));
+    let plain = place.finish("plain", RUN);
+    let logged = place.finish("code", &format!("{RUN} {REDO}"));
+    let redone = place.finish("redo", &format!("{RUN} {REDO} --set intervention.redo.recycles=true"));
     let accuracies = |text: &str| -> Vec<(f64, bool)> {
         let lines = text.lines().map(|line| line.parse::<serde_json::Value>().unwrap());
         lines.filter_map(|l| Some((l["test_loss"].as_f64()?, l["dormant_units"].is_u64()))).collect()

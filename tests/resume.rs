@@ -65,7 +65,7 @@ fn hare_and_tortoise_stops_and_goes_on() {
 fn hare_and_tortoise_as_released_with_dropout_stops_and_goes_on() {
     stopped_in_both_phases(
         "--set intervention.method=hare-tortoise --set fidelity=code --set model.dropout=0.2 \
-         --set intervention.reset_unit=steps --set intervention.reset_interval=7",
+         --set intervention.hare-tortoise.reset_unit=steps --set intervention.hare-tortoise.reset_interval=7",
     );
 }
 
@@ -90,7 +90,7 @@ fn methods_in_the_loss_stop_and_go_on() {
 fn shrink_and_perturb_with_fresh_weights_stops_and_goes_on() {
     for variant in ["ash-adams-2020", "per-step"] {
         stopped_in_both_phases(&format!(
-            "--set intervention.method=shrink-perturb --set intervention.shrink_perturb={variant}"
+            "--set intervention.method=shrink-perturb --set intervention.shrink-perturb.variant={variant}"
         ));
     }
 }

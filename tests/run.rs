@@ -11,7 +11,7 @@ const METHODS: &str = "--set intervention.method=hare-tortoise --set model.dropo
 
 /// All that methods add to a step.
 const ADDITIONS: &str = "--set intervention.method=spectral-decoupling+self-distillation+regen+shrink-perturb \
-                         --set intervention.shrink_perturb=per-step --set model.dropout=0.2";
+                         --set intervention.shrink-perturb.variant=per-step --set model.dropout=0.2";
 
 #[test]
 fn methods_in_the_step_give_the_same_bytes_on_any_number_of_threads_and_through_wgsl() {
@@ -225,4 +225,28 @@ fn what_acts_between_phases_is_seen_from_both_sides() {
         assert_eq!(before["epoch"], if seen { 13 } else { 12 }, "{method}");
         assert_ne!(before["test_loss"], after["test_loss"], "{method}");
     }
+}
+
+#[test]
+fn the_schedule_is_in_the_metrics() {
+    let place = Place::new();
+    let words = "--set intervention.method=hare-tortoise+optimizer-reset+head-reset+redo \
+                 --set intervention.hare-tortoise.reset_interval=4 --set intervention.optimizer-reset.unit=steps \
+                 --set intervention.optimizer-reset.interval=2 --set intervention.optimizer-reset.first_reset=after-interval \
+                 --set intervention.redo.interval=13 --set optimizer.lr=0.01";
+    let metrics = place.finish("runs", words).metrics;
+    let lines = metrics.lines().map(|line| line.parse::<Value>().unwrap());
+    let epochs: Vec<Value> = lines.filter(|line| line.get("train_loss").is_some()).collect();
+    // Phase 0 has 13 epochs of 3 steps, and 3 steps of warm-up; phase 1 has 5 epochs of 10 steps, and 5.
+    let rate = |epoch: usize| epochs[epoch - 1]["learning_rate"].as_f64().unwrap();
+    assert!((rate(1) - 0.01 * 2.0 / 3.0).abs() < 1e-15, "{}", epochs[0]);
+    assert_eq!((rate(2), rate(13), rate(14)), (0.01, 0.01, 0.01));
+    let resets = |epoch: usize, method: &str| epochs[epoch - 1]["resets"][method].as_u64().unwrap_or(0);
+    let of = |method: &str| (1..=18).map(|epoch| resets(epoch, method)).collect::<Vec<_>>();
+    assert_eq!(of("hare-tortoise"), [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1]);
+    assert_eq!(of("optimizer-reset"), [1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 5, 5, 5, 5, 5]);
+    assert_eq!(of("head-reset"), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(of("redo"), [0; 18], "not after the last epoch of a phase");
+    let plain = place.finish("plain", "").metrics;
+    assert!(plain.contains("\"learning_rate\"") && !plain.contains("\"resets\""), "{plain}");
 }

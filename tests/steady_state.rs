@@ -7,8 +7,8 @@ use data::LoadOptions;
 use engine::Device;
 use experiments::Config;
 use experiments::config::parse_set;
-use experiments::interventions::{Interventions, Memory};
-use experiments::protocols::schedule::{Phase, phases};
+use experiments::interventions::{Interventions, Memory, optimizer};
+use experiments::schedule::{Phase, phases};
 use experiments::trainer::Trainer;
 use experiments::training_step::RING_ROWS;
 use kernels::Clock;
@@ -70,7 +70,7 @@ impl Training {
         let side = Some(config.model.build().unwrap().input().image_size);
         let options = LoadOptions { train, test: 200, side, ..LoadOptions::default() };
         let data = data::load(&config.data.set, Path::new(""), &options).unwrap();
-        let mut trainer = Trainer::new(device, &config, &data).unwrap();
+        let mut trainer = Trainer::new(device, &config, optimizer(&config), &data).unwrap();
         let interventions = Interventions::new(&mut trainer, &config).unwrap();
         let phase = phases(&config, &data.train.labels, 10).unwrap().remove(0);
         assert_eq!((phase.batches, phase.examples.len()), (3, train));
@@ -109,17 +109,17 @@ impl Training {
 
 const RESETS: [&str; 4] = [
     "intervention.method=hare-tortoise",
-    "intervention.reset_unit=steps",
-    "intervention.reset_interval=100",
-    "intervention.first_reset=after-interval",
+    "intervention.hare-tortoise.reset_unit=steps",
+    "intervention.hare-tortoise.reset_interval=100",
+    "intervention.hare-tortoise.first_reset=after-interval",
 ];
 /// All that methods add to a step.
 const ADDITIONS: &[&str] = &[
     "data.set=strokes",
     "model.hidden=[16,12]",
     "intervention.method=hare-tortoise+spectral-decoupling+self-distillation+regen+shrink-perturb",
-    "intervention.shrink_perturb=per-step",
-    "intervention.regen_strength=1e-4",
+    "intervention.shrink-perturb.variant=per-step",
+    "intervention.regen.strength=1e-4",
 ];
 const SMALL: &[&str] = &["data.set=strokes", "model.dropout=0.1", "model.hidden=[16,12]"];
 const LARGER: &[&str] = &["data.set=strokes", "model.dropout=0.1", "model.hidden=[64,32]"];

@@ -22,12 +22,12 @@ pub(super) struct BenchArgs {
     /// The model
     model: String,
     /// Examples per step
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     batch: u32,
     /// Steps that are timed, after a warm-up
-    #[arg(long, default_value_t = 200, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 200, value_name = "K", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     steps: u32,
-    /// Override a key of the model or the engine, e.g. model.width=32; may be repeated
+    /// Override a key of the model or the engine, e.g. model.width=32; may be repeated, the last of one key wins
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Print one JSON object

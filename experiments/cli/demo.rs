@@ -16,7 +16,7 @@ pub(super) struct DemoArgs {
     #[arg(long, default_value = "runs/demo", value_name = "DIR")]
     out: PathBuf,
     /// Number of seeds
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     seeds: u32,
     #[command(flatten)]
     device: DeviceArgs,
@@ -45,7 +45,8 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     if !failures.is_empty() {
         anyhow::bail!("{} of {} runs failed:\n  {}", failures.len(), runs.len(), failures.join("\n  "));
     }
-    let report = ::report::report(std::slice::from_ref(&args.out), Some(&args.out), &super::report::METHODS)?;
+    let report =
+        ::report::report(std::slice::from_ref(&args.out), Some(&args.out), &super::report::methods())?;
     let files: Vec<String> = report.files.iter().map(|file| format!("  {}", file.display())).collect();
     print(&format!("{}\nwritten:\n{}", report.text, files.join("\n")))
 }

@@ -18,9 +18,9 @@ pub(super) struct InspectArgs {
     /// The model
     model: String,
     /// Examples per step
-    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     batch: u32,
-    /// Override a key of the model or the engine, e.g. model.width=32; may be repeated
+    /// Override a key of the model or the engine, e.g. model.width=32; may be repeated, the last of one key wins
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Measure each launch, and its share of the device's measured ceiling

@@ -27,5 +27,5 @@ pub(super) fn run(args: &PresetsArgs) -> anyhow::Result<()> {
     }
     let preset = PRESETS.iter().find(|preset| preset.name == name);
     let summary = preset.map_or_else(String::new, |preset| format!("# {}\n", preset.summary()));
-    print(&format!("{summary}{}", layer.1))
+    print(&format!("{summary}{}", layer.table))
 }

@@ -2,7 +2,7 @@
 
 use super::print;
 use crate::protocols::phases::Status;
-use crate::protocols::schedule::lengths;
+use crate::schedule::lengths;
 use crate::sweep::{Event, SweepRun};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;

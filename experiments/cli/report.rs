@@ -1,24 +1,20 @@
 //! `ht report`: tables and learning curves.
 
 use super::print;
-use ::report::{Family, Method};
+use crate::config::Method;
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// The methods, in the order of their names in a config.
-pub(super) const METHODS: [Method; 10] = [
-    Method { name: "hare-tortoise", short: "H&T", family: Family::Averaging },
-    Method { name: "ema", short: "EMA", family: Family::Averaging },
-    Method { name: "shrink-perturb", short: "SnP", family: Family::Reinitialisation },
-    Method { name: "head-reset", short: "HR", family: Family::Reinitialisation },
-    Method { name: "optimizer-reset", short: "OR", family: Family::Reinitialisation },
-    Method { name: "l2", short: "L2", family: Family::Generalisation },
-    Method { name: "spectral-decoupling", short: "Spectral", family: Family::Trainability },
-    Method { name: "self-distillation", short: "SD", family: Family::Averaging },
-    Method { name: "regen", short: "Regen", family: Family::Trainability },
-    Method { name: "redo", short: "ReDo", family: Family::Trainability },
-];
+/// The methods, as the report shows them.
+pub(super) fn methods() -> Vec<::report::Method> {
+    let shown = |method: &Method| ::report::Method {
+        name: method.name(),
+        short: method.short(),
+        family: method.family(),
+    };
+    Method::ALL.iter().map(shown).collect()
+}
 
 /// Arguments of `ht report`.
 #[derive(Debug, Args)]
@@ -36,7 +32,7 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    let report = ::report::report(&args.runs, args.out.as_deref(), &METHODS)?;
+    let report = ::report::report(&args.runs, args.out.as_deref(), &methods())?;
     let mut written = String::new();
     let (mut tables, mut figures) = (0, 0);
     for file in &report.files {

@@ -24,11 +24,11 @@ use std::path::PathBuf;
 pub struct RunArgs {
     /// A preset (`ht presets`) or a TOML file
     config: String,
-    /// Override a key of the config, e.g. optimizer.lr=0.01; may be repeated
+    /// Override a key of the config, e.g. optimizer.lr=0.01; may be repeated, the last of one key wins
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Seed of everything random
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u32>,
     /// Folder of the data sets
     #[arg(long, default_value = "data-cache", value_name = "DIR")]

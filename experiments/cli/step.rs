@@ -41,7 +41,7 @@ pub struct StepArgs {
     /// The model
     #[arg(long, value_name = "NAME")]
     model: String,
-    /// Override a key of the model or the engine, e.g. model.hidden=[100,100]; may be repeated
+    /// Override a key of the model or the engine, e.g. model.hidden=[100,100]; may be repeated, the last of one key wins
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// First weights; without them, PyTorch's default initialisation from --seed
@@ -51,7 +51,7 @@ pub struct StepArgs {
     #[arg(long, value_name = "FILE")]
     batch: PathBuf,
     /// Number of steps
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     steps: u32,
     /// Learning rate
     #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = not_negative, allow_negative_numbers = true)]
@@ -63,7 +63,7 @@ pub struct StepArgs {
     #[arg(long, value_name = "NORM", default_value_t = 0.0, value_parser = not_negative, allow_negative_numbers = true)]
     clip: f64,
     /// Seed of the first weights, where no file gives them, and of dropout
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     seed: u32,
     /// The file to write
     #[arg(long, value_name = "FILE")]

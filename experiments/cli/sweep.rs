@@ -34,7 +34,7 @@ pub(super) struct SweepArgs {
     #[arg(long)]
     dry_run: bool,
     /// Runs at the same time; on the CPU as many as there are threads, on a GPU one
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     jobs: Option<u16>,
     /// Run share I of N only: every N-th run of the list
     #[arg(long, value_name = "I/N")]
@@ -42,11 +42,11 @@ pub(super) struct SweepArgs {
     /// Try failed runs again
     #[arg(long)]
     retry: bool,
-    /// Override a key in all runs, e.g. protocol.base_epochs=20; may be repeated
+    /// Override a key in all runs, e.g. protocol.base_epochs=20; may be repeated, the last of one key wins
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     sets: Vec<String>,
     /// Seeds in place of the file's
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', allow_negative_numbers = true)]
     seeds: Vec<u32>,
     /// Folder of the data sets
     #[arg(long, default_value = "data-cache", value_name = "DIR")]

@@ -13,6 +13,28 @@ pub enum Error {
         /// The nearest key that exists.
         hint: String,
     },
+    /// A key that has another name now.
+    #[error("{origin}: '{key}' is called {now} now")]
+    Renamed {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The dotted key.
+        key: String,
+        /// Its new name or names, in quotes.
+        now: String,
+    },
+    /// A key of a method that takes no part.
+    #[error("{origin}: {key} is set, but intervention.method = \"{methods}\" has no {method}")]
+    WithoutEffect {
+        /// Preset, file or `--set`.
+        origin: String,
+        /// The dotted key.
+        key: String,
+        /// The methods that take part.
+        methods: String,
+        /// The method of the key.
+        method: &'static str,
+    },
     /// A value of another type.
     #[error("{origin}: '{key}' is {got}, {expected} expected")]
     WrongType {
@@ -35,10 +57,18 @@ pub enum Error {
         /// What it must be.
         reason: String,
     },
+    /// A `--set` that is none.
+    #[error("--set {text}: {message}")]
+    Set {
+        /// What was given.
+        text: String,
+        /// What is expected.
+        message: &'static str,
+    },
     /// Text that is not TOML.
     #[error("{origin} is not TOML: {message}")]
     Syntax {
-        /// Preset, file or `--set`.
+        /// The file.
         origin: String,
         /// The parser's message.
         message: String,

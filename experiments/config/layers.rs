@@ -1,28 +1,169 @@
 //! Layers of TOML tables: checked against the known keys, laid over each other.
 
-use super::{Config, Engine, Error};
-use models::ModelConfig;
+use super::intervention::new_name;
+use super::similar::nearest_key;
+use super::words::{read, toml_value};
+use super::{Error, Method, Methods};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
-/// One `--set section.key=value` as a table: the value is TOML, or else a plain word.
+/// A table of keys that is laid over others, and where it is from.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Preset, file or `--set`, for messages.
+    pub origin: String,
+    /// The keys.
+    pub table: Table,
+    /// Texts are words of a command line, which the key that they belong to turns into a value.
+    words: bool,
+    use_of: UseOf,
+}
+
+/// Whether a layer may have keys of methods that do not take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UseOf {
+    /// It speaks of one run: no.
+    Run,
+    /// It is a preset or a file, a base for runs with other methods: yes, unless it chose the methods itself.
+    File,
+    /// It is part of a sweep, which looks at all of its runs.
+    Sweep,
+}
+
+impl Layer {
+    /// The keys of a preset or file.
+    pub fn file(origin: impl Into<String>, table: Table) -> Self {
+        Self { origin: origin.into(), table, words: false, use_of: UseOf::File }
+    }
+
+    /// The same keys as part of a sweep, whose runs may have different methods.
+    pub(crate) fn in_sweep(self) -> Self {
+        Self { use_of: UseOf::Sweep, ..self }
+    }
+
+    /// Its keys as values of the kinds that the known keys have.
+    ///
+    /// # Errors
+    /// An unknown key; a value of another kind.
+    pub(super) fn typed(&self, known: &Table) -> Result<Table, Error> {
+        self.typed_section("", known, &self.table, known)
+    }
+
+    fn typed_section(&self, prefix: &str, known: &Table, given: &Table, all: &Table) -> Result<Table, Error> {
+        let mut typed = Table::new();
+        for (key, value) in given {
+            let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+            let value = match (known.get(key), value) {
+                (None, _) => return Err(self.unknown(dotted, all)),
+                (Some(Value::Table(known)), Value::Table(given)) => {
+                    Value::Table(self.typed_section(&dotted, known, given, all)?)
+                }
+                (Some(like), Value::String(word)) if self.words => {
+                    read(word, like).and_then(|value| same_kind(&value, like)).ok_or_else(|| {
+                        self.wrong_kind(dotted, &toml_value(word).unwrap_or_else(|| value.clone()), like)
+                    })?
+                }
+                (Some(like), value) => {
+                    same_kind(value, like).ok_or_else(|| self.wrong_kind(dotted, value, like))?
+                }
+            };
+            typed.insert(key.clone(), value);
+        }
+        Ok(typed)
+    }
+
+    fn unknown(&self, key: String, known: &Table) -> Error {
+        let origin = self.origin.clone();
+        match new_name(&key) {
+            Some(now) => Error::Renamed { origin, key, now },
+            None => {
+                let known: Vec<String> = flattened(known).into_keys().collect();
+                let hint = nearest_key(&key, &known);
+                Error::UnknownKey { origin, key, hint }
+            }
+        }
+    }
+
+    fn wrong_kind(&self, key: String, value: &Value, like: &Value) -> Error {
+        let expected = match like {
+            Value::Integer(_) => "a whole number of at least 0",
+            // Lists of whole numbers are the widths of layers.
+            Value::Array(known) if known.iter().any(Value::is_integer) => "a list of whole numbers",
+            Value::Array(_) => "a list of numbers",
+            like => describe(like),
+        };
+        let got = match value {
+            Value::Table(_) => describe(value).to_string(),
+            value => format!("{} {value}", describe(value)),
+        };
+        Error::WrongType { origin: self.origin.clone(), key, got, expected: expected.into() }
+    }
+
+    /// The methods whose keys it sets although they are not among `methods`.
+    pub(crate) fn unused(&self, methods: &Methods) -> Vec<Method> {
+        let Some(given) = self.table.get("intervention").and_then(Value::as_table) else { return vec![] };
+        let sets = |method: &&Method| {
+            given.get(method.name()).is_some_and(|keys| keys != &Value::Table(Table::new()))
+        };
+        Method::ALL.iter().filter(sets).filter(|method| !methods.has(**method)).copied().collect()
+    }
+
+    /// Refuses keys of methods that are not among `methods`, where this layer may not have any.
+    pub(super) fn check_use(&self, methods: &Methods) -> Result<(), Error> {
+        let own =
+            self.table.get("intervention").and_then(|given| given.get("method")).and_then(Value::as_str);
+        let binding = match self.use_of {
+            UseOf::Run => true,
+            UseOf::File => own.is_some_and(|text| text.parse::<Methods>().is_ok_and(|own| own == *methods)),
+            UseOf::Sweep => false,
+        };
+        match self.unused(methods).first() {
+            Some(method) if binding => Err(Error::WithoutEffect {
+                origin: self.origin.clone(),
+                key: self.key_of(*method),
+                methods: methods.to_string(),
+                method: method.name(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The first key that it sets of a method, dotted.
+    pub(crate) fn key_of(&self, method: Method) -> String {
+        let section = format!("intervention.{}", method.name());
+        let mut keys = flattened(&self.table).into_keys();
+        keys.find(|key| key.strip_prefix(&section).is_some_and(|rest| rest.starts_with('.')))
+            .unwrap_or(section)
+    }
+}
+
+/// One `--set section.key=value`. The value is TOML or a plain word, and numbers may be written as people write them.
 ///
 /// # Errors
-/// No `=`.
-pub fn parse_set(text: &str) -> Result<(String, Table), Error> {
-    let origin = format!("--set {text}");
+/// No `=`; a line break.
+pub fn parse_set(text: &str) -> Result<Layer, Error> {
+    let fail = |message: &'static str| Err(Error::Set { text: text.escape_debug().to_string(), message });
+    if text.contains(|c: char| c.is_control() && c != '\t') {
+        return fail("one key and its value in one line expected");
+    }
     let Some((key, value)) = text.split_once('=') else {
-        return Err(Error::Syntax { origin, message: "section.key=value expected".into() });
+        return fail("section.key=value expected");
     };
-    let (key, value) = (key.trim(), value.trim());
-    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
-    Ok((origin, nested(key, parsed.unwrap_or_else(|| Value::String(value.to_string())))))
+    let (key, word) = (key.trim(), value.trim());
+    let value = match toml_value(word) {
+        Some(value @ (Value::String(_) | Value::Table(_))) => value,
+        _ => Value::String(word.to_string()),
+    };
+    Ok(Layer { origin: format!("--set {text}"), table: nested(key, value), words: true, use_of: UseOf::Run })
 }
 
 /// The table that has `value` under a dotted key.
 pub(crate) fn nested(key: &str, value: Value) -> Table {
     let (outer, rest) = key.split_once('.').map_or((key, None), |(outer, rest)| (outer, Some(rest)));
-    let value = rest.map_or_else(|| value.clone(), |rest| Value::Table(nested(rest, value.clone())));
+    let value = match rest {
+        Some(rest) => Value::Table(nested(rest, value)),
+        None => value,
+    };
     Table::from_iter([(outer.trim().to_string(), value)])
 }
 
@@ -44,27 +185,6 @@ pub(crate) fn flattened(table: &Table) -> BTreeMap<String, Value> {
     flat
 }
 
-/// The sections `[model]` and `[engine]` alone: a model by name, overlaid by `--set model.key=value` and
-/// `--set engine.key=value`.
-///
-/// # Errors
-/// As [`Config::resolve`]; also a `--set` of another section.
-pub fn resolve_model(name: &str, sets: &[String]) -> Result<(ModelConfig, Engine), Error> {
-    let named = Table::from_iter([("name".to_string(), Value::String(name.to_string()))]);
-    let mut layers =
-        vec![(format!("model {name}"), Table::from_iter([("model".to_string(), Value::Table(named))]))];
-    for set in sets {
-        let (origin, table) = parse_set(set)?;
-        if let Some(key) = table.keys().find(|&key| key != "model" && key != "engine") {
-            let hint = ": only model.* and engine.* can be set here".to_string();
-            return Err(Error::UnknownKey { origin, key: key.clone(), hint });
-        }
-        layers.push((origin, table));
-    }
-    let config = Config::resolve(&layers)?;
-    Ok((config.model, config.engine))
-}
-
 /// Lays a table over another: sections are merged, other values replaced.
 pub(crate) fn overlay(base: &mut Table, layer: &Table) {
     for (key, value) in layer {
@@ -77,43 +197,22 @@ pub(crate) fn overlay(base: &mut Table, layer: &Table) {
     }
 }
 
-/// Every key of `layer` must be in `known`, with a value of the same kind.
-pub(super) fn check_keys(origin: &str, prefix: &str, known: &Table, layer: &Table) -> Result<(), Error> {
-    for (key, value) in layer {
-        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        let Some(reference) = known.get(key) else {
-            let candidates: Vec<String> = known
-                .keys()
-                .map(|known| if prefix.is_empty() { known.clone() } else { format!("{prefix}.{known}") })
-                .collect();
-            let hint = nearest(&dotted, candidates.iter().map(String::as_str));
-            return Err(Error::UnknownKey { origin: origin.into(), key: dotted, hint });
-        };
-        match (reference, value) {
-            (Value::Table(known), Value::Table(layer)) => check_keys(origin, &dotted, known, layer)?,
-            (Value::Float(_), Value::Integer(_)) => {}
-            (Value::Array(known), Value::Array(values)) => {
-                // Lists of whole numbers are the widths of layers; an empty default is a list of floats.
-                let whole = known.iter().any(Value::is_integer);
-                let fits = |value: &Value| value.is_integer() || (!whole && value.is_float());
-                if let Some(value) = values.iter().find(|value| !fits(value)) {
-                    let expected = if whole { "a list of whole numbers" } else { "a list of numbers" };
-                    return Err(wrong_type(origin, dotted, value, expected));
-                }
-            }
-            (reference, value) if reference.same_type(value) => {}
-            (reference, value) => return Err(wrong_type(origin, dotted, value, describe(reference))),
+/// A value of the kind of `like`, in its one form, so that equal configs are equal text: whole numbers as floats where
+/// floats are meant, 0 without a sign. `None` for another kind.
+fn same_kind(value: &Value, like: &Value) -> Option<Value> {
+    match (value, like) {
+        (Value::Integer(number), Value::Integer(_)) => (*number >= 0).then(|| value.clone()),
+        (Value::Integer(number), Value::Float(_)) => Some(Value::Float(*number as f64)),
+        (Value::Float(number), Value::Float(_)) => Some(Value::Float(number + 0.0)),
+        (Value::Array(values), Value::Array(known)) => {
+            // An empty default is a list of floats.
+            let like =
+                if known.iter().any(Value::is_integer) { Value::Integer(0) } else { Value::Float(0.0) };
+            Some(Value::Array(values.iter().map(|value| same_kind(value, &like)).collect::<Option<_>>()?))
         }
-        if value.as_integer().is_some_and(|n| n < 0) && reference.is_integer() {
-            return Err(wrong_type(origin, dotted, value, "a whole number, not negative,"));
-        }
+        (Value::String(_), Value::String(_)) | (Value::Boolean(_), Value::Boolean(_)) => Some(value.clone()),
+        _ => None,
     }
-    Ok(())
-}
-
-fn wrong_type(origin: &str, key: String, value: &Value, expected: &str) -> Error {
-    let got = format!("{} {value}", describe(value));
-    Error::WrongType { origin: origin.into(), key, got, expected: expected.into() }
 }
 
 fn describe(value: &Value) -> &'static str {
@@ -126,30 +225,4 @@ fn describe(value: &Value) -> &'static str {
         Value::Table(_) => "a section",
         Value::Datetime(_) => "a date",
     }
-}
-
-/// Whole numbers where floats are meant (`lr = 1`), so that equal configs are equal text.
-pub(super) fn coerce(table: &mut Table) {
-    for (key, value) in table.iter_mut() {
-        match value {
-            Value::Table(inner) => coerce(inner),
-            Value::Array(values) if key != "hidden" => {
-                for value in values {
-                    if let Value::Integer(n) = value {
-                        *value = Value::Float(*n as f64);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// `; did you mean 'x'?` if something is near enough.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    candidates
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, candidate)| format!("; did you mean '{candidate}'?"))
 }

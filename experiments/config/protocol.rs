@@ -1,6 +1,7 @@
 //! `[protocol]`: what a phase trains on, for how long, and when it is evaluated.
 
-use super::Fidelity;
+use super::check::{at_least_one, refused};
+use super::{Error, Fidelity};
 use serde::{Deserialize, Serialize};
 
 /// Phases of training.
@@ -87,5 +88,32 @@ impl Protocol {
             final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
             indicators: false,
         }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let refuse =
+            |key: &str, values: &[f64], reason: &str| Err(refused(key, format!("{values:?}"), reason));
+        at_least_one("protocol.base_epochs", self.base_epochs)?;
+        at_least_one("protocol.evaluate_every", self.evaluate_every)?;
+        let phases = self.ratios.len();
+        let share = |(phase, ratio): (usize, &f64)| {
+            let adds_nothing = *ratio == 0.0 && self.last_phase == LastPhase::Base;
+            (1e-6..=1.0).contains(ratio) || (adds_nothing && phase > 0 && phase + 1 == phases)
+        };
+        if phases == 0 || !self.ratios.iter().enumerate().all(share) {
+            return refuse(
+                "protocol.ratios",
+                &self.ratios,
+                "one share in (0, 1] per phase is needed; the last of several may be 0 with protocol.last_phase = \
+                 \"base\"",
+            );
+        }
+        if self.ratios.iter().sum::<f64>() > 1.0 + 1e-9 {
+            return refuse("protocol.ratios", &self.ratios, "the shares must not sum to more than 1");
+        }
+        if self.noise.len() != phases || self.noise.iter().any(|n| !(0.0..=1.0).contains(n)) {
+            return refuse("protocol.noise", &self.noise, "one share in [0, 1] per phase is needed");
+        }
+        Ok(())
     }
 }

@@ -5,8 +5,16 @@
 //! (`scripts/paper/*/l2.sh` of the released code).
 
 use crate::config::Config;
+use engine::optim::AdamW;
 
-/// The optimiser's weight decay: that of the intervention where `l2` takes part.
-pub fn weight_decay(config: &Config) -> f64 {
-    if config.has("l2") { config.intervention.weight_decay } else { config.optimizer.weight_decay }
+/// The optimiser of a config: its weight decay is that of `l2` where that takes part.
+pub fn optimizer(config: &Config) -> AdamW {
+    let optimizer = &config.optimizer;
+    AdamW {
+        beta1: optimizer.beta1,
+        beta2: optimizer.beta2,
+        eps: optimizer.eps,
+        weight_decay: config.intervention.l2.as_ref().map_or(optimizer.weight_decay, |l2| l2.weight_decay),
+        clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
+    }
 }

@@ -14,14 +14,15 @@ mod spectral_decoupling;
 mod tortoise;
 
 pub use head_reset::HeadReset;
-pub use l2::weight_decay;
+pub use l2::optimizer;
 pub use redo::Redo;
 pub use resets::Resets;
 pub use shrink_perturb::ShrinkPerturb;
 pub use tortoise::Tortoise;
 
-use crate::config::{Config, ShrinkPerturbVariant};
+use crate::config::{Config, Intervention, Method, ShrinkPerturbVariant};
 use crate::error::Result;
+use crate::schedule::Phase;
 use crate::trainer::Trainer;
 use crate::training_step::{Additions, StepMemory};
 use engine::{Buffer, Device};
@@ -29,6 +30,7 @@ use kernels::Clock;
 use models::Model;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// What methods keep from step to step beside the arenas; new in every phase.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,38 +62,38 @@ impl Interventions {
     /// Those of the device.
     pub fn new(trainer: &mut Trainer, config: &Config) -> Result<Self> {
         let intervention = &config.intervention;
-        let tortoise_predicts = config.has("hare-tortoise") || config.has("ema");
-        let average = tortoise_predicts || config.has("self-distillation");
-        let needs_initial = ["shrink-perturb", "head-reset", "regen"].iter().any(|method| config.has(method));
-        let initial = if needs_initial {
-            let values = trainer.model().parameters().initial_values(config.seed);
-            Some(trainer.device().buffer_with("initial parameters", bytemuck::cast_slice(&values))?)
+        let (device, parameters) = (trainer.device(), trainer.model().parameters());
+        let tortoise = intervention
+            .momentum()
+            .map(|momentum| Tortoise::new(device, parameters, trainer.hare(), momentum))
+            .transpose()?;
+        let needs_initial = [Method::ShrinkPerturb, Method::HeadReset, Method::Regen];
+        let initial = if needs_initial.iter().any(|&method| intervention.method.has(method)) {
+            let values = parameters.initial_values(config.seed);
+            Some(device.buffer_with("initial parameters", bytemuck::cast_slice(&values))?)
         } else {
             None
         };
-        let initial_for = |method: &str| initial.as_ref().filter(|_| config.has(method));
-        let (device, parameters) = (trainer.device(), trainer.model().parameters());
-        let tortoise = average
-            .then(|| Tortoise::new(device, parameters, trainer.hare(), intervention.momentum))
-            .transpose()?;
-        let (model, memory, regen) = (trainer.model(), trainer.memory(), initial_for("regen"));
-        let additions = additions(device, model, memory, config, tortoise.as_ref(), regen)?;
+        let (model, memory, initial) = (trainer.model(), trainer.memory(), initial.as_ref());
+        let additions = additions(device, model, memory, intervention, tortoise.as_ref(), initial)?;
         trainer.set_additions(additions);
         let trainer = &*trainer;
         Ok(Self {
             tortoise,
-            tortoise_predicts,
-            hare_resets: config.has("hare-tortoise").then(|| Resets::new(intervention)),
-            optimizer_resets: config.has("optimizer-reset").then(|| Resets::new(intervention)),
-            reset_shares_memory: intervention.reset_shares_memory,
-            shrink_perturb: initial_for("shrink-perturb")
-                .map(|initial| ShrinkPerturb::new(trainer, initial, config))
+            tortoise_predicts: intervention.hare_tortoise.is_some() || intervention.ema.is_some(),
+            hare_resets: intervention.hare_tortoise.as_ref().map(Resets::of_hare),
+            optimizer_resets: intervention.optimizer_reset.as_ref().map(Resets::of_optimizer),
+            reset_shares_memory: intervention.hare_tortoise.as_ref().is_some_and(|h| h.reset_shares_memory),
+            shrink_perturb: initial
+                .zip(intervention.shrink_perturb.as_ref())
+                .map(|(initial, options)| ShrinkPerturb::new(trainer, initial, options, config.seed))
                 .transpose()?
                 .flatten(),
-            head_reset: initial_for("head-reset")
-                .map(|initial| HeadReset::new(trainer, initial))
+            head_reset: initial
+                .zip(intervention.head_reset.as_ref())
+                .map(|(initial, _)| HeadReset::new(trainer, initial))
                 .transpose()?,
-            redo: config.has("redo").then(|| Redo::new(trainer, config)).transpose()?,
+            redo: intervention.redo.as_ref().map(|options| Redo::new(trainer, options)).transpose()?,
         })
     }
 
@@ -161,6 +163,26 @@ impl Interventions {
         self.redo.as_ref().map_or(Ok(()), |redo| redo.between_epochs(clock, done))
     }
 
+    /// How often each method reset something in epoch `done` of a phase, from 1, or right after it; methods that did not are
+    /// absent. It follows from the schedule alone.
+    pub fn resets(&self, phase: &Phase, done: usize, last_phase: bool) -> BTreeMap<&'static str, usize> {
+        let in_epoch =
+            |resets: &Option<Resets>| resets.map_or(0, |resets| resets.in_epoch(done, phase.batches));
+        let ends_phase = done == phase.epochs;
+        let counts = [
+            (Method::HareTortoise, in_epoch(&self.hare_resets)),
+            (Method::OptimizerReset, in_epoch(&self.optimizer_resets)),
+            (Method::ShrinkPerturb, (self.shrink_perturb.is_some() && ends_phase && !last_phase).into()),
+            (Method::HeadReset, (self.head_reset.is_some() && ends_phase && !last_phase).into()),
+            (Method::Redo, (self.redo.as_ref().is_some_and(|redo| redo.is_due(done)) && !ends_phase).into()),
+        ];
+        counts
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(method, count)| (method.name(), count))
+            .collect()
+    }
+
     /// Adds what an evaluation logs about methods; the clock is that of the next step.
     ///
     /// # Errors
@@ -185,8 +207,7 @@ impl Interventions {
     }
 }
 
-/// What the methods of a config add to each training step of the network in `memory`. `initial` holds the run's first
-/// weights, for `regen`.
+/// What methods add to each training step of the network in `memory`. `initial` holds the run's first weights, for `regen`.
 ///
 /// # Errors
 /// Those of the device.
@@ -194,25 +215,26 @@ pub fn additions(
     device: &Device,
     model: &dyn Model,
     memory: &StepMemory,
-    config: &Config,
+    intervention: &Intervention,
     tortoise: Option<&Tortoise>,
     initial: Option<&Buffer>,
 ) -> engine::Result<Additions> {
-    let (intervention, classes) = (&config.intervention, model.input().classes);
-    let parameters = model.parameters();
-    let mut additions = Additions {
-        logit_penalty: spectral_decoupling::logit_penalty(config, classes),
-        ..Additions::default()
-    };
-    if let (Some(tortoise), true) = (tortoise, config.has("self-distillation")) {
-        let strength = intervention.distillation_strength;
-        additions.teacher = Some(self_distillation::teacher(device, memory, tortoise, classes, strength)?);
+    let (parameters, classes) = (model.parameters(), model.input().classes);
+    let mut additions = Additions::default();
+    if let Some(options) = &intervention.spectral_decoupling {
+        additions.logit_penalty = spectral_decoupling::logit_penalty(options, classes);
     }
-    if let Some(initial) = initial {
-        additions.after_gradient = regen::launches(memory, model, initial, intervention);
+    if let (Some(tortoise), Some(options)) = (tortoise, &intervention.self_distillation) {
+        let teacher = self_distillation::teacher(device, memory, tortoise, classes, options.strength)?;
+        additions.teacher = Some(teacher);
     }
-    if config.has("shrink-perturb") && intervention.shrink_perturb == ShrinkPerturbVariant::PerStep {
-        let launch = shrink_perturb::perturbation(device, parameters, &memory.network, config)?;
+    if let (Some(initial), Some(options)) = (initial, &intervention.regen) {
+        additions.after_gradient = regen::launches(memory, model, initial, options);
+    }
+    if let Some(options) = &intervention.shrink_perturb
+        && options.variant == ShrinkPerturbVariant::PerStep
+    {
+        let launch = shrink_perturb::perturbation(device, parameters, &memory.network, options)?;
         additions.after_update.push(launch);
     }
     Ok(additions)

@@ -1,24 +1,25 @@
 //! ReDo: dormant units are recycled (Sokar et al., *The Dormant Neuron Phenomenon in Deep Reinforcement Learning*, 2023).
 //!
 //! ```text
-//! score[u] = mean |h[u]| / (mean over the layer's units + 1e-9)      dormant: score[u] <= redo_threshold
+//! score[u] = mean |h[u]| / (mean over the layer's units + 1e-9)      dormant: score[u] <= threshold
 //! ```
 //!
-//! h is what a unit puts out behind its activation, in evaluation mode, over the first `redo_examples` examples of the
-//! coming epoch and over all positions. Between two epochs of a phase, every `redo_interval` epochs: the weights that make a
+//! h is what a unit puts out behind its activation, in evaluation mode, over the first `examples` examples of the
+//! coming epoch and over all positions. Between two epochs of a phase, every `interval` epochs: the weights that make a
 //! dormant unit are drawn anew from the default initialisation, its bias becomes 0, its batch norm (1, 0) with running
 //! statistics (0, 1), the weights that read it 0, and Adam's moments of all of these 0; the step count stays. So the network
 //! computes what it computed before wherever a recycled unit had put out nothing. The tortoise is not touched.
 //!
-//! Which weights make and read a unit is read off the graph (`engine::units`). Where residual sums take part a unit cannot
-//! be silenced: in a ResNet the first convolution of each block and the head's hidden layer take part, in ViT the hidden layer
-//! of each block. A unit of a CReLU puts out two values; both count.
+//! Which weights make and read a unit is read off the graph (`engine::units`). Where residual sums take part a unit
+//! cannot be silenced: in a ResNet the first convolution of each block and the head's hidden layer take part, in ViT
+//! the hidden layer of each block. A unit of a CReLU puts out two values; both count.
 //!
 //! Deviations: the reference code (`dopamine/labs/redo`) draws from Xavier's distribution and keeps the moments of biases.
+//! The port `timoklein/redo` also sets the step count of the tensors it touches to 0.
 //! In the code of Hare & Tortoise, ReDo has no effect: its store of activations is emptied before it is read. With
-//! `redo_recycles = false` (`fidelity = code`) dormant units are logged and nothing else.
+//! `recycles = false` (`fidelity = code`) dormant units are logged and nothing else.
 
-use crate::config::Config;
+use crate::config::RedoOptions;
 use crate::error::{Error, Result};
 use crate::trainer::{Probe, Trainer, UnitActivity, unit_slices};
 use engine::device::ALIGNMENT;
@@ -34,10 +35,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Redo {
     device: Device,
-    interval: usize,
-    recycles: bool,
-    threshold: f64,
-    examples: usize,
+    options: RedoOptions,
     activity: UnitActivity,
     /// Which units are dormant, group by group.
     dormant: Vec<Slice>,
@@ -59,8 +57,8 @@ impl Redo {
     ///
     /// # Errors
     /// A model without hidden units; those of the device.
-    pub fn new(trainer: &Trainer, config: &Config) -> Result<Self> {
-        let (device, intervention) = (trainer.device().clone(), &config.intervention);
+    pub fn new(trainer: &Trainer, options: &RedoOptions) -> Result<Self> {
+        let device = trainer.device().clone();
         let activity = UnitActivity::new(trainer)?;
         let groups = activity.groups();
         if groups.is_empty() {
@@ -72,10 +70,7 @@ impl Redo {
         }
         let (_, dormant) = unit_slices(trainer, "dormant units", groups)?;
         Ok(Self {
-            interval: intervention.redo_interval,
-            recycles: intervention.redo_recycles,
-            threshold: intervention.redo_threshold,
-            examples: intervention.redo_examples,
+            options: options.clone(),
             counts: device.buffer("numbers of dormant units", groups.len() * ALIGNMENT)?,
             recycle: device.compile(recycling(trainer, groups, &dormant))?,
             activity,
@@ -90,14 +85,15 @@ impl Redo {
     /// # Errors
     /// Those of the device.
     pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
-        let probe = self.activity.probe(trainer, self.examples, Activity::Magnitude, &|_, _| Ok(()))?;
+        let probe =
+            self.activity.probe(trainer, self.options.examples, Activity::Magnitude, &|_, _| Ok(()))?;
         let find = self.activity.groups().iter().enumerate().map(|(index, group)| {
             Launch::new(
                 format!("dormant units {}", group.layer),
                 Arc::new(Dormant {
                     units: group.count,
                     values: group.values * probe.examples(),
-                    threshold: self.threshold as f32,
+                    threshold: self.options.threshold as f32,
                 }),
                 vec![
                     self.activity.slices()[index].clone(),
@@ -120,12 +116,17 @@ impl Redo {
         Ok(())
     }
 
+    /// Whether units are recycled after epoch `done` of a phase, from 1, if another epoch follows.
+    pub fn is_due(&self, done: usize) -> bool {
+        self.options.recycles && done.is_multiple_of(self.options.interval)
+    }
+
     /// Between epoch `done` of a phase, from 1, and the next, which the clock describes.
     ///
     /// # Errors
     /// Those of the device.
     pub fn between_epochs(&self, clock: &Clock, done: usize) -> Result<()> {
-        if self.recycles && done.is_multiple_of(self.interval) {
+        if self.is_due(done) {
             self.find(clock)?;
             self.recycle.run(clock)?;
         }

@@ -3,7 +3,7 @@
 //! `optimizer-reset` sets Adam's moments and its step count to zero; weights and learning rate stay. Hare & Tortoise keeps the
 //! moments; joined with `optimizer-reset` it does not, an ablation of our own.
 
-use crate::config::{FirstReset, Intervention, ResetUnit};
+use crate::config::{FirstReset, HareTortoiseOptions, OptimizerResetOptions, ResetUnit};
 
 /// The schedule of resets.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +14,14 @@ pub struct Resets {
 }
 
 impl Resets {
-    /// The schedule of a config.
-    pub fn new(intervention: &Intervention) -> Self {
-        Self {
-            interval: intervention.reset_interval,
-            unit: intervention.reset_unit,
-            first: intervention.first_reset,
-        }
+    /// Resets of the hare.
+    pub fn of_hare(options: &HareTortoiseOptions) -> Self {
+        Self { interval: options.reset_interval, unit: options.reset_unit, first: options.first_reset }
+    }
+
+    /// Resets of the optimiser.
+    pub fn of_optimizer(options: &OptimizerResetOptions) -> Self {
+        Self { interval: options.interval, unit: options.unit, first: options.first_reset }
     }
 
     /// Whether a reset is due after `done` steps of the phase.
@@ -31,6 +32,14 @@ impl Resets {
     /// Whether a reset is due after `done` epochs of the phase.
     pub fn after_epoch(&self, done: usize) -> bool {
         self.unit == ResetUnit::Epochs && self.due(done)
+    }
+
+    /// Number of resets in epoch `done` of a phase, from 1, that has so many steps: those after a step, and one after
+    /// the epoch.
+    pub fn in_epoch(&self, done: usize, steps: usize) -> usize {
+        let after_steps =
+            ((done - 1) * steps + 1..=done * steps).filter(|&step| self.after_step(step)).count();
+        after_steps + usize::from(self.after_epoch(done))
     }
 
     fn due(&self, done: usize) -> bool {

@@ -1,6 +1,6 @@
 //! Shrink & Perturb, in three variants that differ in what is added, and when.
 //!
-//! | `shrink_perturb` | between two phases | after every step |
+//! | `variant` | between two phases | after every step |
 //! |---|---|---|
 //! | `hare-tortoise-2024` | `w <- keep w + (1 - keep) w0` | |
 //! | `ash-adams-2020` | `w <- keep w + perturb fresh`, running statistics begin anew | |
@@ -10,10 +10,10 @@
 //! and shift take part.
 //!
 //! Sources: Hare & Tortoise (2024, `src/trainers/base.py`), without noise or a fresh draw and without touching running
-//! statistics; Ash and Adams (*On Warm-Starting Neural Network Training*, 2020), whose code builds a new network, so that its
-//! statistics are new; Dohare and others (2021) and Kumar and others (2023) for every step.
+//! statistics; Ash and Adams (*On Warm-Starting Neural Network Training*, 2020), whose code builds a new network, so
+//! that its statistics are new; Dohare and others (2021) and Kumar and others (2023) for every step.
 
-use crate::config::{Config, ShrinkPerturbVariant};
+use crate::config::{ShrinkPerturbOptions, ShrinkPerturbVariant};
 use crate::trainer::Trainer;
 use crate::training_step::Network;
 use engine::params::Init;
@@ -34,20 +34,25 @@ impl ShrinkPerturb {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn new(trainer: &Trainer, initial: &Buffer, config: &Config) -> engine::Result<Option<Self>> {
+    pub fn new(
+        trainer: &Trainer,
+        initial: &Buffer,
+        options: &ShrinkPerturbOptions,
+        seed: u32,
+    ) -> engine::Result<Option<Self>> {
         let (device, parameters) = (trainer.device(), trainer.model().parameters());
         let hare = trainer.hare();
-        let launches = match config.intervention.shrink_perturb {
+        let launches = match options.variant {
             ShrinkPerturbVariant::HareTortoise2024 => {
                 let len = parameters.words();
                 vec![Launch::new(
                     "shrink & perturb",
-                    Arc::new(Blend { len, keep: config.intervention.keep }),
+                    Arc::new(Blend { len, keep: options.keep }),
                     vec![hare.parameters.slice(0, len), initial.slice(0, len)],
                 )]
             }
             ShrinkPerturbVariant::AshAdams2020 => {
-                let mut launches = vec![perturbation(device, parameters, hare, config)?];
+                let mut launches = vec![perturbation(device, parameters, hare, options)?];
                 let (len, first) = (parameters.statistics_words(), parameters.initial_statistics());
                 if len > 0 {
                     let first = device.buffer_with("initial statistics", bytemuck::cast_slice(&first))?;
@@ -61,7 +66,7 @@ impl ShrinkPerturb {
             }
             ShrinkPerturbVariant::PerStep => return Ok(None),
         };
-        Ok(Some(Self { program: device.compile(launches)?, seed: config.seed }))
+        Ok(Some(Self { program: device.compile(launches)?, seed }))
     }
 
     /// Applies it once, before phase `phase`.
@@ -81,11 +86,11 @@ pub(super) fn perturbation(
     device: &Device,
     parameters: &Parameters,
     hare: &Network,
-    config: &Config,
+    options: &ShrinkPerturbOptions,
 ) -> engine::Result<Launch> {
     let table = fresh_weights(device, parameters)?;
     let blocks = parameters.words() / BLOCK;
-    let (keep, scale) = (config.intervention.keep, config.intervention.perturb);
+    let (keep, scale) = (options.keep, options.perturb);
     Ok(Launch::new(
         "shrink & perturb",
         Arc::new(Perturb { blocks, keep, scale }),
@@ -113,7 +118,7 @@ fn fresh_weights(device: &Device, parameters: &Parameters) -> engine::Result<Buf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse_set;
+    use crate::config::{Config, parse_set};
 
     /// Largest distance of the distribution functions of two samples (Smirnov 1948).
     fn distance(a: &[f32], b: &[f32]) -> f64 {
@@ -129,15 +134,16 @@ mod tests {
 
     #[test]
     fn a_fresh_draw_is_distributed_as_first_weights_are() {
-        let sets = ["intervention.shrink_perturb=per-step", "intervention.keep=0", "intervention.perturb=1"];
+        let options =
+            ShrinkPerturbOptions { variant: ShrinkPerturbVariant::PerStep, keep: 0.0, perturb: 1.0 };
         let vit = ["model.name=vit-tiny", "model.dim=32", "model.depth=1", "model.heads=2"];
         for model in [&vit[..], &["model.hidden=[100,50]"]] {
-            let layers: Vec<_> = sets.iter().chain(model).map(|set| parse_set(set).unwrap()).collect();
+            let layers: Vec<_> = model.iter().map(|set| parse_set(set).unwrap()).collect();
             let config = Config::resolve(&layers).unwrap();
             let model = config.model.build().unwrap();
             let (parameters, device) = (model.parameters(), Device::cpu(1).unwrap());
             let hare = Network::new(&device, "hare", parameters).unwrap();
-            let launch = perturbation(&device, parameters, &hare, &config).unwrap();
+            let launch = perturbation(&device, parameters, &hare, &options).unwrap();
             let program = device.compile(vec![launch]).unwrap();
             let draw = |seed, step| {
                 program.run(&Clock { seed, step, ..Clock::default() }).unwrap();

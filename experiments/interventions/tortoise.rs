@@ -4,9 +4,11 @@
 //! After in-phase epochs 1, 11, 21, ...: `hare <- tortoise`. The optimiser's moments survive the reset. The tortoise
 //! predicts.
 //!
-//! Deviations: Algorithm 1 of the paper writes the average into the hare and resets on `step % r`; text and code do the
-//! above, and so do we. In the released code the reset shares memory, so that the next step moves the tortoise by the
-//! hare's whole step: `reset_shares_memory` does the same, the default is a true copy.
+//! Deviations: Algorithm 1 of the paper writes the average into the hare and counts steps; text and code do the above,
+//! and so do we. Its first reset comes after the first unit, as in the code, for it counts from 0 and asks for
+//! `step % r = 0`; the text alone has it after the first interval (`first_reset`). In the released code the reset shares
+//! memory, so that the next step moves the tortoise by the hare's whole step: `reset_shares_memory` does the same, the
+//! default is a true copy.
 
 use crate::training_step::Network;
 use engine::{Device, Launch, Parameters, Program};

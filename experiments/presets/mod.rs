@@ -1,6 +1,6 @@
 //! The presets that ship inside the binary: each a protocol, a pair of data set and model, and what changes them.
 
-use crate::config::{Error, nearest, overlay};
+use crate::config::{Error, Layer, nearest, overlay};
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -92,9 +92,9 @@ impl Preset {
 ///
 /// # Errors
 /// Neither exists, the file cannot be read, or it is not TOML.
-pub fn find(name: &str) -> Result<(String, Table), Error> {
+pub fn find(name: &str) -> Result<Layer, Error> {
     if let Some(preset) = PRESETS.iter().find(|preset| preset.name == name) {
-        return Ok((format!("preset {name}"), preset.table()));
+        return Ok(Layer::file(format!("preset {name}"), preset.table()));
     }
     if !name.ends_with(".toml") && !Path::new(name).exists() {
         let hint = nearest(name, PRESETS.iter().map(|preset| preset.name));
@@ -102,11 +102,11 @@ pub fn find(name: &str) -> Result<(String, Table), Error> {
     }
     let text = std::fs::read_to_string(name)
         .map_err(|source| Error::Unreadable { path: name.to_string(), source })?;
-    let table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
         origin: name.to_string(),
         message: error.to_string().trim_end().to_string(),
     })?;
-    Ok((name.to_string(), table))
+    Ok(Layer::file(name, table))
 }
 
 #[cfg(test)]

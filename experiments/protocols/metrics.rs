@@ -95,6 +95,12 @@ impl Session<'_> {
         line.insert("train_loss".into(), json!(tally.loss / tally.rows));
         line.insert("train_accuracy".into(), json!(self.progress.train_accuracy));
         line.insert("gradient_norm".into(), json!(tally.gradient_norm / tally.steps as f64));
+        line.insert("learning_rate".into(), json!(self.phase().learning_rate(self.config, in_phase)));
+        let last_phase = self.progress.phase + 1 == self.phases.len();
+        let resets = self.interventions.resets(self.phase(), in_phase as usize / batches + 1, last_phase);
+        if !resets.is_empty() {
+            line.insert("resets".into(), json!(resets));
+        }
         folder.log(&line)
     }
 
@@ -103,7 +109,7 @@ impl Session<'_> {
         let config = self.config;
         let Value::Object(result) = json!({
             "experiment": config.name,
-            "method": config.intervention.method,
+            "method": config.intervention.method.to_string(),
             "model": serde_json::to_value(&config.model).expect("plain data")["name"],
             "data": config.data.set,
             "seed": config.seed,

@@ -5,4 +5,3 @@ mod diagnosis;
 mod metrics;
 pub mod phases;
 mod progress;
-pub mod schedule;

@@ -7,14 +7,14 @@
 //! in `docs/fidelity.md`.)
 
 use super::progress::Progress;
-use super::schedule::{Phase, phases};
 use crate::config::{Config, FinalAccuracy};
 use crate::error::{Error, Result};
 use crate::indicators::Indicators;
-use crate::interventions::{Interventions, Memory};
+use crate::interventions::{self, Interventions, Memory};
 use crate::lifecycle::{self, Entered, State};
 use crate::provenance::DataIdentity;
 use crate::run_folder::RunFolder;
+use crate::schedule::{Phase, phases};
 use crate::trainer::{Evaluator, Trainer};
 use crate::training_step::RING_ROWS;
 use data::DataSet;
@@ -176,7 +176,7 @@ fn carry_out(context: &mut Context<'_>, out: &Path, place: &mut Option<RunFolder
 
 impl<'a> Session<'a> {
     pub(super) fn new(config: &'a Config, device: &'a Device, data: &'a DataSet) -> Result<Self> {
-        let mut trainer = Trainer::new(device, config, data)?;
+        let mut trainer = Trainer::new(device, config, interventions::optimizer(config), data)?;
         let phases = phases(config, &data.train.labels, data.train.classes)?;
         for (index, phase) in phases.iter().enumerate() {
             trainer.check_batches(phase).map_err(|error| {

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::protocols::schedule::lengths;
+use crate::schedule::lengths;
 use engine::Graph;
 use std::collections::BTreeMap;
 

@@ -65,7 +65,10 @@ impl Record {
         }
         for (name, before) in &earlier.cells {
             let Some(now) = self.cells.get(name) else { continue };
-            if let Some(key) = before.keys().chain(now.keys()).find(|&key| before.get(key) != now.get(key)) {
+            // A key that both have says more than one that a method brought along.
+            let both = before.keys().filter(|&key| now.contains_key(key));
+            let mut keys = both.chain(before.keys()).chain(now.keys());
+            if let Some(key) = keys.find(|&key| before.get(key) != now.get(key)) {
                 return Err(differs(&format!("'{name}'"), key, before.get(key), now.get(key)));
             }
         }

@@ -1,8 +1,7 @@
-//! The file of a sweep, and the runs that it stands for.
+//! The file of a sweep.
 
 use super::Error;
-use crate::config::{Config, flattened, nearest, nested, overlay, parse_set};
-use crate::presets;
+use crate::config::{Layer, flattened, folder_name, nearest, nested, overlay};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
@@ -13,35 +12,19 @@ pub struct Sweep {
     pub name: String,
     /// What it is: the first comment of the file.
     pub summary: String,
-    presets: Vec<String>,
-    seeds: Vec<u32>,
-    set: Table,
-    grid: BTreeMap<String, Vec<Value>>,
-    cells: Vec<Alternative>,
+    pub(super) presets: Vec<String>,
+    pub(super) seeds: Vec<u32>,
+    pub(super) set: Table,
+    pub(super) grid: BTreeMap<String, Vec<Value>>,
+    pub(super) cells: Vec<Alternative>,
 }
 
 /// One of `[[cells]]`.
 #[derive(Clone, Debug)]
-struct Alternative {
-    name: String,
-    preset: Option<String>,
-    keys: Table,
-}
-
-/// One run of a sweep.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SweepRun {
-    /// Its cell: all but the seed.
-    pub cell: String,
-    /// Its config, seed included.
-    pub config: Config,
-}
-
-impl SweepRun {
-    /// Cell and seed.
-    pub fn label(&self) -> String {
-        format!("{}, seed {}", self.cell, self.config.seed)
-    }
+pub(super) struct Alternative {
+    pub(super) name: String,
+    pub(super) preset: Option<String>,
+    pub(super) keys: Table,
 }
 
 impl Sweep {
@@ -77,7 +60,7 @@ impl Sweep {
                     seeds.iter().map(|seed| u32::try_from(seed.as_integer()?).ok()).collect::<Option<_>>()
                 })
                 .ok_or_else(|| {
-                    fail(format!("seeds = {value}: a list of whole numbers is needed, not negative"))
+                    fail(format!("seeds = {value}: a list of whole numbers from 0 to 4294967295 is needed"))
                 })?,
         };
         let mut section = |key: &str| match table.remove(key) {
@@ -109,6 +92,13 @@ impl Sweep {
     }
 
     fn check(&self) -> Result<(), String> {
+        folder_name(&self.name).map_err(|reason| format!("the name of the file: {reason}"))?;
+        let broken = |value: &&Value| value.as_str().is_some_and(|text| text.contains(char::is_control));
+        if let Some((key, value)) =
+            self.grid.iter().find_map(|(key, values)| Some((key, values.iter().find(broken)?)))
+        {
+            return Err(format!("[grid] {key}: a text in one line expected, not {:?}", value.to_string()));
+        }
         let mut names = BTreeSet::new();
         for cell in &self.cells {
             if !names.insert(&cell.name) {
@@ -120,89 +110,6 @@ impl Sweep {
         }
         Ok(())
     }
-
-    /// All runs: for each seed every cell in the order of the file, and for each cell the grid, its last key fastest. `sets`
-    /// are laid over all of them; `seeds`, if there are any, take the place of the file's.
-    ///
-    /// # Errors
-    /// A config that is refused; two runs with one config.
-    pub fn runs(&self, sets: &[String], seeds: &[u32]) -> Result<Vec<SweepRun>, Error> {
-        let seeds = if seeds.is_empty() { &self.seeds } else { seeds };
-        let none = Alternative { name: String::new(), preset: None, keys: Table::new() };
-        let cells = if self.cells.is_empty() { std::slice::from_ref(&none) } else { &self.cells };
-        let mut runs = Vec::new();
-        for &seed in seeds {
-            for cell in cells {
-                let own = cell.preset.as_ref().map(std::slice::from_ref);
-                for preset in own.unwrap_or(&self.presets) {
-                    for point in self.points() {
-                        runs.push(self.run(preset, cell, &point, sets, seed)?);
-                    }
-                }
-            }
-        }
-        let mut seen: BTreeMap<_, &SweepRun> = BTreeMap::new();
-        for run in &runs {
-            if let Some(first) = seen.insert((&run.config.name, run.config.run_id()), run) {
-                let (sweep, first, second) = (self.name.clone(), first.label(), run.label());
-                return Err(Error::SameRun { sweep, first, second });
-            }
-        }
-        Ok(runs)
-    }
-
-    /// Number of runs.
-    pub fn count(&self) -> usize {
-        let own = |cell: &Alternative| if cell.preset.is_some() { 1 } else { self.presets.len() };
-        let cells = if self.cells.is_empty() { self.presets.len() } else { self.cells.iter().map(own).sum() };
-        self.seeds.len() * cells * self.grid.values().map(Vec::len).product::<usize>()
-    }
-
-    fn run(
-        &self,
-        preset: &str,
-        cell: &Alternative,
-        point: &[(&String, &Value)],
-        sets: &[String],
-        seed: u32,
-    ) -> Result<SweepRun, Error> {
-        let mut words = Vec::new();
-        if self.presets.len() > 1 || (cell.name.is_empty() && point.is_empty()) {
-            words.push(preset.to_string());
-        }
-        if !cell.name.is_empty() {
-            words.push(cell.name.clone());
-        }
-        words.extend(point.iter().map(|(key, value)| format!("{key}={value}")));
-        let name = words.join(", ");
-        let layers = || -> Result<Config, crate::config::Error> {
-            let mut layers = vec![presets::find(preset)?, ("[set]".to_string(), self.set.clone())];
-            layers.push(("[[cells]]".to_string(), cell.keys.clone()));
-            let at = point.iter().map(|(key, value)| ("[grid]".to_string(), nested(key, (*value).clone())));
-            layers.extend(at);
-            for set in sets {
-                layers.push(parse_set(set)?);
-            }
-            layers.push(parse_set(&format!("seed={seed}"))?);
-            Config::resolve(&layers)
-        };
-        let config = layers().map_err(|error| Error::Cell {
-            sweep: self.name.clone(),
-            cell: name.clone(),
-            reason: error.to_string(),
-        })?;
-        Ok(SweepRun { cell: name, config })
-    }
-
-    /// The cartesian product of the grid; one empty point if there is none.
-    fn points(&self) -> Vec<Vec<(&String, &Value)>> {
-        self.grid.iter().fold(vec![vec![]], |points, (key, values)| {
-            let with = |point: &Vec<_>| -> Vec<Vec<_>> {
-                values.iter().map(|value| [&point[..], &[(key, value)]].concat()).collect()
-            };
-            points.iter().flat_map(with).collect()
-        })
-    }
 }
 
 impl Alternative {
@@ -211,8 +118,8 @@ impl Alternative {
         let Some(Value::String(name)) = keys.remove("name") else {
             return Err("every one of [[cells]] needs a name, a text".into());
         };
-        if name.is_empty() {
-            return Err("a cell's name is empty".into());
+        if name.trim().is_empty() || name.contains(char::is_control) {
+            return Err(format!("the name of a cell, {name:?}, must be a text in one line, and not empty"));
         }
         let preset = match keys.remove("preset") {
             None => None,
@@ -220,6 +127,12 @@ impl Alternative {
             Some(_) => return Err(format!("the cell '{name}': preset must be a text")),
         };
         Ok(Self { name, preset, keys: unquoted(&keys) })
+    }
+
+    pub(super) fn layer(&self) -> Layer {
+        let origin =
+            if self.name.is_empty() { "[[cells]]".into() } else { format!("the cell '{}'", self.name) };
+        Layer::file(origin, self.keys.clone()).in_sweep()
     }
 }
 
@@ -236,51 +149,8 @@ fn unquoted(table: &Table) -> Table {
 mod tests {
     use super::*;
 
-    fn runs(text: &str) -> Result<Vec<SweepRun>, Error> {
-        Sweep::parse("test", text)?.runs(&[], &[])
-    }
-
-    const BOTH: &str = "# Two methods\n# on a grid.\npreset = \"warm-start-strokes\"\nseeds = [1, 2]\n\
-        [set]\noptimizer.lr = 0.01\n\"model.hidden\" = [8]\n\
-        [grid]\n\"protocol.noise\" = [[0.0, 0.0], [0.5, 0.0]]\noptimizer.beta1 = [0.8, 0.9]\n\
-        [[cells]]\nname = \"none\"\n\
-        [[cells]]\nname = \"SnP+L2\"\n\"intervention.method\" = \"shrink-perturb+l2\"\nintervention.keep = 0.5\n";
-
-    #[test]
-    fn cells_grid_and_seeds_are_combined_in_a_fixed_order() {
-        let runs = runs(BOTH).unwrap();
-        let labels: Vec<_> = runs.iter().map(SweepRun::label).collect();
-        assert_eq!(labels.len(), 16);
-        assert_eq!(labels[0], "none, optimizer.beta1=0.8, protocol.noise=[0.0, 0.0], seed 1");
-        assert_eq!(labels[1], "none, optimizer.beta1=0.8, protocol.noise=[0.5, 0.0], seed 1");
-        assert_eq!(labels[7], "SnP+L2, optimizer.beta1=0.9, protocol.noise=[0.5, 0.0], seed 1");
-        assert_eq!(labels[8], labels[0].replace("seed 1", "seed 2"));
-        let config = &runs[15].config;
-        assert_eq!((config.seed, config.optimizer.lr, config.optimizer.beta1), (2, 0.01, 0.9));
-        assert_eq!((config.intervention.keep, config.has("l2")), (0.5, true));
-        assert_eq!(config.name, "warm-start-strokes");
-        let sweep = Sweep::parse("test", BOTH).unwrap();
-        assert_eq!(sweep.count(), runs.len());
-        assert_eq!(sweep.summary, "Two methods on a grid.");
-        let few = sweep.runs(&["optimizer.lr=1".into()], &[7]).unwrap();
-        assert_eq!((few.len(), few[0].config.seed, few[0].config.optimizer.lr), (8, 7, 1.0));
-    }
-
-    #[test]
-    fn presets_are_combined_too_and_a_cell_may_have_its_own() {
-        let text = "preset = [\"warm-start-strokes\", \"fresh-strokes\"]\n[[cells]]\nname = \"a\"\n\
-            [[cells]]\nname = \"b\"\npreset = \"fresh-scenes\"\n";
-        let runs = runs(text).unwrap();
-        let names: Vec<_> = runs.iter().map(|run| (run.cell.as_str(), run.config.name.as_str())).collect();
-        assert_eq!(
-            names,
-            [
-                ("warm-start-strokes, a", "warm-start-strokes"),
-                ("fresh-strokes, a", "fresh-strokes"),
-                ("fresh-scenes, b", "fresh-scenes")
-            ]
-        );
-        assert_eq!(super::tests::runs("preset = \"fresh-strokes\"").unwrap()[0].cell, "fresh-strokes");
+    fn runs(text: &str) -> Result<usize, Error> {
+        Ok(Sweep::parse("test", text)?.runs(&[], &[])?.len())
     }
 
     #[test]
@@ -293,7 +163,7 @@ mod tests {
             ("seeds = [1", vec!["not TOML"]),
             ("seed = [1]", vec!["no key 'seed'", "did you mean 'seeds'"]),
             ("seeds = []", vec!["seeds"]),
-            ("seeds = [-1]", vec!["seeds", "not negative"]),
+            ("seeds = [-1]", vec!["seeds", "from 0 to"]),
             ("seeds = [1, 1]", vec!["same run", "seed 1"]),
             ("grid = 3", vec!["[grid]"]),
             ("[grid]\n\"optimizer.lr\" = []", vec!["[grid] optimizer.lr", "at least one"]),
@@ -302,6 +172,21 @@ mod tests {
             ("[grid]\n\"optimizer.lr\" = [0.1, -1.0]", vec!["'optimizer.lr=-1.0'", "greater than 0"]),
             ("[set]\n\"optimizer.rate\" = 0.1", vec!["[set]", "optimizer.rate"]),
             ("[[cells]]\noptimizer.lr = 1", vec!["name"]),
+            ("[[cells]]\nname = \"a\\nb\"", vec!["name of a cell", "in one line"]),
+            ("[grid]\nintervention.method = [\"l2\\n\"]", vec!["[grid] intervention.method", "in one line"]),
+            ("[grid]\nintervention.method = [\"l2+ema\", \"ema + l2\"]", vec!["same run"]),
+            (
+                "[grid]\nintervention.regen.strength = [0.1]",
+                vec!["[grid]", "intervention.regen.strength", "none of its runs has the method regen"],
+            ),
+            (
+                "[[cells]]\nname = \"a\"\nintervention.redo.interval = 1",
+                vec!["the cell 'a'", "intervention.redo.interval", "none of its runs"],
+            ),
+            (
+                "[set]\nintervention.momentum = 0.9",
+                vec!["[set]", "called 'intervention.hare-tortoise.momentum'"],
+            ),
             ("[[cells]]\nname = \"a\"\n[[cells]]\nname = \"a\"", vec!["two cells", "'a'"]),
             (
                 "[[cells]]\nname = \"a\"\n[[cells]]\nname = \"b\"",

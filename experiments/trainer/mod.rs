@@ -15,7 +15,7 @@ pub use probe::Probe;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
-use crate::protocols::schedule::Phase;
+use crate::schedule::Phase;
 use crate::training_step::{Additions, METRICS, Network, RING_ROWS, StepMemory, record_forward};
 use data::DataSet;
 use engine::checkpoint::File;
@@ -71,11 +71,11 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer with first weights by the config's seed and the data set on the device.
+    /// A trainer by this optimiser, with first weights by the config's seed and the data set on the device.
     ///
     /// # Errors
     /// Images that the model does not take; those of the device.
-    pub fn new(device: &Device, config: &Config, data: &DataSet) -> Result<Self> {
+    pub fn new(device: &Device, config: &Config, optimizer: AdamW, data: &DataSet) -> Result<Self> {
         let model = config.model.build().map_err(Error::Mismatch)?;
         crate::data_set::check(config, data)?;
         let (train, test) = (&data.train, &data.test);
@@ -91,17 +91,9 @@ impl Trainer {
             let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
             Launch::new("clear moments", kernel, vec![moments.all()])
         });
-        let weight_decay = crate::interventions::weight_decay(config);
-        let optimizer = &config.optimizer;
         Ok(Self {
-            optimizer: AdamW {
-                beta1: optimizer.beta1,
-                beta2: optimizer.beta2,
-                eps: optimizer.eps,
-                weight_decay,
-                clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
-            },
-            batch: optimizer.batch,
+            optimizer,
+            batch: config.optimizer.batch,
             rows,
             clear: device.compile(clear.to_vec())?,
             memory,

@@ -5,7 +5,8 @@ use engine::units::Units;
 use engine::{Clock, Device, Graph, Parameters};
 use experiments::Config;
 use experiments::config::parse_set;
-use experiments::protocols::schedule::phases;
+use experiments::interventions;
+use experiments::schedule::phases;
 use experiments::trainer::Trainer;
 use models::ModelConfig;
 
@@ -45,7 +46,7 @@ impl Begun {
         let sets = shared.iter().chain(model).chain(sets);
         let config = Config::resolve(&sets.map(|set| parse_set(set).unwrap()).collect::<Vec<_>>()).unwrap();
         let data = random_images(&config.model);
-        let mut trainer = Trainer::new(device, &config, &data).unwrap();
+        let mut trainer = Trainer::new(device, &config, interventions::optimizer(&config), &data).unwrap();
         let phase = phases(&config, &data.train.labels, 10).unwrap().remove(0);
         trainer.begin_phase(&phase).unwrap();
         let examples = phase.examples.len();

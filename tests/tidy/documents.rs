@@ -2,7 +2,7 @@
 
 use super::{files, none, read, root, short};
 use experiments::Config;
-use experiments::config::parse_set;
+use experiments::config::{Method, parse_set};
 use std::collections::BTreeSet;
 
 #[test]
@@ -42,7 +42,7 @@ fn every_config_key_is_in_the_page_on_run_folders() {
     let page = read(&root().join("docs/run-folder.md"));
     let mut missing = BTreeSet::new();
     for model in ["mlp", "resnet18", "vgg16", "vit-tiny"] {
-        for method in experiments::config::METHODS {
+        for method in Method::ALL.iter().map(|method| method.name()) {
             let sets = [format!("model.name={model}"), format!("intervention.method={method}")];
             let layers: Vec<_> = sets.iter().map(|set| parse_set(set).unwrap()).collect();
             let table: toml::Table = Config::resolve(&layers).unwrap().to_toml().parse().unwrap();
@@ -66,7 +66,7 @@ fn collect(table: &toml::Table, page: &str, missing: &mut BTreeSet<String>) {
 #[test]
 fn every_method_has_a_page_and_is_named_where_methods_are_listed() {
     let mut missing = Vec::new();
-    for method in experiments::config::METHODS {
+    for method in Method::ALL.iter().map(|method| method.name()) {
         if !root().join(format!("docs/methods/{method}.md")).exists() {
             missing.push(format!("docs/methods/{method}.md is not there"));
         }

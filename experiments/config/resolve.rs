@@ -1,0 +1,152 @@
+//! From layers to a config: defaults, keys laid over them, one canonical form, checks.
+
+use super::check::{folder_name, refused};
+use super::{
+    Config, Data, Engine, Error, Fidelity, Intervention, Layer, MEANING, Methods, Optimizer, Protocol, Run,
+    VERSION, overlay, parse_set,
+};
+use models::ModelConfig;
+use toml::{Table, Value};
+
+impl Config {
+    /// The defaults of a model under a fidelity (`docs/fidelity.md` explains each difference), with the keys of all methods.
+    /// `methods` is what is set of `[intervention]`.
+    fn defaults(fidelity: Fidelity, model: &str, set: Option<&str>, methods: &Table) -> Option<Self> {
+        let optimizer = Optimizer::defaults(fidelity, model);
+        let paired_set = match model {
+            "resnet18" => "cifar10",
+            "vgg16" => "tiny-imagenet",
+            "vit-tiny" => "cifar100",
+            _ => "mnist",
+        };
+        let mut model = ModelConfig::default_for(model)?;
+        if let (Fidelity::Paper, ModelConfig::Mlp(mlp)) = (fidelity, &mut model) {
+            mlp.hidden = vec![100, 100];
+        }
+        Some(Self {
+            version: VERSION,
+            name: "experiment".into(),
+            seed: 1,
+            fidelity,
+            data: Data::defaults(fidelity, set.unwrap_or(paired_set)),
+            model,
+            optimizer,
+            protocol: Protocol::defaults(fidelity),
+            intervention: Intervention::defaults(fidelity, methods),
+            engine: Engine::default(),
+            run: Run::default(),
+        })
+    }
+
+    /// Resolves layers of tables, later ones over earlier ones. The result is canonical: it resolves to itself, and two
+    /// spellings of one config are one.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type, a value that cannot be, a key of a method that takes no part.
+    pub fn resolve(layers: &[Layer]) -> Result<Self, Error> {
+        let mut given = Table::new();
+        for layer in layers {
+            overlay(&mut given, &layer.table);
+        }
+        let text = |section: &str, key: &str| given.get(section)?.get(key)?.as_str();
+        let fidelity = match given.get("fidelity") {
+            None => Fidelity::Recommended,
+            Some(value) => value.clone().try_into().map_err(|_| {
+                refused("fidelity", value, "it must be \"recommended\", \"paper\" or \"code\"")
+            })?,
+        };
+        let methods: Methods = match text("intervention", "method") {
+            None => Methods::default(),
+            Some(text) => text
+                .parse()
+                .map_err(|reason: String| refused("intervention.method", format!("{text:?}"), &reason))?,
+        };
+        let (model, none) = (text("model", "name").unwrap_or("mlp"), Table::new());
+        let intervention = given.get("intervention").and_then(Value::as_table).unwrap_or(&none);
+        let defaults =
+            Self::defaults(fidelity, model, text("data", "set"), intervention).ok_or_else(|| {
+                let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
+                refused("model.name", format!("{model:?}"), &reason)
+            })?;
+        let known = Table::try_from(&defaults).expect("a config is a table");
+        let mut table = known.clone();
+        for layer in layers {
+            overlay(&mut table, &layer.typed(&known)?);
+        }
+        check_version(&table)?;
+        let mut config = Self::from_table(table)?;
+        config.intervention = config.intervention.checked()?;
+        for layer in layers {
+            layer.check_use(&methods)?;
+        }
+        config.checked()
+    }
+
+    fn from_table(table: Table) -> Result<Self, Error> {
+        table.clone().try_into().map_err(|error: toml::de::Error| {
+            // The parser tells the key in its long text only: "...\nin `section.key`".
+            let text = error.to_string();
+            let key = text.rsplit_once("in `").and_then(|(_, key)| key.split('`').next()).unwrap_or("a key");
+            let value = key
+                .split('.')
+                .try_fold(&Value::Table(table), |value, word| value.get(word))
+                .map(Value::to_string);
+            let reason = match key {
+                "seed" => "it must be a whole number from 0 to 4294967295".to_string(),
+                _ => error.message().to_string(),
+            };
+            refused(key, value.unwrap_or_default(), &reason)
+        })
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        if !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            let reason = "letters, digits, '-', '_' and '.' only: it names a folder";
+            return Err(refused("name", format!("{:?}", self.name), reason));
+        }
+        folder_name(&self.name).map_err(|reason| refused("name", format!("{:?}", self.name), reason))?;
+        self.data.check()?;
+        self.optimizer.check()?;
+        self.protocol.check()?;
+        self.run.check()?;
+        self.model.build().map_err(|message| refused("[model]", "...", &message))?;
+        Ok(self)
+    }
+}
+
+/// A config of another version means something else.
+fn check_version(table: &Table) -> Result<(), Error> {
+    let version = table.get("version").and_then(Value::as_integer).unwrap_or_default();
+    if version == i64::from(VERSION) {
+        return Ok(());
+    }
+    let reason = match usize::try_from(version).ok().filter(|version| (1..MEANING.len()).contains(version)) {
+        Some(older) => format!(
+            "this program computes by version {VERSION}, which changed this: {}",
+            MEANING[older..].join("; ")
+        ),
+        None => format!("this program knows version {VERSION}; leave the key out for what it computes"),
+    };
+    Err(refused("version", version, &reason))
+}
+
+/// The sections `[model]` and `[engine]` alone: a model by name, overlaid by `--set model.key=value` and
+/// `--set engine.key=value`.
+///
+/// # Errors
+/// As [`Config::resolve`]; also a `--set` of another section.
+pub fn resolve_model(name: &str, sets: &[String]) -> Result<(ModelConfig, Engine), Error> {
+    let named = Table::from_iter([("name".to_string(), Value::String(name.to_string()))]);
+    let model = Table::from_iter([("model".to_string(), Value::Table(named))]);
+    let mut layers = vec![Layer::file(format!("model {name}"), model)];
+    for set in sets {
+        let layer = parse_set(set)?;
+        if let Some(key) = layer.table.keys().find(|&key| key != "model" && key != "engine") {
+            let hint = ": only model.* and engine.* can be set here".to_string();
+            return Err(Error::UnknownKey { origin: layer.origin.clone(), key: key.clone(), hint });
+        }
+        layers.push(layer);
+    }
+    let config = Config::resolve(&layers)?;
+    Ok((config.model, config.engine))
+}

@@ -1,0 +1,150 @@
+//! Configs that nobody would write: resolving never panics, and what resolves is canonical.
+//!
+//! `HT_FUZZ=200000 cargo test --test config` tries that many.
+
+use experiments::Config;
+use experiments::config::{Layer, parse_set};
+use experiments::presets;
+use kernels::random::pcg4d;
+use std::collections::BTreeSet;
+use toml::Table;
+
+/// Numbers from a counter, the same in every run.
+struct Numbers(u32);
+
+impl Numbers {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 += 1;
+        pcg4d([self.0, 0, 0, 1])[0] as usize % n
+    }
+
+    fn of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
+        texts[self.below(texts.len())]
+    }
+}
+
+const VALUES: [&str; 34] = [
+    "0",
+    "1",
+    "2",
+    "-1",
+    "3.5",
+    "0.5",
+    ".5",
+    "1.",
+    "1e-3",
+    "+5",
+    "-0.0",
+    "0.0",
+    "inf",
+    "-inf",
+    "nan",
+    "1e400",
+    "true",
+    "[]",
+    "[0.5]",
+    "[1, 2]",
+    "[.5, .5]",
+    "[[1]]",
+    "\"\"",
+    "\"l2\"",
+    "{ a = 1 }",
+    "1979-05-27",
+    "99999999999999999999",
+    "vgg16",
+    "resnet18",
+    "paper",
+    "code",
+    "per-step",
+    "mnist",
+    "\u{0}\u{7f}é\u{202e}",
+];
+const METHODS: [&str; 8] =
+    ["none", "l2", " ema", "ema+ema", "hare-tortoise+redo", "regen + l2", "l2+", "self-distillation"];
+
+/// The dotted keys of all methods, all models and all sections.
+fn known_keys() -> Vec<String> {
+    let mut keys = BTreeSet::new();
+    for model in ["mlp", "resnet18", "vgg16", "vit-tiny"] {
+        for method in experiments::config::Method::ALL {
+            let sets = [format!("model.name={model}"), format!("intervention.method={}", method.name())];
+            let config = Config::resolve(&sets.map(|set| parse_set(&set).unwrap())).unwrap();
+            collect("", &config.to_toml().parse().unwrap(), &mut keys);
+        }
+    }
+    keys.into_iter().collect()
+}
+
+fn collect(prefix: &str, table: &Table, keys: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        match value.as_table() {
+            Some(inner) => collect(&format!("{prefix}{key}."), inner, keys),
+            None => drop(keys.insert(format!("{prefix}{key}"))),
+        }
+    }
+}
+
+/// A key, mostly of those that exist.
+fn key(numbers: &mut Numbers, known: &[String]) -> String {
+    let mut key = match numbers.below(6) {
+        0 => "intervention.method".to_string(),
+        _ => known[numbers.below(known.len())].clone(),
+    };
+    if numbers.below(12) == 0 {
+        let at = numbers.below(key.len());
+        key.insert(at, ['.', '"', 'x', '=', ' ', '\n'][numbers.below(6)]);
+    }
+    key
+}
+
+fn value(numbers: &mut Numbers, key: &str) -> String {
+    match key {
+        "intervention.method" => METHODS[numbers.below(METHODS.len())].to_string(),
+        _ => numbers.of(&VALUES).to_string(),
+    }
+}
+
+/// A file's text of a few lines, some of which may be no TOML.
+fn file(numbers: &mut Numbers, known: &[String]) -> String {
+    let line = |numbers: &mut Numbers| {
+        let key = key(numbers, known);
+        let value = value(numbers, &key);
+        let quote = key == "intervention.method" || numbers.below(4) == 0;
+        if quote { format!("{key} = {value:?}\n") } else { format!("{key} = {value}\n") }
+    };
+    (0..numbers.below(4)).map(|_| line(numbers)).collect()
+}
+
+#[test]
+fn whatever_is_written_resolves_to_itself_or_is_refused() {
+    let tries = std::env::var("HT_FUZZ").map_or(2_000, |text| text.parse().expect("HT_FUZZ is a number"));
+    let known = known_keys();
+    let (mut numbers, mut resolved) = (Numbers(0), 0);
+    for _ in 0..tries {
+        let mut layers = Vec::new();
+        if numbers.below(3) == 0 {
+            layers.push(presets::find(presets::PRESETS[numbers.below(presets::PRESETS.len())].name).unwrap());
+        }
+        if let Ok(table) = file(&mut numbers, &known).parse() {
+            layers.push(Layer::file("my.toml", table));
+        }
+        for _ in 0..numbers.below(3) {
+            let key = key(&mut numbers, &known);
+            let value = value(&mut numbers, &key);
+            layers.extend(parse_set(&format!("{key}={value}")));
+        }
+        match Config::resolve(&layers) {
+            Err(error) => assert!(!error.to_string().is_empty()),
+            Ok(config) => {
+                resolved += 1;
+                let again = config.to_toml().parse().map(|table| [Layer::file("itself", table)]);
+                let again =
+                    Config::resolve(&again.unwrap()).unwrap_or_else(|error| panic!("{error}: {layers:?}"));
+                assert_eq!((&again, again.run_id()), (&config, config.run_id()), "{layers:?}");
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+                assert!((config.name.clone() + &config.run_id()).chars().all(plain), "{layers:?}");
+            }
+        }
+    }
+    assert!(resolved > tries / 20 && resolved < tries, "{resolved} of {tries} resolve");
+}
