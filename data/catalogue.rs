@@ -92,9 +92,22 @@ impl Name {
         [dir.join(self.as_str()), dir.to_path_buf()]
     }
 
-    /// What to do when the files are not there or not good.
-    pub(crate) fn advice(self) -> String {
-        format!("get it with `ht data fetch {self}`")
+    /// [`Name::folders`] and, below them, the folder that torchvision keeps the set in.
+    pub(crate) fn folders_and_torchvision(self, folders: &[PathBuf]) -> Vec<PathBuf> {
+        let below = match self {
+            Name::Mnist => "MNIST/raw",
+            Name::FashionMnist => "FashionMNIST/raw",
+            _ => return folders.to_vec(),
+        };
+        folders.iter().flat_map(|folder| [folder.clone(), folder.join(below)]).collect()
+    }
+
+    /// What to do when the files in one of [`Name::folders`] are not there or not good.
+    pub(crate) fn advice(self, folders: &[PathBuf]) -> String {
+        let dir = folders.last().map_or_else(String::new, |dir| dir.display().to_string());
+        let plain = |c: char| c.is_alphanumeric() || "/._-:\\".contains(c);
+        let quote = if dir.chars().all(plain) { "" } else { "'" };
+        format!("get it with `ht data fetch {self} --data {quote}{dir}{quote}`")
     }
 }
 
@@ -144,11 +157,30 @@ impl PublishedFile {
     }
 
     /// Where the file lies, packed or not, in the first of `folders` that has it.
+    ///
+    /// In each, it may have a dot before `idx`, or lie in a folder of its own name, as from Kaggle.
     pub fn find(&self, folders: &[PathBuf]) -> Option<PathBuf> {
-        folders
-            .iter()
-            .flat_map(|folder| [folder.join(self.name), folder.join(self.unpacked_name())])
-            .find(|path| path.is_file())
+        folders.iter().flat_map(|folder| self.places(folder)).find(|path| is_there(path))
+    }
+
+    fn places(&self, folder: &Path) -> [PathBuf; 5] {
+        let unpacked = self.unpacked_name();
+        let dotted = unpacked.replace("-idx", ".idx");
+        [
+            folder.join(self.name),
+            folder.join(unpacked),
+            folder.join(&dotted),
+            folder.join(unpacked).join(unpacked),
+            folder.join(&dotted).join(&dotted),
+        ]
+    }
+}
+
+/// Whether a file is there, or may be but cannot be looked at: then reading it tells why.
+pub(crate) fn is_there(path: &Path) -> bool {
+    match path.metadata() {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
     }
 }
 

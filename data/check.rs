@@ -69,9 +69,9 @@ impl Report {
 
 impl Status {
     /// The same state with the remedy for a data set.
-    pub(crate) fn advise(self, name: Name) -> Self {
+    pub(crate) fn advise(self, advice: &str) -> Self {
         match self {
-            Status::Damaged(error) => Status::Damaged(error.advise(name)),
+            Status::Damaged(error) => Status::Damaged(error.advise(advice)),
             other => other,
         }
     }
@@ -120,7 +120,7 @@ pub(crate) fn examine(
     let found = match md5_of(path) {
         Ok(md5) if md5 == file.md5 => return Status::Ok,
         Ok(md5) => md5,
-        Err(error) => return Status::Damaged(FileError::new(path, 0, FileProblem::Unreadable(error))),
+        Err(error) => return Status::Damaged(FileError::new(path, 0, FileProblem::reading(error))),
     };
     match read() {
         Err(error) => Status::Damaged(error),

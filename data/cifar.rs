@@ -12,7 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{self, Name, PublishedFile};
+use crate::catalogue::{self, Name, PublishedFile, is_there};
 use crate::check::{FileReport, Status, examine};
 use crate::error::{FileError, FileProblem};
 use crate::{DataSet, Error, Images, pickle, tar};
@@ -103,25 +103,31 @@ struct Location {
     packed: bool,
 }
 
-/// Unpacked files before archives, in the first of `folders` that has any of them.
+/// A whole folder before an archive, an archive before a folder that an extraction left unfinished.
 fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
     let (layouts, _) = layouts(name);
-    for folder in folders {
-        for layout in layouts {
-            for path in [folder.join(layout.folder), folder.clone()] {
-                if layout.files().any(|file| path.join(file).is_file()) {
-                    return Some(Location { layout, path, packed: false });
-                }
+    let mut archive = None;
+    let mut unfinished = None;
+    for (folder, layout) in
+        folders.iter().flat_map(|folder| layouts.iter().map(move |layout| (folder, layout)))
+    {
+        let stem = layout.archive.name.trim_end_matches(".tar.gz");
+        let inner = folder.join(stem);
+        for path in [folder.join(layout.folder), folder.clone(), inner.join(layout.folder), inner] {
+            let there = layout.files().filter(|file| is_there(&path.join(file))).count();
+            if there == layout.files().count() {
+                return Some(Location { layout, path, packed: false });
+            }
+            if there > 0 {
+                unfinished = unfinished.or(Some(Location { layout, path, packed: false }));
             }
         }
+        let path = folder.join(layout.archive.name);
+        if is_there(&path) {
+            archive = archive.or(Some(Location { layout, path, packed: true }));
+        }
     }
-    let archives = folders
-        .iter()
-        .flat_map(|folder| layouts.iter().map(|layout| (layout, folder.join(layout.archive.name))));
-    archives
-        .filter(|(_, path)| path.is_file())
-        .map(|(layout, path)| Location { layout, path, packed: true })
-        .next()
+    archive.or(unfinished)
 }
 
 /// Loads CIFAR-10 or CIFAR-100; see [`crate::load`].
@@ -140,9 +146,10 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
                 binary.folder, python.folder, binary.archive.name, python.archive.name
             ),
             looked_in: folders.to_vec(),
-            advice: name.advice(),
+            advice: name.advice(folders),
         });
     };
+    let advice = name.advice(folders);
     let images = |half: &str| Images {
         name: format!("{name} {half}"),
         height: SIDE,
@@ -153,9 +160,9 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         labels: Vec::new(),
     };
     let (mut train, mut test) = (images("train"), images("test"));
-    for (file, (path, bytes)) in location.layout.files().zip(location.read(name)?) {
+    for (file, (path, bytes)) in location.layout.files().zip(location.read(name, &advice)?) {
         let half = if file == location.layout.test { &mut test } else { &mut train };
-        append(half, location.layout.form, &path, &bytes).map_err(|error| error.advise(name))?;
+        append(half, location.layout.form, &path, &bytes).map_err(|error| error.advise(&advice))?;
     }
     let mut set = DataSet::new(train, test, &[0.4914, 0.4822, 0.4465], &[0.2023, 0.1994, 0.2010]);
     if name == Name::Cifar100 {
@@ -169,21 +176,22 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
 
 impl Location {
     /// Path and bytes of each file, in the order of the layout.
-    fn read(&self, name: Name) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
+    fn read(&self, name: Name, advice: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
         if self.packed {
-            return Ok(self.unpack().map_err(|error| error.advise(name))?);
+            return Ok(self.unpack().map_err(|error| error.advise(advice))?);
         }
-        let missing: Vec<&str> = self.layout.files().filter(|file| !self.path.join(file).is_file()).collect();
+        let missing: Vec<&str> =
+            self.layout.files().filter(|file| !is_there(&self.path.join(file))).collect();
         if !missing.is_empty() {
             return Err(Error::Missing {
                 name: name.as_str(),
                 missing,
                 forms: "others of the set are there; looked".to_owned(),
                 looked_in: vec![self.path.clone()],
-                advice: name.advice(),
+                advice: format!("remove this folder, and {advice}"),
             });
         }
-        let read = |file| read_file(self.path.join(file)).map_err(|error| error.advise(name).into());
+        let read = |file| read_file(self.path.join(file)).map_err(|error| error.advise(advice).into());
         self.layout.files().map(read).collect()
     }
 
@@ -207,7 +215,7 @@ impl Location {
 fn read_file(path: PathBuf) -> Result<(PathBuf, Vec<u8>), FileError> {
     match std::fs::read(&path) {
         Ok(bytes) => Ok((path, bytes)),
-        Err(error) => Err(FileError::new(&path, 0, FileProblem::Unreadable(error))),
+        Err(error) => Err(FileError::new(&path, 0, FileProblem::reading(error))),
     }
 }
 
@@ -276,18 +284,22 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             Ok(())
         });
         let file = layout.archive.name.to_owned();
-        return vec![FileReport { file, path: Some(location.path), status: status.advise(name) }];
+        return vec![FileReport {
+            file,
+            path: Some(location.path),
+            status: status.advise(&name.advice(folders)),
+        }];
     }
     let look = |file: &'static str| {
         let path = location.path.join(file);
-        if !path.is_file() {
+        if !is_there(&path) {
             return FileReport { file: file.to_owned(), path: None, status: Status::Missing };
         }
         let checked = read_file(path.clone())
             .and_then(|(path, bytes)| check_file(layout, file, classes, &path, &bytes));
         let status = match checked {
             Ok(()) => Status::Unpacked,
-            Err(error) => Status::Damaged(error.advise(name)),
+            Err(error) => Status::Damaged(error.advise(&name.advice(folders))),
         };
         FileReport { file: file.to_owned(), path: Some(path), status }
     };

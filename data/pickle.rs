@@ -3,9 +3,8 @@
 //!
 //! A pickle is a program for a stack machine, which in general calls functions by name. This reader runs nothing:
 //! what would be a call becomes a value that says which function and arguments, and only the two calls that make up an
-//! array are understood. It knows the operations of protocol 2 that such a file has, and the byte strings and
-//! encodings with which newer versions of Python write the same; any other is refused with its place.
-//! (Source: `pickletools` of the Python library.)
+//! array, or a NumPy integer, are understood. It knows the operations with which protocols 2 to 5 write such a file; any
+//! other is refused with its place. (Source: `pickletools` of the Python library.)
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +41,8 @@ enum Value<'a> {
         module: &'a [u8],
         name: &'a [u8],
     },
+    /// A NumPy data type of little-endian or single-byte values, such as `u1`.
+    Type(&'a [u8]),
     /// A list or a tuple.
     Sequence(Vec<Value<'a>>),
     Dictionary(Vec<(Value<'a>, Value<'a>)>),
@@ -60,7 +61,8 @@ pub(crate) fn read<'a>(
     labels: &str,
     row: usize,
 ) -> Result<Batch<'a>, FileError> {
-    let mut machine = Machine { bytes, at: 0, stack: Vec::new(), memo: BTreeMap::new(), containers: 0 };
+    let mut machine =
+        Machine { bytes, at: 0, stack: Vec::new(), memo: BTreeMap::new(), puts: 0, containers: 0 };
     let value = machine.run().map_err(|problem| FileError::new(path, machine.at as u64, problem))?;
     let missing = |key: &str| FileError::format(path, 0, format!("the key `{key}`"), "none of that name");
     let Value::Dictionary(pairs) = value else {
@@ -87,22 +89,28 @@ pub(crate) fn read<'a>(
     Ok(Batch { labels: values.iter().map(label).collect::<Result<_, _>>()?, rows })
 }
 
-/// The bytes of `numpy.core.multiarray._reconstruct(..)` with the state (version, shape, dtype, order, bytes), if it is an
-/// array of unsigned bytes by rows.
+/// The bytes of an array of unsigned bytes by rows: `_reconstruct(..)` with the state (version, shape, dtype, order,
+/// bytes), or, since protocol 5, `_frombuffer(bytes, dtype, shape, order)`.
 fn array<'a>(value: &Value<'a>, count: usize, row: usize) -> Option<(&'a [u8], u64)> {
-    let Value::Call { function, state: Some(state), .. } = value else { return None };
-    let [_, Value::Sequence(shape), dtype, order, Value::Bytes { bytes, at }] = state.as_slice() else {
+    let Value::Call { function, arguments, state } = value else { return None };
+    let Value::Global { name, .. } = **function else { return None };
+    let (data, class, shape, by_rows) = match (name, arguments.as_slice(), state.as_deref()) {
+        (b"_reconstruct", _, Some([_, shape, class, Value::Int { value, .. }, data])) => {
+            (data, class, shape, *value == 0)
+        }
+        (b"_frombuffer", [data, class, shape, Value::Bytes { bytes, .. }], None) => {
+            (data, class, shape, *bytes == b"C")
+        }
+        _ => return None,
+    };
+    let (Value::Bytes { bytes, at }, Value::Type(b"u1"), Value::Sequence(shape)) = (data, class, shape)
+    else {
         return None;
     };
     let is =
         |value: &Value, wanted: usize| matches!(value, Value::Int { value, .. } if *value == wanted as i64);
-    let Value::Call { function: class, arguments, .. } = dtype else { return None };
-    let known = matches!(&**function, Value::Global { name: b"_reconstruct", .. })
-        && matches!(&**class, Value::Global { module: b"numpy", name: b"dtype" })
-        && matches!(arguments.first(), Some(Value::Bytes { bytes: b"u1", .. }))
-        && is(order, 0)
-        && matches!(shape.as_slice(), [n, width] if is(n, count) && is(width, row));
-    known.then_some((*bytes, *at))
+    let fits = matches!(shape.as_slice(), [n, width] if is(n, count) && is(width, row));
+    (by_rows && fits).then_some((*bytes, *at))
 }
 
 struct Machine<'a> {
@@ -112,6 +120,8 @@ struct Machine<'a> {
     stack: Vec<Value<'a>>,
     /// Strings, numbers and names that may be referred to again.
     memo: BTreeMap<usize, Value<'a>>,
+    /// How many values were memorised: the number that MEMOIZE gives the next.
+    puts: usize,
     containers: usize,
 }
 
@@ -124,7 +134,7 @@ fn wrong(expected: impl Into<String>, found: impl Into<String>) -> FileProblem {
 impl<'a> Machine<'a> {
     fn run(&mut self) -> Step<Value<'a>> {
         if !self.bytes.starts_with(&[0x80]) {
-            return Err(wrong("a Python pickle of protocol 2", "other bytes"));
+            return Err(wrong("a Python pickle of protocol 2 to 5", "other bytes"));
         }
         loop {
             let start = self.at;
@@ -144,8 +154,9 @@ impl<'a> Machine<'a> {
     fn operate(&mut self, operation: u8) -> Step<()> {
         let at = self.at as u64;
         let value = match operation {
-            // PROTO
+            // PROTO, FRAME
             0x80 => return self.take(1).map(|_| ()),
+            0x95 => return self.take(8).map(|_| ()),
             b'(' => Value::Mark,
             b'N' => Value::None,
             // NEWTRUE, NEWFALSE
@@ -159,10 +170,21 @@ impl<'a> Machine<'a> {
                 let length = self.length(1)?;
                 self.integer(length)?
             }
-            // SHORT_BINSTRING, SHORT_BINBYTES, BINSTRING, BINUNICODE, BINBYTES
-            b'U' | b'C' => self.string(1)?,
+            // SHORT_BINSTRING, SHORT_BINBYTES, SHORT_BINUNICODE, BINSTRING, BINUNICODE, BINBYTES
+            b'U' | b'C' | 0x8c => self.string(1)?,
             b'T' | b'X' | b'B' => self.string(4)?,
+            // BINUNICODE8, BINBYTES8, BYTEARRAY8
+            0x8d | 0x8e | 0x96 => self.string(8)?,
             b'c' => Value::Global { module: self.line()?, name: self.line()? },
+            // STACK_GLOBAL
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let (Value::Bytes { bytes: name, .. }, Value::Bytes { bytes: module, .. }) = (name, module)
+                else {
+                    return Err(wrong("the name of a function", "something else"));
+                };
+                Value::Global { module, name }
+            }
             b']' | b')' => self.sequence(Vec::new())?,
             b't' => {
                 let items = self.pop_to_mark()?;
@@ -210,15 +232,18 @@ impl<'a> Machine<'a> {
                 let Value::Sequence(new) = self.pop()? else {
                     return Err(wrong("a tuple as the state of an object", "something else"));
                 };
-                let Some(Value::Call { state, .. }) = self.stack.last_mut() else {
-                    return Err(wrong("an object to give a state", "something else"));
-                };
-                *state = Some(new);
-                return Ok(());
+                return self.build(new);
             }
-            // BINPUT, LONG_BINPUT
-            b'q' => return self.memorise(1),
-            b'r' => return self.memorise(4),
+            // BINPUT, LONG_BINPUT, MEMOIZE
+            b'q' => {
+                let index = self.length(1)?;
+                return self.memorise(index);
+            }
+            b'r' => {
+                let index = self.length(4)?;
+                return self.memorise(index);
+            }
+            0x94 => return self.memorise(self.puts),
             // BINGET, LONG_BINGET
             b'h' => self.recall(1)?,
             b'j' => self.recall(4)?,
@@ -231,25 +256,51 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A call becomes a value; bytes written as text (`_codecs.encode`, by Python 3) become bytes where they are ASCII.
+    /// A call becomes a value, and at once a simple one where it is known: a data type, an integer of NumPy, and bytes
+    /// written as text (`_codecs.encode`, by Python 3) where they are ASCII.
     fn call(&mut self) -> Step<Value<'a>> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Value::Sequence(arguments) = arguments else {
             return Err(wrong("a tuple of arguments", "something else"));
         };
-        if let (
-            Value::Global { module: b"_codecs", name: b"encode" },
-            Some(text @ Value::Bytes { bytes, .. }),
-        ) = (&function, arguments.first())
-        {
-            return if bytes.is_ascii() {
-                Ok(text.clone())
-            } else {
-                Err(wrong("byte strings as such", "text encoded as bytes, which pickle protocol 3 avoids"))
-            };
+        let simple = match (&function, arguments.as_slice()) {
+            (
+                Value::Global { module: b"_codecs", name: b"encode" },
+                [text @ Value::Bytes { bytes, .. }, ..],
+            ) => {
+                if !bytes.is_ascii() {
+                    let found = "text encoded as bytes, which pickle protocol 3 avoids";
+                    return Err(wrong("byte strings as such", found));
+                }
+                text.clone()
+            }
+            (Value::Global { module: b"numpy", name: b"dtype" }, [Value::Bytes { bytes, .. }, ..]) => {
+                Value::Type(bytes)
+            }
+            (Value::Global { name: b"scalar", .. }, [Value::Type(class), Value::Bytes { bytes, at }]) => {
+                Value::Int { value: number(class, bytes)?, at: *at }
+            }
+            _ => {
+                self.count_container()?;
+                return Ok(Value::Call { function: Box::new(function), arguments, state: None });
+            }
+        };
+        // The tuple of arguments is gone: each label may have had one.
+        self.containers = self.containers.saturating_sub(1);
+        Ok(simple)
+    }
+
+    /// Gives the object on the stack its state; that of a data type begins with (version, byte order).
+    fn build(&mut self, new: Vec<Value<'a>>) -> Step<()> {
+        match self.stack.last_mut() {
+            Some(Value::Call { state, .. }) => *state = Some(new),
+            Some(Value::Type(_)) if matches!(new.get(1), Some(Value::Bytes { bytes: b"|" | b"<", .. })) => {
+                self.containers = self.containers.saturating_sub(1);
+            }
+            Some(Value::Type(_)) => return Err(wrong("little-endian numbers", "another byte order")),
+            _ => return Err(wrong("an object to give a state", "something else")),
         }
-        self.count_container()?;
-        Ok(Value::Call { function: Box::new(function), arguments, state: None })
+        Ok(())
     }
 
     fn take(&mut self, length: usize) -> Step<&'a [u8]> {
@@ -262,9 +313,10 @@ impl<'a> Machine<'a> {
         Ok(taken)
     }
 
-    /// A little-endian number of up to 4 bytes, not negative.
+    /// A little-endian number of up to 8 bytes, not negative.
     fn length(&mut self, bytes: usize) -> Step<usize> {
-        Ok(self.take(bytes)?.iter().rev().fold(0, |word, &byte| (word << 8) | usize::from(byte)))
+        let number = self.take(bytes)?.iter().rev().fold(0u64, |word, &byte| (word << 8) | u64::from(byte));
+        usize::try_from(number).map_err(|_| wrong("a length that fits into the memory", number.to_string()))
     }
 
     /// A little-endian number of up to 4 bytes as a value, not negative.
@@ -316,12 +368,12 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn memorise(&mut self, bytes: usize) -> Step<()> {
-        let index = self.length(bytes)?;
-        if let Some(value @ (Value::None | Value::Int { .. } | Value::Bytes { .. } | Value::Global { .. })) =
-            self.stack.last()
-        {
-            self.memo.insert(index, value.clone());
+    fn memorise(&mut self, index: usize) -> Step<()> {
+        self.puts += 1;
+        match self.stack.last() {
+            Some(Value::Mark | Value::Sequence(_) | Value::Dictionary(_) | Value::Call { .. }) => {}
+            Some(value) => drop(self.memo.insert(index, value.clone())),
+            None => return Err(underflow()),
         }
         Ok(())
     }
@@ -331,6 +383,23 @@ impl<'a> Machine<'a> {
         let value = self.memo.get(&index).cloned();
         value.ok_or_else(|| wrong("a string or a name in the memo", "nothing of the kind"))
     }
+}
+
+/// The value of a little-endian NumPy integer.
+fn number(class: &[u8], bytes: &[u8]) -> Step<i64> {
+    let signed = match class {
+        b"i1" | b"i2" | b"i4" | b"i8" => true,
+        b"u1" | b"u2" | b"u4" | b"u8" => false,
+        _ => return Err(wrong("integers", String::from_utf8_lossy(class))),
+    };
+    let width = usize::from(class[1] - b'0');
+    if bytes.len() != width {
+        return Err(wrong(format!("an integer of {width} bytes"), bytes.len().to_string()));
+    }
+    let negative = signed && bytes[width - 1] >= 0x80;
+    let mut all = [if negative { 0xff } else { 0 }; 8];
+    all[..width].copy_from_slice(bytes);
+    Ok(i64::from_le_bytes(all))
 }
 
 fn underflow() -> FileProblem {

@@ -32,10 +32,10 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
             missing,
             forms: "looked for".to_owned(),
             looked_in: folders.to_vec(),
-            advice: Name::Svhn.advice(),
+            advice: Name::Svhn.advice(folders),
         });
     };
-    let half = |path, name: &str| read(path, name).map_err(|error| error.advise(Name::Svhn));
+    let half = |path, name: &str| read(path, name).map_err(|error| error.advise(&Name::Svhn.advice(folders)));
     let (train, test) = (half(train, "svhn train")?, half(test, "svhn test")?);
     Ok(DataSet::new(train, test, &[0.4377, 0.4438, 0.4728], &[0.1980, 0.2010, 0.1970]))
 }
@@ -55,14 +55,13 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
                 Err(FileError::format(path, length, format!("{expected} images"), found))
             })
         });
-        FileReport { file: file.name.to_owned(), path, status: status.advise(Name::Svhn) }
+        FileReport { file: file.name.to_owned(), path, status: status.advise(&Name::Svhn.advice(folders)) }
     };
     files.map(look).collect()
 }
 
 fn read(path: &Path, name: &str) -> Result<Images, FileError> {
-    let bytes =
-        std::fs::read(path).map_err(|error| FileError::new(path, 0, FileProblem::Unreadable(error)))?;
+    let bytes = std::fs::read(path).map_err(|error| FileError::new(path, 0, FileProblem::reading(error)))?;
     let mut arrays = mat::arrays(path, &bytes)?;
     let mut find = |name: &str| {
         let Some(index) = arrays.iter().position(|array| array.name == name) else {

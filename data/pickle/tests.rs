@@ -49,8 +49,8 @@ fn no_change_of_a_byte_panics() {
 fn what_no_batch_has_is_refused_with_its_place() {
     for (bytes, words) in [
         (
-            b"\x80\x02\x95.".as_slice(),
-            "at byte 2: expected an operation as in the published files, found the operation 0x95",
+            b"\x80\x02\x97.".as_slice(),
+            "at byte 2: expected an operation as in the published files, found the operation 0x97",
         ),
         (b"\x80\x02}.", "expected the key `labels`"),
         (b"\x80\x02K\x01.", "expected a dictionary"),

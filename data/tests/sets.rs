@@ -71,6 +71,32 @@ fn files_are_found_in_either_folder() {
 }
 
 #[test]
+fn what_other_programs_make_of_the_files_is_read() {
+    let same = |dir: &TempDir| {
+        let set = load_from("mnist", dir.path()).unwrap();
+        assert_eq!((set.train.labels, set.test.labels), (images(25).labels, images(7).labels));
+    };
+    // The root of torchvision.
+    let dir = TempDir::new().unwrap();
+    write_set(&dir.path().join("MNIST/raw"));
+    same(&dir);
+    // A dot before `idx`, and a folder of its own around a file.
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    fs::rename(at(FILES[1]), at("train-labels.idx1-ubyte")).unwrap();
+    fs::rename(at(FILES[3]), at("kept")).unwrap();
+    fs::create_dir(at(FILES[3])).unwrap();
+    fs::rename(at("kept"), at(FILES[3]).join(FILES[3])).unwrap();
+    same(&dir);
+    // Several gzip streams in one file.
+    let bytes = idx::image_file(&images(25));
+    let members: Vec<u8> = bytes.chunks(1000).flat_map(gzip).collect();
+    fs::write(at("train-images-idx3-ubyte.gz"), members).unwrap();
+    same(&dir);
+}
+
+#[test]
 fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
@@ -80,7 +106,8 @@ fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     let Error::Missing { missing, looked_in, .. } = &error else { panic!("{error}") };
     assert_eq!(missing, &["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]);
     assert_eq!(looked_in, &[dir.path().join("mnist"), dir.path().to_path_buf()]);
-    assert!(error.to_string().ends_with("get it with `ht data fetch mnist`"), "{error}");
+    let advice = format!("get it with `ht data fetch mnist --data {}`", dir.path().display());
+    assert!(error.to_string().ends_with(&advice), "{error}");
     let error = load_from("fashion-mnist", &dir.path().join("nowhere")).unwrap_err();
     assert!(matches!(&error, Error::Missing { missing, .. } if missing == &FILES), "{error}");
 }
@@ -94,9 +121,12 @@ fn damage_names_the_file_the_byte_and_the_remedy() {
     bytes[11] = 77;
     fs::write(&path, bytes).unwrap();
     let text = load_from("mnist", dir.path()).unwrap_err().to_string();
-    let expected = "train-labels-idx1-ubyte: at byte 11: expected a label below 10, found 77; \
-                    get it with `ht data fetch mnist`";
-    assert!(text.ends_with(expected), "{text}");
+    let expected = format!(
+        "train-labels-idx1-ubyte: at byte 11: expected a label below 10, found 77; get it with \
+         `ht data fetch mnist --data {}`",
+        dir.path().display()
+    );
+    assert!(text.ends_with(&expected), "{text}");
 }
 
 #[test]
