@@ -196,6 +196,14 @@ const MNIST: [PublishedFile; 4] = [
     file("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
 ];
 
+/// The md5 of MNIST's files unpacked, in the order of the files: another program may have packed them anew.
+pub(crate) const MNIST_UNPACKED: [&str; 4] = [
+    "6bbc9ace898e44ae57da46a324031adb",
+    "a25bea736e30d166cdddb491f175f624",
+    "2646ac647ad5339dbf082846283269ea",
+    "27ae3e4e09519cfbb04c329615203637",
+];
+
 const FASHION_MNIST: [PublishedFile; 4] = [
     file("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
     file("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe", 29_515),
@@ -218,6 +226,20 @@ pub(crate) const CIFAR100_BINARY: PublishedFile =
 
 pub(crate) const CIFAR100_PYTHON: PublishedFile =
     file("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437);
+
+/// The md5 of the files of the Python layouts, as torchvision compares them: training before test.
+pub(crate) const CIFAR10_BATCHES: [&str; 6] = [
+    "c99cafc152244af753f735de768cd75f",
+    "d4bba439e000b95fd0a9bffe97cbabec",
+    "54ebc095f3ab1f0389bbae665268c751",
+    "634d18415352ddfa80567beed471001a",
+    "482c414d41f54cd18b22e5b47cb7c3cb",
+    "40351d587109b95175f43aff81a1287e",
+];
+
+/// As [`CIFAR10_BATCHES`].
+pub(crate) const CIFAR100_BATCHES: [&str; 2] =
+    ["16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"];
 
 // Training before test: `svhn` relies on this order.
 const SVHN: [PublishedFile; 2] = [

@@ -55,15 +55,19 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>, FileError> {
 
 /// The bytes of an unpacked image file.
 pub fn image_file(images: &Images) -> Vec<u8> {
-    let header = [IMAGES, images.len() as u32, images.height as u32, images.width as u32];
-    header.iter().flat_map(|word| word.to_be_bytes()).chain(images.pixels.iter().copied()).collect()
+    let words = [IMAGES, images.len() as u32, images.height as u32, images.width as u32];
+    [header(&words).as_slice(), &images.pixels].concat()
 }
 
 /// The bytes of an unpacked label file; a label beyond a byte is cut to its lowest 8 bits.
 pub fn label_file(images: &Images) -> Vec<u8> {
-    let header = [LABELS, images.len() as u32];
     let labels = images.labels.iter().map(|&label| label as u8);
-    header.iter().flat_map(|word| word.to_be_bytes()).chain(labels).collect()
+    header(&[LABELS, images.len() as u32]).into_iter().chain(labels).collect()
+}
+
+/// The words a file begins with, as bytes.
+pub(crate) fn header(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
 type Problem = (Position, FileProblem);

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{Name, PublishedFile};
-use crate::check::{FileReport, Status, examine, md5_of};
+use crate::catalogue::{self, Name, PublishedFile};
+use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
 use crate::error::{FileError, FileProblem};
-use crate::{DataSet, Error, Images, idx};
+use crate::{DataSet, Error, Images, Origin, idx};
+
+/// Numbers of training and test images of the published sets.
+const PUBLISHED: [usize; 2] = [60_000, 10_000];
 
 /// Loads MNIST or Fashion-MNIST; see [`crate::load`].
 pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
@@ -35,7 +38,31 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
     };
     let train = load_half(name, "train", train_images, train_labels, &advice)?;
     let test = load_half(name, "test", test_images, test_labels, &advice)?;
-    Ok(DataSet::new(train, test, &[mean], &[std]))
+    let counts = [(train.len(), PUBLISHED[0]), (test.len(), PUBLISHED[1])];
+    let whole = counts.iter().all(|(found, published)| found == published);
+    let verified = if whole { verify(name, &found, [&train, &test])? } else { None };
+    Ok(DataSet { origin: Origin::of(&counts, verified), ..DataSet::new(train, test, &[mean], &[std]) })
+}
+
+/// Whether a whole set is the published one: by its unpacked content where the md5 of that is known, or else by the files.
+fn verify(name: Name, paths: &[PathBuf], halves: [&Images; 2]) -> Result<Option<bool>, Error> {
+    let unpacked = halves.iter().flat_map(|images| {
+        let header = idx::header(&[idx::IMAGES, images.len() as u32, 28, 28]);
+        [md5_of_bytes(&[&header, &images.pixels]), md5_of_bytes(&[&idx::label_file(images)])]
+    });
+    let mut is_mnist = unpacked.zip(catalogue::MNIST_UNPACKED).map(|(found, published)| found == published);
+    if name == Name::Mnist {
+        return Ok(Some(is_mnist.all(|same| same)));
+    }
+    if is_mnist.next() == Some(true) {
+        let problem = FileProblem::OtherSet { expected: name.as_str(), found: Name::Mnist.as_str() };
+        let advice = "keep each set in a folder of its own name".to_owned();
+        return Err(FileError { advice, ..FileError::new(&paths[0], 0, problem) }.into());
+    }
+    let packed =
+        name.files().iter().zip(paths).map(|(file, path)| md5_of(path).ok().as_deref() == Some(file.md5));
+    // Files that were unpacked, or packed anew, may well be the same images.
+    Ok(packed.into_iter().all(|same| same).then_some(true))
 }
 
 fn load_half(
@@ -86,25 +113,30 @@ fn refuse_other_set(name: Name, path: &Path, advice: &str) -> Result<(), Error> 
 
 /// Looks at each of the four files.
 pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
-    let counts = [("images", 60_000), ("labels", 60_000), ("images", 10_000), ("labels", 10_000)];
+    let [train, test] = PUBLISHED;
+    let counts = [("images", train), ("labels", train), ("images", test), ("labels", test)];
     let places = name.folders_and_torchvision(folders);
-    let look = |(file, (what, examples)): (&PublishedFile, (&'static str, usize))| {
+    let look = |((file, (what, published)), unpacked): ((&PublishedFile, (&'static str, usize)), &str)| {
         let path = file.find(&places);
         let status = path.as_deref().map_or(Status::Missing, |path| {
             examine(file, path, || {
-                let found = match what {
-                    "images" => idx::read_images(path, Some((28, 28)))?.count,
-                    _ => idx::read_labels(path, 10)?.len(),
+                let (found, md5) = match what {
+                    "images" => {
+                        let images = idx::read_images(path, Some((28, 28)))?;
+                        let header = idx::header(&[idx::IMAGES, images.count as u32, 28, 28]);
+                        (images.count, md5_of_bytes(&[&header, &images.pixels]))
+                    }
+                    _ => {
+                        let labels = idx::read_labels(path, 10)?;
+                        let header = idx::header(&[idx::LABELS, labels.len() as u32]);
+                        (labels.len(), md5_of_bytes(&[&header, &labels]))
+                    }
                 };
-                if path.ends_with(file.name) || found == examples {
-                    return Ok(());
-                }
-                // The count came from a 32-bit word.
-                let (expected, found) = (examples.to_string(), found as u32);
-                Err(FileError::new(path, 4, FileProblem::Dimension { what, expected, found }))
+                let verified = (name == Name::Mnist).then_some(md5 == unpacked);
+                Ok(Content { found, published, what, verified })
             })
         });
         FileReport { file: file.name.to_owned(), path, status: status.advise(&name.advice(folders)) }
     };
-    name.files().iter().zip(counts).map(look).collect()
+    name.files().iter().zip(counts).zip(catalogue::MNIST_UNPACKED).map(look).collect()
 }
