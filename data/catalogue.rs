@@ -92,9 +92,22 @@ impl Name {
         [dir.join(self.as_str()), dir.to_path_buf()]
     }
 
-    /// What to do when the files are not there or not good.
-    pub(crate) fn advice(self) -> String {
-        format!("get it with `ht data fetch {self}`")
+    /// [`Name::folders`] and, below them, the folder that torchvision keeps the set in.
+    pub(crate) fn folders_and_torchvision(self, folders: &[PathBuf]) -> Vec<PathBuf> {
+        let below = match self {
+            Name::Mnist => "MNIST/raw",
+            Name::FashionMnist => "FashionMNIST/raw",
+            _ => return folders.to_vec(),
+        };
+        folders.iter().flat_map(|folder| [folder.clone(), folder.join(below)]).collect()
+    }
+
+    /// What to do when the files in one of [`Name::folders`] are not there or not good.
+    pub(crate) fn advice(self, folders: &[PathBuf]) -> String {
+        let dir = folders.last().map_or_else(String::new, |dir| dir.display().to_string());
+        let plain = |c: char| c.is_alphanumeric() || "/._-:\\".contains(c);
+        let quote = if dir.chars().all(plain) { "" } else { "'" };
+        format!("get it with `ht data fetch {self} --data {quote}{dir}{quote}`")
     }
 }
 
@@ -144,11 +157,30 @@ impl PublishedFile {
     }
 
     /// Where the file lies, packed or not, in the first of `folders` that has it.
+    ///
+    /// In each, it may have a dot before `idx`, or lie in a folder of its own name, as from Kaggle.
     pub fn find(&self, folders: &[PathBuf]) -> Option<PathBuf> {
-        folders
-            .iter()
-            .flat_map(|folder| [folder.join(self.name), folder.join(self.unpacked_name())])
-            .find(|path| path.is_file())
+        folders.iter().flat_map(|folder| self.places(folder)).find(|path| is_there(path))
+    }
+
+    fn places(&self, folder: &Path) -> [PathBuf; 5] {
+        let unpacked = self.unpacked_name();
+        let dotted = unpacked.replace("-idx", ".idx");
+        [
+            folder.join(self.name),
+            folder.join(unpacked),
+            folder.join(&dotted),
+            folder.join(unpacked).join(unpacked),
+            folder.join(&dotted).join(&dotted),
+        ]
+    }
+}
+
+/// Whether a file is there, or may be but cannot be looked at: then reading it tells why.
+pub(crate) fn is_there(path: &Path) -> bool {
+    match path.metadata() {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
     }
 }
 
@@ -162,6 +194,14 @@ const MNIST: [PublishedFile; 4] = [
     file("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),
     file("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", 1_648_877),
     file("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+];
+
+/// The md5 of MNIST's files unpacked, in the order of the files: another program may have packed them anew.
+pub(crate) const MNIST_UNPACKED: [&str; 4] = [
+    "6bbc9ace898e44ae57da46a324031adb",
+    "a25bea736e30d166cdddb491f175f624",
+    "2646ac647ad5339dbf082846283269ea",
+    "27ae3e4e09519cfbb04c329615203637",
 ];
 
 const FASHION_MNIST: [PublishedFile; 4] = [
@@ -186,6 +226,20 @@ pub(crate) const CIFAR100_BINARY: PublishedFile =
 
 pub(crate) const CIFAR100_PYTHON: PublishedFile =
     file("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437);
+
+/// The md5 of the files of the Python layouts, as torchvision compares them: training before test.
+pub(crate) const CIFAR10_BATCHES: [&str; 6] = [
+    "c99cafc152244af753f735de768cd75f",
+    "d4bba439e000b95fd0a9bffe97cbabec",
+    "54ebc095f3ab1f0389bbae665268c751",
+    "634d18415352ddfa80567beed471001a",
+    "482c414d41f54cd18b22e5b47cb7c3cb",
+    "40351d587109b95175f43aff81a1287e",
+];
+
+/// As [`CIFAR10_BATCHES`].
+pub(crate) const CIFAR100_BATCHES: [&str; 2] =
+    ["16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"];
 
 // Training before test: `svhn` relies on this order.
 const SVHN: [PublishedFile; 2] = [

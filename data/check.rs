@@ -36,7 +36,7 @@ pub struct FileReport {
 /// The state of a file.
 #[derive(Debug)]
 pub enum Status {
-    /// Byte for byte the published file.
+    /// The published file, byte for byte or unpacked.
     Ok,
     /// Unpacked and well-formed, with the published number of examples. There is no published checksum to compare.
     Unpacked,
@@ -47,31 +47,29 @@ pub enum Status {
     },
     /// Not there.
     Missing,
-    /// A well-formed file, but not the published one.
-    WrongChecksum {
-        /// The published md5.
-        expected: &'static str,
-        /// That of the file.
-        found: String,
+    /// Undamaged and usable, but not the published file.
+    Other {
+        /// What tells.
+        why: String,
     },
     /// Not usable; the error says what is wrong at which byte.
     Damaged(FileError),
 }
 
 impl Report {
-    /// Whether every file can be used as it is.
+    /// Whether every file can be used as it is, the published one or not.
     pub fn is_ok(&self) -> bool {
-        self.files
-            .iter()
-            .all(|file| matches!(file.status, Status::Ok | Status::Unpacked | Status::Part { .. }))
+        self.files.iter().all(|file| {
+            matches!(file.status, Status::Ok | Status::Unpacked | Status::Part { .. } | Status::Other { .. })
+        })
     }
 }
 
 impl Status {
     /// The same state with the remedy for a data set.
-    pub(crate) fn advise(self, name: Name) -> Self {
+    pub(crate) fn advise(self, advice: &str) -> Self {
         match self {
-            Status::Damaged(error) => Status::Damaged(error.advise(name)),
+            Status::Damaged(error) => Status::Damaged(error.advise(advice)),
             other => other,
         }
     }
@@ -84,9 +82,7 @@ impl fmt::Display for Status {
             Status::Unpacked => f.write_str("ok (unpacked: structure checked, no checksum to compare)"),
             Status::Part { what } => write!(f, "ok, but a part of the published set: {what}"),
             Status::Missing => f.write_str("missing"),
-            Status::WrongChecksum { expected, found } => {
-                write!(f, "wrong checksum: expected md5 {expected}, found {found}")
-            }
+            Status::Other { why } => write!(f, "ok, but not the published file: {why}"),
             Status::Damaged(error) => write!(f, "damaged {}: {}", error.at, error.problem),
         }
     }
@@ -110,28 +106,60 @@ pub fn check(name: &str, dir: &Path) -> Result<Report, Error> {
     Ok(Report { name, looked_in: folders.to_vec(), files })
 }
 
-/// The state of a file that is there: compared with the published checksum, and read with `read` if it differs, or if it
-/// is not the file that was published but was unpacked from it.
+/// What a file holds.
+pub(crate) struct Content {
+    /// Number of examples.
+    pub(crate) found: usize,
+    /// Number of examples in the published file.
+    pub(crate) published: usize,
+    /// What they are called.
+    pub(crate) what: &'static str,
+    /// Whether what is in it is what is published, where that can be told.
+    pub(crate) verified: Option<bool>,
+}
+
+/// The state of a file that is there: compared with the published checksum, and read with `read` if it differs.
 pub(crate) fn examine(
     file: &PublishedFile,
     path: &Path,
-    read: impl FnOnce() -> Result<(), FileError>,
+    read: impl FnOnce() -> Result<Content, FileError>,
 ) -> Status {
     let found = match md5_of(path) {
         Ok(md5) if md5 == file.md5 => return Status::Ok,
         Ok(md5) => md5,
-        Err(error) => return Status::Damaged(FileError::new(path, 0, FileProblem::Unreadable(error))),
+        Err(error) => return Status::Damaged(FileError::new(path, 0, FileProblem::reading(error))),
     };
     match read() {
         Err(error) => Status::Damaged(error),
-        Ok(()) if path.ends_with(file.name) => Status::WrongChecksum { expected: file.md5, found },
-        Ok(()) => Status::Unpacked,
+        Ok(Content { found, published, what, .. }) if found < published => {
+            Status::Part { what: format!("{found} of {published} {what}") }
+        }
+        Ok(Content { found, published, what, .. }) if found > published => {
+            Status::Other { why: format!("{found} {what} where {published} are published") }
+        }
+        Ok(Content { verified: Some(true), .. }) => Status::Ok,
+        Ok(Content { verified: Some(false), what, .. }) => {
+            Status::Other { why: format!("as many {what}, but other ones") }
+        }
+        Ok(_) if path.ends_with(file.name) => {
+            Status::Other { why: format!("expected md5 {}, found {found}", file.md5) }
+        }
+        Ok(_) => Status::Unpacked,
     }
 }
 
 /// The md5 of a file as lower-case hexadecimal digits.
 pub(crate) fn md5_of(path: &Path) -> io::Result<String> {
     md5_of_file(&mut File::open(path)?)
+}
+
+/// The md5 of bytes as lower-case hexadecimal digits.
+pub(crate) fn md5_of_bytes(parts: &[&[u8]]) -> String {
+    let mut hash = Md5::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The md5 of the rest of an open file.

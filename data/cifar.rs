@@ -12,10 +12,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{self, Name, PublishedFile};
-use crate::check::{FileReport, Status, examine};
+use crate::catalogue::{self, Name, PublishedFile, is_there};
+use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
 use crate::error::{FileError, FileProblem};
-use crate::{DataSet, Error, Images, pickle, tar};
+use crate::{DataSet, Error, Images, Origin, pickle, tar};
 
 /// Height and width of an image.
 pub const SIDE: usize = 32;
@@ -39,6 +39,8 @@ struct Layout {
     folder: &'static str,
     train: &'static [&'static str],
     test: &'static str,
+    /// The md5 of each of the files, where it is known.
+    batches: &'static [&'static str],
 }
 
 const CIFAR10: [Layout; 2] = [
@@ -54,6 +56,7 @@ const CIFAR10: [Layout; 2] = [
             "data_batch_5.bin",
         ],
         test: "test_batch.bin",
+        batches: &[],
     },
     Layout {
         form: Form::Python { labels: "labels" },
@@ -61,6 +64,7 @@ const CIFAR10: [Layout; 2] = [
         folder: "cifar-10-batches-py",
         train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
         test: "test_batch",
+        batches: &catalogue::CIFAR10_BATCHES,
     },
 ];
 
@@ -71,6 +75,7 @@ const CIFAR100: [Layout; 2] = [
         folder: "cifar-100-binary",
         train: &["train.bin"],
         test: "test.bin",
+        batches: &[],
     },
     Layout {
         form: Form::Python { labels: "fine_labels" },
@@ -78,6 +83,7 @@ const CIFAR100: [Layout; 2] = [
         folder: "cifar-100-python",
         train: &["train"],
         test: "test",
+        batches: &catalogue::CIFAR100_BATCHES,
     },
 ];
 
@@ -103,25 +109,31 @@ struct Location {
     packed: bool,
 }
 
-/// Unpacked files before archives, in the first of `folders` that has any of them.
+/// A whole folder before an archive, an archive before a folder that an extraction left unfinished.
 fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
     let (layouts, _) = layouts(name);
-    for folder in folders {
-        for layout in layouts {
-            for path in [folder.join(layout.folder), folder.clone()] {
-                if layout.files().any(|file| path.join(file).is_file()) {
-                    return Some(Location { layout, path, packed: false });
-                }
+    let mut archive = None;
+    let mut unfinished = None;
+    for (folder, layout) in
+        folders.iter().flat_map(|folder| layouts.iter().map(move |layout| (folder, layout)))
+    {
+        let stem = layout.archive.name.trim_end_matches(".tar.gz");
+        let inner = folder.join(stem);
+        for path in [folder.join(layout.folder), folder.clone(), inner.join(layout.folder), inner] {
+            let there = layout.files().filter(|file| is_there(&path.join(file))).count();
+            if there == layout.files().count() {
+                return Some(Location { layout, path, packed: false });
+            }
+            if there > 0 {
+                unfinished = unfinished.or(Some(Location { layout, path, packed: false }));
             }
         }
+        let path = folder.join(layout.archive.name);
+        if is_there(&path) {
+            archive = archive.or(Some(Location { layout, path, packed: true }));
+        }
     }
-    let archives = folders
-        .iter()
-        .flat_map(|folder| layouts.iter().map(|layout| (layout, folder.join(layout.archive.name))));
-    archives
-        .filter(|(_, path)| path.is_file())
-        .map(|(layout, path)| Location { layout, path, packed: true })
-        .next()
+    archive.or(unfinished)
 }
 
 /// Loads CIFAR-10 or CIFAR-100; see [`crate::load`].
@@ -140,9 +152,10 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
                 binary.folder, python.folder, binary.archive.name, python.archive.name
             ),
             looked_in: folders.to_vec(),
-            advice: name.advice(),
+            advice: name.advice(folders),
         });
     };
+    let advice = name.advice(folders);
     let images = |half: &str| Images {
         name: format!("{name} {half}"),
         height: SIDE,
@@ -153,11 +166,19 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         labels: Vec::new(),
     };
     let (mut train, mut test) = (images("train"), images("test"));
-    for (file, (path, bytes)) in location.layout.files().zip(location.read(name)?) {
+    let mut same = true;
+    for (file, (path, bytes)) in location.layout.files().zip(location.read(name, &advice)?) {
+        // Once a file differs, the others need not be compared.
+        same = same && !location.packed && is_published(location.layout, file, &bytes) == Some(true);
         let half = if file == location.layout.test { &mut test } else { &mut train };
-        append(half, location.layout.form, &path, &bytes).map_err(|error| error.advise(name))?;
+        append(half, location.layout.form, &path, &bytes).map_err(|error| error.advise(&advice))?;
+    }
+    let counts = [(train.len(), 50_000), (test.len(), 10_000)];
+    if location.packed && counts.iter().all(|(found, published)| found == published) {
+        same = md5_of(&location.path).ok().as_deref() == Some(location.layout.archive.md5);
     }
     let mut set = DataSet::new(train, test, &[0.4914, 0.4822, 0.4465], &[0.2023, 0.1994, 0.2010]);
+    set.origin = Origin::of(&counts, same.then_some(true));
     if name == Name::Cifar100 {
         set.mean = vec![0.507_075_16, 0.486_548_9, 0.440_917_85];
         set.std = vec![0.267_334_28, 0.256_438_46, 0.276_150_47];
@@ -169,21 +190,22 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
 
 impl Location {
     /// Path and bytes of each file, in the order of the layout.
-    fn read(&self, name: Name) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
+    fn read(&self, name: Name, advice: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
         if self.packed {
-            return Ok(self.unpack().map_err(|error| error.advise(name))?);
+            return Ok(self.unpack().map_err(|error| error.advise(advice))?);
         }
-        let missing: Vec<&str> = self.layout.files().filter(|file| !self.path.join(file).is_file()).collect();
+        let missing: Vec<&str> =
+            self.layout.files().filter(|file| !is_there(&self.path.join(file))).collect();
         if !missing.is_empty() {
             return Err(Error::Missing {
                 name: name.as_str(),
                 missing,
                 forms: "others of the set are there; looked".to_owned(),
                 looked_in: vec![self.path.clone()],
-                advice: name.advice(),
+                advice: format!("remove this folder, and {advice}"),
             });
         }
-        let read = |file| read_file(self.path.join(file)).map_err(|error| error.advise(name).into());
+        let read = |file| read_file(self.path.join(file)).map_err(|error| error.advise(advice).into());
         self.layout.files().map(read).collect()
     }
 
@@ -207,7 +229,7 @@ impl Location {
 fn read_file(path: PathBuf) -> Result<(PathBuf, Vec<u8>), FileError> {
     match std::fs::read(&path) {
         Ok(bytes) => Ok((path, bytes)),
-        Err(error) => Err(FileError::new(&path, 0, FileProblem::Unreadable(error))),
+        Err(error) => Err(FileError::new(&path, 0, FileProblem::reading(error))),
     }
 }
 
@@ -270,47 +292,56 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
     let (layout, (_, classes)) = (location.layout, layouts(name));
     if location.packed {
         let status = examine(&layout.archive, &location.path, || {
-            for (file, (path, bytes)) in layout.files().zip(location.unpack()?) {
-                check_file(layout, file, classes, &path, &bytes)?;
+            let mut sum = 0;
+            for (path, bytes) in location.unpack()? {
+                sum += count(layout, classes, &path, &bytes)?;
             }
-            Ok(())
+            Ok(Content { found: sum, published: 60_000, what: "images", verified: None })
         });
         let file = layout.archive.name.to_owned();
-        return vec![FileReport { file, path: Some(location.path), status: status.advise(name) }];
+        return vec![FileReport {
+            file,
+            path: Some(location.path),
+            status: status.advise(&name.advice(folders)),
+        }];
     }
     let look = |file: &'static str| {
         let path = location.path.join(file);
-        if !path.is_file() {
+        if !is_there(&path) {
             return FileReport { file: file.to_owned(), path: None, status: Status::Missing };
         }
-        let checked = read_file(path.clone())
-            .and_then(|(path, bytes)| check_file(layout, file, classes, &path, &bytes));
+        let published = layout.published(file);
+        let checked = read_file(path.clone()).and_then(|(path, bytes)| {
+            Ok((count(layout, classes, &path, &bytes)?, is_published(layout, file, &bytes)))
+        });
         let status = match checked {
-            Ok(()) => Status::Unpacked,
-            Err(error) => Status::Damaged(error.advise(name)),
+            Ok((_, Some(true))) => Status::Ok,
+            Ok((found, _)) if found < published => {
+                Status::Part { what: format!("{found} of {published} images") }
+            }
+            Ok((found, _)) if found > published => {
+                Status::Other { why: format!("{found} images where {published} are published") }
+            }
+            Ok(_) => Status::Unpacked,
+            Err(error) => Status::Damaged(error.advise(&name.advice(folders))),
         };
         FileReport { file: file.to_owned(), path: Some(path), status }
     };
     layout.files().map(look).collect()
 }
 
-/// Whether a file is well-formed and has as many images as the published one.
-fn check_file(
-    layout: &Layout,
-    file: &str,
-    classes: usize,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(), FileError> {
+/// Number of images in a well-formed file.
+fn count(layout: &Layout, classes: usize, path: &Path, bytes: &[u8]) -> Result<usize, FileError> {
     let (name, pixels, labels) = (String::new(), Vec::new(), Vec::new());
     let mut images = Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels };
     append(&mut images, layout.form, path, bytes)?;
-    let (expected, found) = (layout.published(file), images.len());
-    if found == expected {
-        return Ok(());
-    }
-    let expected = format!("{expected} images");
-    Err(FileError::format(path, bytes.len() as u64, expected, found))
+    Ok(images.len())
+}
+
+/// Whether an unpacked file has the published md5; `None` in the binary layout, for which none is known.
+fn is_published(layout: &Layout, file: &str, bytes: &[u8]) -> Option<bool> {
+    let index = layout.files().position(|other| other == file)?;
+    Some(layout.batches.get(index)? == &md5_of_bytes(&[bytes]))
 }
 
 #[cfg(test)]

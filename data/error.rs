@@ -4,8 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::Name;
-
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -148,11 +146,22 @@ pub struct FileError {
     pub advice: String,
 }
 
+/// The remedy as long as nothing better is known.
+const UNDAMAGED: &str = "replace it by an undamaged copy";
+
 impl FileError {
     /// A problem at a byte of the file at `path`, or of a member of an archive written as a path below it.
     pub(crate) fn new(path: &Path, byte: u64, problem: FileProblem) -> Self {
         let at = Position { byte, unpacked: false };
-        Self { path: path.to_path_buf(), at, problem, advice: "replace it by an undamaged copy".to_owned() }
+        let advice = match problem {
+            FileProblem::Forbidden => "allow this user to read it, and to enter its folders",
+            FileProblem::OutOfMemory => "end other programs, or use a machine with more memory",
+            FileProblem::Hdf5 => {
+                "save it as version 7: `save(.., '-v7')` in MATLAB, `scipy.io.savemat` in Python; or use the published file"
+            }
+            _ => UNDAMAGED,
+        };
+        Self { path: path.to_path_buf(), at, problem, advice: advice.to_owned() }
     }
 
     /// [`FileProblem::Format`] at a byte.
@@ -165,9 +174,11 @@ impl FileError {
         Self::new(path, byte, FileProblem::Format { expected: expected.into(), found: found.to_string() })
     }
 
-    /// The same error with the remedy for a data set.
-    pub(crate) fn advise(mut self, name: Name) -> Self {
-        self.advice = name.advice();
+    /// The same error with the remedy for its data set, unless the problem itself has one.
+    pub(crate) fn advise(mut self, advice: &str) -> Self {
+        if self.advice == UNDAMAGED {
+            advice.clone_into(&mut self.advice);
+        }
         self
     }
 }
@@ -198,6 +209,15 @@ pub enum FileProblem {
     /// The system cannot read it.
     #[error("cannot read: {0}")]
     Unreadable(io::Error),
+    /// There, but this user may not read it.
+    #[error("permission to read it is denied")]
+    Forbidden,
+    /// What is in it does not fit into the memory.
+    #[error("out of memory while reading it")]
+    OutOfMemory,
+    /// A MATLAB file of version 7.3, which is HDF5.
+    #[error("expected a MATLAB 5 file, found one of version 7.3, which is HDF5")]
+    Hdf5,
     /// Not an IDX file of the right kind.
     #[error("expected the magic number 0x{expected:08x} ({}), found 0x{found:08x} ({})", kind(*.expected), kind(*.found))]
     Magic {
@@ -279,6 +299,25 @@ pub enum FileProblem {
     },
 }
 
+impl FileProblem {
+    /// Why the system does not read a file.
+    pub(crate) fn reading(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => FileProblem::Forbidden,
+            io::ErrorKind::OutOfMemory => FileProblem::OutOfMemory,
+            _ => FileProblem::Unreadable(error),
+        }
+    }
+
+    /// Why an archive cannot be unpacked.
+    pub(crate) fn archive(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::OutOfMemory => FileProblem::OutOfMemory,
+            _ => FileProblem::Archive { detail: error.to_string() },
+        }
+    }
+}
+
 /// Why a server's answer is of no use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -348,8 +387,8 @@ fn attempts(failures: &[(String, FetchProblem)]) -> String {
 
 fn kind(magic: u32) -> &'static str {
     match magic {
-        crate::idx::IMAGES => "IDX images",
-        crate::idx::LABELS => "IDX labels",
+        0x0000_0803 => "IDX images",
+        0x0000_0801 => "IDX labels",
         _ => "not IDX bytes of images or labels",
     }
 }

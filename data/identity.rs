@@ -19,6 +19,22 @@ pub enum Origin {
     Other(String),
 }
 
+impl Origin {
+    /// What numbers of images, each found and published, and checksums tell. `verified` is whether the files are those with
+    /// the published checksums, or `None` where no checksum is known for the form they are in.
+    pub(crate) fn of(counts: &[(usize, usize)], verified: Option<bool>) -> Self {
+        if let Some((found, published)) = counts.iter().find(|(found, published)| found > published) {
+            return Self::Other(format!("{found} images where {published} are published"));
+        }
+        match verified {
+            _ if counts.iter().any(|(found, published)| found < published) => Self::Part,
+            Some(true) => Self::Published,
+            Some(false) => Self::Other("as many images, but not with the published checksums".to_owned()),
+            None => Self::Unverified,
+        }
+    }
+}
+
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

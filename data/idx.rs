@@ -55,15 +55,19 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>, FileError> {
 
 /// The bytes of an unpacked image file.
 pub fn image_file(images: &Images) -> Vec<u8> {
-    let header = [IMAGES, images.len() as u32, images.height as u32, images.width as u32];
-    header.iter().flat_map(|word| word.to_be_bytes()).chain(images.pixels.iter().copied()).collect()
+    let words = [IMAGES, images.len() as u32, images.height as u32, images.width as u32];
+    [header(&words).as_slice(), &images.pixels].concat()
 }
 
 /// The bytes of an unpacked label file; a label beyond a byte is cut to its lowest 8 bits.
 pub fn label_file(images: &Images) -> Vec<u8> {
-    let header = [LABELS, images.len() as u32];
     let labels = images.labels.iter().map(|&label| label as u8);
-    header.iter().flat_map(|word| word.to_be_bytes()).chain(labels).collect()
+    header(&[LABELS, images.len() as u32]).into_iter().chain(labels).collect()
+}
+
+/// The words a file begins with, as bytes.
+pub(crate) fn header(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
 type Problem = (Position, FileProblem);
@@ -71,17 +75,12 @@ type Problem = (Position, FileProblem);
 fn read<T>(path: &Path, parse: impl FnOnce(&mut Source) -> Result<T, Problem>) -> Result<T, FileError> {
     let start = Position { byte: 0, unpacked: false };
     fs::read(path)
-        .map_err(|error| (start, FileProblem::Unreadable(error)))
+        .map_err(|error| (start, FileProblem::reading(error)))
         .and_then(|bytes| match bytes.as_slice() {
             [] => Err((start, FileProblem::Empty)),
             bytes => parse(&mut Source::new(bytes)),
         })
-        .map_err(|(at, problem)| FileError {
-            path: path.to_path_buf(),
-            at,
-            problem,
-            advice: "replace it by an undamaged copy".to_owned(),
-        })
+        .map_err(|(at, problem)| FileError { at, ..FileError::new(path, 0, problem) })
 }
 
 fn parse_images(source: &mut Source, shape: Option<(usize, usize)>) -> Result<IdxImages, Problem> {
@@ -156,7 +155,7 @@ impl<'a> Source<'a> {
         // Memory grows with what is there, not with what a damaged header announces.
         let result = match &mut self.reader {
             Reader::Plain(reader) => reader.take(length).read_to_end(&mut bytes),
-            Reader::Gzip(reader) => reader.take(length).read_to_end(&mut bytes),
+            Reader::Gzip(reader) => read_members(reader, length, &mut bytes),
         };
         self.position += bytes.len() as u64;
         let unpacked = self.position;
@@ -223,6 +222,19 @@ impl<'a> Source<'a> {
         }
         let end = self.at_in_file();
         if end.byte < self.file_length { Err((end, FileProblem::Trailing)) } else { Ok(bytes) }
+    }
+}
+
+/// Up to `length` unpacked bytes. A file may consist of several gzip streams, as `cat` and parallel packers make them.
+fn read_members(reader: &mut GzDecoder<&[u8]>, length: u64, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    let mut read = 0;
+    loop {
+        read += reader.by_ref().take(length - read as u64).read_to_end(bytes)?;
+        let rest: &[u8] = reader.get_ref();
+        if read as u64 == length || !rest.starts_with(&GZIP) {
+            return Ok(read);
+        }
+        *reader = GzDecoder::new(rest);
     }
 }
 

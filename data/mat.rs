@@ -45,6 +45,9 @@ pub(crate) fn arrays(path: &Path, file: &[u8]) -> Result<Vec<Array>, FileError> 
     if file.is_empty() {
         return Err(FileError::new(path, 0, FileProblem::Empty));
     }
+    if file.starts_with(b"MATLAB 7.3") || file.starts_with(b"\x89HDF") {
+        return Err(FileError::new(path, 0, FileProblem::Hdf5));
+    }
     if file.len() < HEADER {
         return cut(HEADER);
     }

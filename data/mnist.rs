@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{Name, PublishedFile};
-use crate::check::{FileReport, Status, examine, md5_of};
+use crate::catalogue::{self, Name, PublishedFile};
+use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
 use crate::error::{FileError, FileProblem};
-use crate::{DataSet, Error, Images, idx};
+use crate::{DataSet, Error, Images, Origin, idx};
+
+/// Numbers of training and test images of the published sets.
+const PUBLISHED: [usize; 2] = [60_000, 10_000];
 
 /// Loads MNIST or Fashion-MNIST; see [`crate::load`].
 pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
-    let found: Vec<Option<PathBuf>> = name.files().iter().map(|file| file.find(folders)).collect();
+    let places = name.folders_and_torchvision(folders);
+    let found: Vec<Option<PathBuf>> = name.files().iter().map(|file| file.find(&places)).collect();
     let missing: Vec<&str> = name
         .files()
         .iter()
@@ -18,8 +22,8 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         .map(|(f, _)| f.unpacked_name())
         .collect();
     let found: Vec<PathBuf> = found.into_iter().flatten().collect();
+    let advice = name.advice(folders);
     let [train_images, train_labels, test_images, test_labels] = found.as_slice() else {
-        let advice = name.advice();
         return Err(Error::Missing {
             name: name.as_str(),
             missing,
@@ -32,24 +36,54 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         Name::FashionMnist => (0.2860, 0.3530),
         _ => (0.1307, 0.3081),
     };
-    let train = load_half(name, "train", train_images, train_labels)?;
-    let test = load_half(name, "test", test_images, test_labels)?;
-    Ok(DataSet::new(train, test, &[mean], &[std]))
+    let train = load_half(name, "train", train_images, train_labels, &advice)?;
+    let test = load_half(name, "test", test_images, test_labels, &advice)?;
+    let counts = [(train.len(), PUBLISHED[0]), (test.len(), PUBLISHED[1])];
+    let whole = counts.iter().all(|(found, published)| found == published);
+    let verified = if whole { verify(name, &found, [&train, &test])? } else { None };
+    Ok(DataSet { origin: Origin::of(&counts, verified), ..DataSet::new(train, test, &[mean], &[std]) })
 }
 
-fn load_half(name: Name, half: &str, images_path: &Path, labels_path: &Path) -> Result<Images, Error> {
-    for path in [images_path, labels_path] {
-        refuse_other_set(name, path)?;
+/// Whether a whole set is the published one: by its unpacked content where the md5 of that is known, or else by the files.
+fn verify(name: Name, paths: &[PathBuf], halves: [&Images; 2]) -> Result<Option<bool>, Error> {
+    let unpacked = halves.iter().flat_map(|images| {
+        let header = idx::header(&[idx::IMAGES, images.len() as u32, 28, 28]);
+        [md5_of_bytes(&[&header, &images.pixels]), md5_of_bytes(&[&idx::label_file(images)])]
+    });
+    let mut is_mnist = unpacked.zip(catalogue::MNIST_UNPACKED).map(|(found, published)| found == published);
+    if name == Name::Mnist {
+        return Ok(Some(is_mnist.all(|same| same)));
     }
-    let images = idx::read_images(images_path, Some((28, 28))).map_err(|error| error.advise(name))?;
-    let labels = idx::read_labels(labels_path, 10).map_err(|error| error.advise(name))?;
+    if is_mnist.next() == Some(true) {
+        let problem = FileProblem::OtherSet { expected: name.as_str(), found: Name::Mnist.as_str() };
+        let advice = "keep each set in a folder of its own name".to_owned();
+        return Err(FileError { advice, ..FileError::new(&paths[0], 0, problem) }.into());
+    }
+    let packed =
+        name.files().iter().zip(paths).map(|(file, path)| md5_of(path).ok().as_deref() == Some(file.md5));
+    // Files that were unpacked, or packed anew, may well be the same images.
+    Ok(packed.into_iter().all(|same| same).then_some(true))
+}
+
+fn load_half(
+    name: Name,
+    half: &str,
+    images_path: &Path,
+    labels_path: &Path,
+    advice: &str,
+) -> Result<Images, Error> {
+    for path in [images_path, labels_path] {
+        refuse_other_set(name, path, advice)?;
+    }
+    let images = idx::read_images(images_path, Some((28, 28))).map_err(|error| error.advise(advice))?;
+    let labels = idx::read_labels(labels_path, 10).map_err(|error| error.advise(advice))?;
     if images.count != labels.len() {
         return Err(Error::CountMismatch {
             images_path: images_path.to_path_buf(),
             images: images.count,
             labels_path: labels_path.to_path_buf(),
             labels: labels.len(),
-            advice: name.advice(),
+            advice: advice.to_owned(),
         });
     }
     Ok(Images {
@@ -64,13 +98,13 @@ fn load_half(name: Name, half: &str, images_path: &Path, labels_path: &Path) -> 
 }
 
 /// MNIST and Fashion-MNIST use the same file names and shapes; taking one for the other would go unnoticed.
-fn refuse_other_set(name: Name, path: &Path) -> Result<(), Error> {
+fn refuse_other_set(name: Name, path: &Path, advice: &str) -> Result<(), Error> {
     let length = path.metadata().map_or(0, |metadata| metadata.len());
     let others = Name::ALL.into_iter().filter(|&other| other != name);
     for (other, file) in others.flat_map(|other| other.files().iter().map(move |file| (other, file))) {
         if file.bytes == length && md5_of(path).is_ok_and(|md5| md5 == file.md5) {
             let problem = FileProblem::OtherSet { expected: name.as_str(), found: other.as_str() };
-            let advice = format!("keep each set in a folder of its own name; {}", name.advice());
+            let advice = format!("keep each set in a folder of its own name; {advice}");
             return Err(FileError { advice, ..FileError::new(path, 0, problem) }.into());
         }
     }
@@ -79,24 +113,30 @@ fn refuse_other_set(name: Name, path: &Path) -> Result<(), Error> {
 
 /// Looks at each of the four files.
 pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
-    let counts = [("images", 60_000), ("labels", 60_000), ("images", 10_000), ("labels", 10_000)];
-    let look = |(file, (what, examples)): (&PublishedFile, (&'static str, usize))| {
-        let path = file.find(folders);
+    let [train, test] = PUBLISHED;
+    let counts = [("images", train), ("labels", train), ("images", test), ("labels", test)];
+    let places = name.folders_and_torchvision(folders);
+    let look = |((file, (what, published)), unpacked): ((&PublishedFile, (&'static str, usize)), &str)| {
+        let path = file.find(&places);
         let status = path.as_deref().map_or(Status::Missing, |path| {
             examine(file, path, || {
-                let found = match what {
-                    "images" => idx::read_images(path, Some((28, 28)))?.count,
-                    _ => idx::read_labels(path, 10)?.len(),
+                let (found, md5) = match what {
+                    "images" => {
+                        let images = idx::read_images(path, Some((28, 28)))?;
+                        let header = idx::header(&[idx::IMAGES, images.count as u32, 28, 28]);
+                        (images.count, md5_of_bytes(&[&header, &images.pixels]))
+                    }
+                    _ => {
+                        let labels = idx::read_labels(path, 10)?;
+                        let header = idx::header(&[idx::LABELS, labels.len() as u32]);
+                        (labels.len(), md5_of_bytes(&[&header, &labels]))
+                    }
                 };
-                if path.ends_with(file.name) || found == examples {
-                    return Ok(());
-                }
-                // The count came from a 32-bit word.
-                let (expected, found) = (examples.to_string(), found as u32);
-                Err(FileError::new(path, 4, FileProblem::Dimension { what, expected, found }))
+                let verified = (name == Name::Mnist).then_some(md5 == unpacked);
+                Ok(Content { found, published, what, verified })
             })
         });
-        FileReport { file: file.name.to_owned(), path, status: status.advise(name) }
+        FileReport { file: file.name.to_owned(), path, status: status.advise(&name.advice(folders)) }
     };
-    name.files().iter().zip(counts).map(look).collect()
+    name.files().iter().zip(counts).zip(catalogue::MNIST_UNPACKED).map(look).collect()
 }

@@ -49,8 +49,8 @@ fn no_change_of_a_byte_panics() {
 fn what_no_batch_has_is_refused_with_its_place() {
     for (bytes, words) in [
         (
-            b"\x80\x02\x95.".as_slice(),
-            "at byte 2: expected an operation as in the published files, found the operation 0x95",
+            b"\x80\x02\x97.".as_slice(),
+            "at byte 2: expected an operation as in the published files, found the operation 0x97",
         ),
         (b"\x80\x02}.", "expected the key `labels`"),
         (b"\x80\x02K\x01.", "expected a dictionary"),
@@ -81,4 +81,56 @@ fn an_array_of_another_shape_or_type_is_refused() {
     assert!(change(b"_reconstruct", b"anything_else").contains("expected an array of bytes as `data`"));
     assert!(change(b"K\xc8", b"N").contains("expected integers in `labels`"));
     assert!(change(b"U\x06labels", b"U\x06lapels").contains("expected the key `labels`"));
+}
+
+/// As Python 3 writes protocol 4 or 5 with NumPy: frames, names on the stack, labels as 64-bit NumPy integers, and since
+/// protocol 5 the array as a buffer.
+fn modern(buffer: bool, order: u8) -> Vec<u8> {
+    let global = |module: &str, name: &str| {
+        let text = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), b"\x94"].concat();
+        [text(module), text(name), b"\x93\x94".to_vec()].concat()
+    };
+    let class = |name: &[u8], order: u8| {
+        let arguments = [b"\x8c\x02", name, b"\x94\x89\x88\x87\x94R\x94"].concat();
+        [
+            global("numpy", "dtype"),
+            arguments,
+            vec![b'(', b'K', 3, 0x8c, 1, order],
+            b"\x94NNNK\0K\0K\0t\x94b".to_vec(),
+        ]
+        .concat()
+    };
+    let mut pickle = b"\x80\x05\x95\0\0\0\0\0\0\0\0}\x94(\x8c\x06labels\x94]\x94(".to_vec();
+    for label in [4i64, 200].into_iter().cycle().take(100) {
+        pickle.extend(global("numpy._core.multiarray", "scalar"));
+        pickle.extend(class(b"i8", order));
+        pickle.extend([b"C\x08".as_slice(), &label.to_le_bytes(), b"\x94\x86\x94R\x94"].concat());
+    }
+    pickle.extend(b"e\x8c\x04data\x94");
+    let rows = [&[0x96][..], &(100u64 * 3072).to_le_bytes(), &vec![7; 100 * 3072], b"\x94"].concat();
+    let shape = b"Kd\x4d\0\x0c\x86\x94";
+    if buffer {
+        pickle.extend(global("numpy._core.numeric", "_frombuffer"));
+        pickle
+            .extend([b"(", rows.as_slice(), &class(b"u1", b'|'), shape, b"\x8c\x01C\x94t\x94R\x94"].concat());
+    } else {
+        pickle.extend(global("numpy._core.multiarray", "_reconstruct"));
+        pickle.extend(
+            [b")R\x94(K\x01", shape.as_slice(), &class(b"u1", b'|'), b"\x89", &rows, b"t\x94b"].concat(),
+        );
+    }
+    pickle.extend(b"u.");
+    pickle
+}
+
+#[test]
+fn newer_protocols_and_numpy_integers_are_read() {
+    for buffer in [false, true] {
+        let bytes = modern(buffer, b'<');
+        let batch = read(&bytes).unwrap();
+        let labels: Vec<i64> = batch.labels.iter().map(|(label, _)| *label).collect();
+        assert_eq!(labels, [4, 200].repeat(50));
+        assert_eq!(batch.rows, vec![7; 100 * 3072]);
+        assert!(read(&modern(buffer, b'>')).unwrap_err().contains("expected little-endian numbers"));
+    }
 }

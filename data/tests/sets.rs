@@ -4,9 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use data::check::Status;
 use data::error::FileProblem;
-use data::{Error, Images, LoadOptions, Name, check, idx, list, load};
+use data::{Error, Images, LoadOptions, Name, Origin, check, idx, list, load};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -71,6 +70,56 @@ fn files_are_found_in_either_folder() {
 }
 
 #[test]
+fn a_set_says_whether_it_is_the_published_one() {
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    assert_eq!(load_from("mnist", dir.path()).unwrap().origin, Origin::Part);
+    let write = |train: usize| {
+        for (half, count) in [("train", train), ("t10k", 10_000)] {
+            let images = images(count);
+            let packed = gzip(&idx::image_file(&images));
+            fs::write(dir.path().join(format!("{half}-images-idx3-ubyte.gz")), packed).unwrap();
+            fs::write(dir.path().join(format!("{half}-labels-idx1-ubyte")), idx::label_file(&images))
+                .unwrap();
+        }
+    };
+    write(60_000);
+    let set = load_from("mnist", dir.path()).unwrap();
+    assert!(set.origin.to_string().starts_with("not the published images: as many images"), "{}", set.origin);
+    // The md5 of Fashion-MNIST's files is known only as they are packed.
+    assert_eq!(load_from("fashion-mnist", dir.path()).unwrap().origin, Origin::Unverified);
+    write(60_001);
+    let set = load_from("mnist", dir.path()).unwrap();
+    assert_eq!(set.origin, Origin::Other("60001 images where 60000 are published".to_owned()));
+}
+
+#[test]
+fn what_other_programs_make_of_the_files_is_read() {
+    let same = |dir: &TempDir| {
+        let set = load_from("mnist", dir.path()).unwrap();
+        assert_eq!((set.train.labels, set.test.labels), (images(25).labels, images(7).labels));
+    };
+    // The root of torchvision.
+    let dir = TempDir::new().unwrap();
+    write_set(&dir.path().join("MNIST/raw"));
+    same(&dir);
+    // A dot before `idx`, and a folder of its own around a file.
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    fs::rename(at(FILES[1]), at("train-labels.idx1-ubyte")).unwrap();
+    fs::rename(at(FILES[3]), at("kept")).unwrap();
+    fs::create_dir(at(FILES[3])).unwrap();
+    fs::rename(at("kept"), at(FILES[3]).join(FILES[3])).unwrap();
+    same(&dir);
+    // Several gzip streams in one file.
+    let bytes = idx::image_file(&images(25));
+    let members: Vec<u8> = bytes.chunks(1000).flat_map(gzip).collect();
+    fs::write(at("train-images-idx3-ubyte.gz"), members).unwrap();
+    same(&dir);
+}
+
+#[test]
 fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
@@ -80,7 +129,8 @@ fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     let Error::Missing { missing, looked_in, .. } = &error else { panic!("{error}") };
     assert_eq!(missing, &["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]);
     assert_eq!(looked_in, &[dir.path().join("mnist"), dir.path().to_path_buf()]);
-    assert!(error.to_string().ends_with("get it with `ht data fetch mnist`"), "{error}");
+    let advice = format!("get it with `ht data fetch mnist --data {}`", dir.path().display());
+    assert!(error.to_string().ends_with(&advice), "{error}");
     let error = load_from("fashion-mnist", &dir.path().join("nowhere")).unwrap_err();
     assert!(matches!(&error, Error::Missing { missing, .. } if missing == &FILES), "{error}");
 }
@@ -94,9 +144,12 @@ fn damage_names_the_file_the_byte_and_the_remedy() {
     bytes[11] = 77;
     fs::write(&path, bytes).unwrap();
     let text = load_from("mnist", dir.path()).unwrap_err().to_string();
-    let expected = "train-labels-idx1-ubyte: at byte 11: expected a label below 10, found 77; \
-                    get it with `ht data fetch mnist`";
-    assert!(text.ends_with(expected), "{text}");
+    let expected = format!(
+        "train-labels-idx1-ubyte: at byte 11: expected a label below 10, found 77; get it with \
+         `ht data fetch mnist --data {}`",
+        dir.path().display()
+    );
+    assert!(text.ends_with(&expected), "{text}");
 }
 
 #[test]
@@ -155,16 +208,16 @@ fn a_check_tells_the_state_of_each_file() {
     let report = check("mnist", dir.path()).unwrap();
     assert!(!report.is_ok());
     let states: Vec<String> = report.files.iter().map(|file| file.status.to_string()).collect();
-    assert!(states[0].starts_with("wrong checksum: expected md5 f68b3c2dcbeaaa9fbdd348bbdeb94873, found "));
-    assert!(states[1].starts_with("ok (unpacked"), "{}", states[1]);
+    assert_eq!(states[0], "ok, but a part of the published set: 3 of 60000 images");
+    assert_eq!(states[1], "ok, but not the published file: as many labels, but other ones");
     assert!(states[2].starts_with("damaged at byte 2: the gzip stream breaks off"), "{}", states[2]);
     assert_eq!(states[3], "missing");
     assert_eq!(report.files[3].path, None);
 
     fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images(59_999))).unwrap();
     let report = check("mnist", dir.path()).unwrap();
-    let Status::Damaged(error) = &report.files[1].status else { panic!("{}", report.files[1].status) };
-    assert!(error.to_string().contains("at byte 4: expected 60000 labels, found 59999"), "{error}");
+    let state = report.files[1].status.to_string();
+    assert_eq!(state, "ok, but a part of the published set: 59999 of 60000 labels");
     assert!(check("strokes", dir.path()).unwrap().is_ok());
     assert!(matches!(check("nothing", dir.path()), Err(Error::UnknownName { .. })));
 }

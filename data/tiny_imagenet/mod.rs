@@ -45,10 +45,10 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
             missing: vec![FOLDER],
             forms: format!("looked for as a folder, as its content without it, and as {ZIP}"),
             looked_in: folders.to_vec(),
-            advice: Name::TinyImagenet.advice(),
+            advice: Name::TinyImagenet.advice(folders),
         });
     };
-    Ok(load_from(&place, threads).map_err(|error| error.advise(Name::TinyImagenet))?)
+    Ok(load_from(&place, threads).map_err(|error| error.advise(&Name::TinyImagenet.advice(folders)))?)
 }
 
 fn load_from(place: &Place, threads: usize) -> Result<DataSet, FileError> {
@@ -106,7 +106,7 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let report = |path: PathBuf, status: Status| FileReport {
         file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         path: Some(path),
-        status: status.advise(Name::TinyImagenet),
+        status: status.advise(&Name::TinyImagenet.advice(folders)),
     };
     if place.zip && md5_of(&place.path).is_ok_and(|md5| md5 == file.md5) {
         return vec![report(place.path, Status::Ok)];
