@@ -11,6 +11,7 @@
 //! A file may have any number of whole records. Images are in the order of the files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::catalogue::{self, Name, PublishedFile, is_there};
 use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
@@ -162,7 +163,7 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         width: SIDE,
         channels: 3,
         classes,
-        pixels: Vec::new(),
+        pixels: Arc::default(),
         labels: Vec::new(),
     };
     let (mut train, mut test) = (images("train"), images("test"));
@@ -253,12 +254,13 @@ fn append(images: &mut Images, form: Form, path: &Path, bytes: &[u8]) -> Result<
                 let problem = FileProblem::Truncated { expected };
                 return Err(FileError::new(path, bytes.len() as u64, problem));
             }
-            images.pixels.reserve(bytes.len() / record * IMAGE);
+            let pixels = Arc::make_mut(&mut images.pixels);
+            pixels.reserve(bytes.len() / record * IMAGE);
             for (index, record) in bytes.chunks(record).enumerate() {
                 let (labels, planes) = record.split_at(label_bytes);
                 let at = index * record.len() + label_bytes - 1;
                 label(i64::from(labels[label_bytes - 1]), at as u64)?;
-                interleave(planes, &mut images.pixels);
+                interleave(planes, pixels);
             }
         }
         Form::Python { labels } => {
@@ -266,9 +268,10 @@ fn append(images: &mut Images, form: Form, path: &Path, bytes: &[u8]) -> Result<
             for &(found, at) in &batch.labels {
                 label(found, at)?;
             }
-            images.pixels.reserve(batch.rows.len());
+            let pixels = Arc::make_mut(&mut images.pixels);
+            pixels.reserve(batch.rows.len());
             for planes in batch.rows.chunks(IMAGE) {
-                interleave(planes, &mut images.pixels);
+                interleave(planes, pixels);
             }
         }
     }
@@ -332,7 +335,7 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
 
 /// Number of images in a well-formed file.
 fn count(layout: &Layout, classes: usize, path: &Path, bytes: &[u8]) -> Result<usize, FileError> {
-    let (name, pixels, labels) = (String::new(), Vec::new(), Vec::new());
+    let (name, pixels, labels) = (String::new(), Arc::default(), Vec::new());
     let mut images = Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels };
     append(&mut images, layout.form, path, bytes)?;
     Ok(images.len())

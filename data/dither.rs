@@ -7,6 +7,7 @@
 //! errors are kept as integers times 16 and divided, towards zero, only where they are used.
 
 use crate::{DataSet, Error, Images};
+use std::sync::Arc;
 
 /// Dithers one grey image in place to bytes 0 and 255. `pixels` is `[H, W]`, of any height; a width of 0 leaves it as is.
 pub fn floyd_steinberg(pixels: &mut [u8], width: usize) {
@@ -45,7 +46,7 @@ impl Images {
             return Err(Error::NotGrey { name: self.name.clone(), channels: self.channels });
         }
         let mut images = self.clone();
-        for image in images.pixels.chunks_mut((self.height * self.width).max(1)) {
+        for image in Arc::make_mut(&mut images.pixels).chunks_mut((self.height * self.width).max(1)) {
             floyd_steinberg(image, self.width);
         }
         Ok(images)
@@ -98,7 +99,7 @@ mod tests {
             width: 28,
             channels: 1,
             classes: 2,
-            pixels: grey.repeat(2),
+            pixels: Arc::new(grey.repeat(2)),
             labels: vec![0, 1],
         };
         let dithered = images.dithered().unwrap();

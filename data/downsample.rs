@@ -1,6 +1,7 @@
 //! Smaller images: the mean over squares of pixels.
 
 use crate::{DataSet, Error, Images};
+use std::sync::Arc;
 
 impl Images {
     /// Every square of `factor` x `factor` pixels becomes one, its mean channel by channel, rounded to the nearest byte,
@@ -32,7 +33,7 @@ impl Images {
                 pixels.push(((sum + count / 2) / count) as u8);
             }
         }
-        Ok(Images { height: rows, width: columns, pixels, ..self })
+        Ok(Images { height: rows, width: columns, pixels: Arc::new(pixels), ..self })
     }
 }
 
@@ -59,7 +60,7 @@ mod tests {
             width,
             channels,
             classes: 2,
-            pixels: pixels.to_vec(),
+            pixels: Arc::new(pixels.to_vec()),
             labels: vec![1; len],
         }
     }
@@ -72,7 +73,7 @@ mod tests {
         let small = images(2, 4, 2, &pixels).downsampled(2).unwrap();
         assert_eq!((small.height, small.width, small.channels, small.len()), (1, 2, 2, 2));
         // 6/4 = 1.5 -> 2; 101/4 = 25.25 -> 25; 1020/4; 1/4 -> 0.
-        assert_eq!(small.pixels, [2, 102, 25, 125, 255, 255, 0, 100]);
+        assert_eq!(*small.pixels, [2, 102, 25, 125, 255, 255, 0, 100]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::random::{Purpose, Random};
 use crate::{Images, parallel};
+use std::sync::Arc;
 
 /// Images that a thread draws at a time.
 const BLOCK: usize = 32;
@@ -30,7 +31,15 @@ pub(crate) fn draw<C>(
             *label = image(&mut random, &mut canvas, bytes);
         }
     });
-    Images { name: name.to_owned(), height: side, width: side, channels, classes, pixels, labels }
+    Images {
+        name: name.to_owned(),
+        height: side,
+        width: side,
+        channels,
+        classes,
+        pixels: Arc::new(pixels),
+        labels,
+    }
 }
 
 /// Mean and standard deviation of each channel of `[.., channels]` bytes scaled to \[0, 1\], from exact sums.

@@ -66,5 +66,5 @@ fn add(digest: &mut Sha256, images: &Images) {
     for label in &images.labels {
         digest.update(label.to_le_bytes());
     }
-    digest.update(&images.pixels);
+    digest.update(images.pixels.as_slice());
 }

@@ -78,7 +78,8 @@ fn read<T>(path: &Path, parse: impl FnOnce(&mut Source) -> Result<T, Problem>) -
         .map_err(|error| (start, FileProblem::reading(error)))
         .and_then(|bytes| match bytes.as_slice() {
             [] => Err((start, FileProblem::Empty)),
-            bytes => parse(&mut Source::new(bytes)),
+            packed if packed.starts_with(&GZIP) => parse(&mut Source::packed(packed)),
+            _ => parse(&mut Source::plain(bytes)),
         })
         .map_err(|(at, problem)| FileError { at, ..FileError::new(path, 0, problem) })
 }
@@ -119,15 +120,19 @@ struct Source<'a> {
 }
 
 enum Reader<'a> {
-    Plain(&'a [u8]),
+    /// The whole file: its data become the result without a copy.
+    Plain(Vec<u8>),
     Gzip(Box<GzDecoder<&'a [u8]>>),
 }
 
 impl<'a> Source<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        let packed = bytes.starts_with(&GZIP);
-        let reader =
-            if packed { Reader::Gzip(Box::new(GzDecoder::new(bytes))) } else { Reader::Plain(bytes) };
+    fn plain(bytes: Vec<u8>) -> Self {
+        let file_length = bytes.len() as u64;
+        Self { reader: Reader::Plain(bytes), file_length, position: 0, expected: 0 }
+    }
+
+    fn packed(bytes: &'a [u8]) -> Self {
+        let reader = Reader::Gzip(Box::new(GzDecoder::new(bytes)));
         Self { reader, file_length: bytes.len() as u64, position: 0, expected: 0 }
     }
 
@@ -142,11 +147,11 @@ impl<'a> Source<'a> {
 
     /// Where the next byte of the file itself lies.
     fn at_in_file(&self) -> Position {
-        let left = match &self.reader {
-            Reader::Plain(rest) => rest.len(),
-            Reader::Gzip(decoder) => decoder.get_ref().len(),
+        let byte = match &self.reader {
+            Reader::Plain(_) => self.position,
+            Reader::Gzip(decoder) => self.file_length - decoder.get_ref().len() as u64,
         };
-        Position { byte: self.file_length - left as u64, unpacked: false }
+        Position { byte, unpacked: false }
     }
 
     /// Up to `length` bytes; fewer only where the data end properly.
@@ -154,7 +159,12 @@ impl<'a> Source<'a> {
         let mut bytes = Vec::new();
         // Memory grows with what is there, not with what a damaged header announces.
         let result = match &mut self.reader {
-            Reader::Plain(reader) => reader.take(length).read_to_end(&mut bytes),
+            Reader::Plain(file) => {
+                let from = (self.position as usize).min(file.len());
+                let to = from + length.min((file.len() - from) as u64) as usize;
+                bytes.extend_from_slice(&file[from..to]);
+                Ok(to - from)
+            }
             Reader::Gzip(reader) => read_members(reader, length, &mut bytes),
         };
         self.position += bytes.len() as u64;
@@ -212,6 +222,13 @@ impl<'a> Source<'a> {
     /// The remaining `length` bytes, after which the file must end.
     fn rest(&mut self, length: u64) -> Result<Vec<u8>, Problem> {
         self.expected = self.position + length;
+        if let Reader::Plain(file) = &mut self.reader
+            && file.len() as u64 == self.expected
+        {
+            let mut bytes = std::mem::take(file);
+            bytes.drain(..self.position as usize);
+            return Ok(bytes);
+        }
         let bytes = self.exactly(length)?;
         let end = self.at();
         // Reading on also makes the decoder compare its checksum.

@@ -53,6 +53,7 @@ pub mod tiny_imagenet;
 mod zip;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use catalogue::Name;
 pub use check::check;
@@ -76,8 +77,8 @@ pub struct Images {
     pub channels: usize,
     /// Number of classes; every label is below it.
     pub classes: usize,
-    /// All pixels, `[len, H, W, C]`.
-    pub pixels: Vec<u8>,
+    /// All pixels, `[len, H, W, C]`. Shared, so that devices that use the host's memory need no copy.
+    pub pixels: Arc<Vec<u8>>,
     /// The class of each image, `[len]`.
     pub labels: Vec<u32>,
 }

@@ -1,6 +1,7 @@
 //! MNIST and Fashion-MNIST: four IDX files each, packed with gzip or not.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::catalogue::{self, Name, PublishedFile};
 use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
@@ -92,7 +93,7 @@ fn load_half(
         width: images.width,
         channels: 1,
         classes: 10,
-        pixels: images.pixels,
+        pixels: Arc::new(images.pixels),
         labels: labels.into_iter().map(u32::from).collect(),
     })
 }

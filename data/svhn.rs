@@ -5,6 +5,7 @@
 //! and `y`, the labels 1 to 10, of which 10 stands for the digit 0.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::check::{Content, FileReport, Status, examine, md5_of};
 use crate::error::{FileError, FileProblem, Position};
@@ -91,7 +92,15 @@ fn read(path: &Path, name: &str) -> Result<Images, FileError> {
         }
     }
     let name = name.to_owned();
-    Ok(Images { name, height: SIDE, width: SIDE, channels: 3, classes: CLASSES, pixels, labels })
+    Ok(Images {
+        name,
+        height: SIDE,
+        width: SIDE,
+        channels: 3,
+        classes: CLASSES,
+        pixels: Arc::new(pixels),
+        labels,
+    })
 }
 
 /// Labels 1 to 10 as the digits 1 to 9 and 0.

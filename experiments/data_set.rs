@@ -4,6 +4,7 @@ use crate::config::{Config, TestStatistics};
 use crate::error::{Error, Result};
 use data::{DataSet, Images, LoadOptions};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The data set of a config, cut, made smaller and dithered as it says, with the statistics that it names.
 ///
@@ -72,7 +73,10 @@ fn cut(images: &mut Images, n: usize, key: &str) -> Result<()> {
         return Err(Error::Mismatch(format!("data.{key} = {n}, but {} has {has} images", images.name)));
     }
     if n > 0 {
-        images.pixels.truncate(n * images.image_len());
+        let kept = n * images.image_len();
+        let pixels = Arc::make_mut(&mut images.pixels);
+        pixels.truncate(kept);
+        pixels.shrink_to_fit();
         images.labels.truncate(n);
     }
     Ok(())

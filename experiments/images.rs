@@ -6,6 +6,7 @@
 
 use crate::error::Result;
 use data::Images;
+use engine::device::HostWords;
 use engine::{Buffer, Device, Error, Launch, Program, Slice};
 use kernels::Clock;
 use kernels::gather::{Augment, Gather, Source};
@@ -21,7 +22,7 @@ enum Store {
     /// On the device, in order.
     Device(Vec<Chunk>),
     /// On the host: packed words, and room for one batch on the device.
-    Host { words: Arc<Vec<u32>>, batch: Buffer },
+    Host { words: HostWords, batch: Buffer },
 }
 
 #[derive(Debug)]
@@ -66,7 +67,7 @@ pub struct BatchProgram {
 struct Stream {
     gather: Gather,
     examples: Arc<Vec<u32>>,
-    images: Arc<Vec<u32>>,
+    images: HostWords,
     batch: Buffer,
     /// The batch's images side by side, kept to be filled again.
     staged: RefCell<Vec<u32>>,
@@ -92,7 +93,7 @@ impl DeviceImages {
         let store = match resident {
             Some(chunks) => Store::Device(chunks),
             None => Store::Host {
-                words: Arc::new(packed),
+                words: packed,
                 batch: device.buffer(&format!("a batch of {}", images.name), batch * words)?,
             },
         };
@@ -173,7 +174,7 @@ impl DeviceImages {
                 stream = Some(Stream {
                     gather,
                     examples: Arc::clone(examples),
-                    images: Arc::clone(words),
+                    images: words.clone(),
                     batch: buffer.clone(),
                     staged: RefCell::default(),
                 });
@@ -206,7 +207,7 @@ impl BatchProgram {
     fn send(&self, device: &Device, clock: &Clock) -> Result<()> {
         let Some(Stream { gather, examples, images, batch, staged }) = &self.stream else { return Ok(()) };
         let words = (gather.height * gather.width * gather.channels).div_ceil(4);
-        let mut staged = staged.borrow_mut();
+        let (mut staged, images) = (staged.borrow_mut(), images.as_slice());
         staged.clear();
         for row in gather.image_rows(clock, examples) {
             staged.extend_from_slice(&images[row * words..][..words]);
@@ -220,18 +221,31 @@ fn image_words(images: &Images) -> usize {
     images.image_len().div_ceil(4)
 }
 
-fn pack(images: &Images) -> Vec<u32> {
+/// The images as rows of words: the data set's own memory, unless a row has to be padded.
+fn pack(images: &Images) -> HostWords {
+    if images.image_len().is_multiple_of(4)
+        && let Some(words) = HostWords::of_bytes(Arc::clone(&images.pixels))
+    {
+        return words;
+    }
     let words = image_words(images);
     let mut packed = vec![0u32; images.len() * words];
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut packed);
     for (image, row) in images.pixels.chunks(images.image_len()).zip(bytes.chunks_mut(words * 4)) {
         row[..image.len()].copy_from_slice(image);
     }
-    packed
+    Arc::new(packed).into()
 }
 
-/// Puts all images on the device, as many in one buffer as it can bind; `None` if there is no room for them.
-fn upload(device: &Device, name: &str, packed: &[u32], image_words: usize) -> Result<Option<Vec<Chunk>>> {
+/// Puts all images on the device, as many in one buffer as it can bind; `None` if there is no room for them. The CPU uses
+/// the host's memory: the images lie there once, however many devices there are.
+fn upload(device: &Device, name: &str, packed: &HostWords, image_words: usize) -> Result<Option<Vec<Chunk>>> {
+    if !device.is_gpu() {
+        let rows = packed.as_slice().len() / image_words;
+        let buffer = device.constant(name, packed.clone())?;
+        return Ok(Some(vec![Chunk { buffer, first_row: 0, rows }]));
+    }
+    let packed = packed.as_slice();
     let most = device.gpu_traits().map_or(usize::MAX, |gpu| gpu.largest_binding);
     let rows = (most / image_words).max(1);
     let mut chunks = Vec::new();
@@ -260,7 +274,7 @@ mod tests {
             width: 6,
             channels: 3,
             classes: 10,
-            pixels: (0..40 * 90u32).map(|i| (i * 7919 % 251) as u8).collect(),
+            pixels: Arc::new((0..40 * 90u32).map(|i| (i * 7919 % 251) as u8).collect()),
             labels: (0..40).map(|i| i % 10).collect(),
         };
         let (mean, std) = ([0.5, 0.4, 0.3], [0.2, 0.3, 0.25]);

@@ -234,7 +234,7 @@ fn finished_runs_of_version_1_are_found_and_left_as_they_are() {
     place.ht(&format!("{short} --set intervention.method=hare-tortoise --set optimizer.lr=0.01")).succeeds();
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5);
     let report = place.ht("report runs").succeeds().stdout;
-    assert!(report.contains("version 1") && report.contains("H&T"), "{report}");
+    assert!(report.contains("version 1: 4 runs") && report.contains("hare-tortoise"), "{report}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (half, images) in [("train", &set.train), ("test", &set.test)] {
         let (n, h, w, c) = (images.len(), images.height, images.width, images.channels);
         println!("{half}: [{n}, {h}, {w}, {c}], {} classes", images.classes);
-        std::fs::write(out.join(format!("{half}.pixels")), &images.pixels)?;
+        std::fs::write(out.join(format!("{half}.pixels")), images.pixels.as_slice())?;
         let labels: Vec<u8> = images.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         std::fs::write(out.join(format!("{half}.labels")), labels)?;
     }

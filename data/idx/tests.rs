@@ -70,11 +70,11 @@ fn writers_and_readers_agree() {
         width: 2,
         channels: 1,
         classes: 10,
-        pixels: (0..12).map(|i| i * 20).collect(),
+        pixels: std::sync::Arc::new((0..12).map(|i| i * 20).collect()),
         labels: vec![7, 2],
     };
     let read = read_images(&files.write(&image_file(&original)), None).unwrap();
-    assert_eq!((read.count, read.height, read.width, read.pixels), (2, 3, 2, original.pixels.clone()));
+    assert_eq!((read.count, read.height, read.width, read.pixels), (2, 3, 2, original.pixels.to_vec()));
     assert_eq!(read_labels(&files.write(&label_file(&original)), 10).unwrap(), [7, 2]);
 }
 

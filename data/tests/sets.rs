@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use data::error::FileProblem;
 use data::{Error, Images, LoadOptions, Name, Origin, check, idx, list, load};
@@ -24,7 +25,7 @@ fn images(count: usize) -> Images {
         width: 28,
         channels: 1,
         classes: 10,
-        pixels: (0..count * 784).map(|i| (i % 256) as u8).collect(),
+        pixels: Arc::new((0..count * 784).map(|i| (i % 256) as u8).collect()),
         labels: (0..count as u32).map(|i| i % 10).collect(),
     }
 }

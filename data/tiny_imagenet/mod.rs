@@ -17,6 +17,7 @@ mod listing;
 mod source;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use crate::check::{FileReport, Status, md5_of};
@@ -71,7 +72,7 @@ fn load_from(place: &Place, threads: usize) -> Result<DataSet, FileError> {
         width: SIDE,
         channels: 3,
         classes: classes.len(),
-        pixels,
+        pixels: Arc::new(pixels),
         labels: items.iter().map(|item| item.label).collect(),
     };
     let (train, test) = (half("train", &train, train_pixels), half("test", &test, test_pixels));

@@ -1,7 +1,7 @@
 //! The CPU device: the kernels in Rust over pooled, aligned memory.
 
 use super::launch::CheckedLaunch;
-use super::memory::Memory;
+use super::memory::{HostWords, Memory};
 use super::program::first_non_finite;
 use super::{Counters, LaunchReport, NonFinite};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ enum Words {
     /// The device's own.
     Owned(Box<[UnsafeCell<Line>]>),
     /// The host's, only read: no launch and no copy may write a constant.
-    Shared(Arc<Vec<u32>>),
+    Shared(HostWords),
 }
 
 // SAFETY: the contents are only touched by `CpuDevice` and `CpuProgram` under the device's lock; what the host shares is
@@ -39,7 +39,7 @@ impl std::fmt::Debug for CpuMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.words {
             Words::Owned(_) => write!(f, "{} bytes", self.bytes()),
-            Words::Shared(words) => write!(f, "{} words of the host", words.len()),
+            Words::Shared(words) => words.fmt(f),
         }
     }
 }
@@ -57,7 +57,7 @@ impl CpuMemory {
     fn start(&self) -> *mut u32 {
         match &self.words {
             Words::Owned(lines) => lines.as_ptr().cast_mut().cast(),
-            Words::Shared(words) => words.as_ptr().cast_mut(),
+            Words::Shared(words) => words.as_slice().as_ptr().cast_mut(),
         }
     }
 }
@@ -119,7 +119,7 @@ impl CpuDevice {
     }
 
     /// The host's memory as memory of this device.
-    pub(super) fn share(&self, words: Arc<Vec<u32>>) -> Arc<CpuMemory> {
+    pub(super) fn share(&self, words: HostWords) -> Arc<CpuMemory> {
         self.objects.fetch_add(1, Ordering::Relaxed);
         Arc::new(CpuMemory { words: Words::Shared(words), allocated: Arc::clone(&self.allocated) })
     }

@@ -12,7 +12,7 @@ mod program;
 
 pub use adapter::{AdapterReport, DeviceReport, list_devices};
 pub use launch::Launch;
-pub use memory::{Buffer, Slice};
+pub use memory::{Buffer, HostWords, Slice};
 pub use program::{LaunchReport, NonFinite, Program};
 
 pub use kernels::kernel::ALIGNMENT;
@@ -123,13 +123,14 @@ impl Device {
     ///
     /// # Errors
     /// As [`Device::buffer`].
-    pub fn constant(&self, what: &str, words: Arc<Vec<u32>>) -> Result<Buffer> {
+    pub fn constant(&self, what: &str, words: impl Into<HostWords>) -> Result<Buffer> {
+        let words = words.into();
         match self {
             Device::Cpu(device) => {
-                let length = words.len();
+                let length = words.as_slice().len();
                 Ok(Buffer { memory: Memory::Cpu(device.share(words)), words: length, constant: true })
             }
-            Device::Gpu(_) => Ok(Buffer { constant: true, ..self.buffer_with(what, &words)? }),
+            Device::Gpu(_) => Ok(Buffer { constant: true, ..self.buffer_with(what, words.as_slice())? }),
         }
     }
 

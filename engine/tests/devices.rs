@@ -290,7 +290,7 @@ fn a_constant_is_read_by_launches_and_written_by_nothing() {
         assert!(matches!(refused, Err(Error::Constant { .. })), "{refused:?}");
         assert_eq!(words[0], (-40f32).to_bits());
         drop((constant, slices));
-        let empty = device.constant("empty", Arc::default()).unwrap();
+        let empty = device.constant("empty", Arc::<Vec<u32>>::default()).unwrap();
         assert!(device.read(&empty, 0..0).unwrap().is_empty());
     }
     assert_eq!(Arc::strong_count(&words), 1);

@@ -141,7 +141,7 @@ fn random_images(model: &ModelConfig) -> DataSet {
             width: input.image_size,
             channels: input.channels,
             classes: input.classes,
-            pixels: pixels.collect(),
+            pixels: std::sync::Arc::new(pixels.collect()),
             labels: (0..40).map(|i| i % 10).collect(),
         }
     };
