@@ -48,8 +48,8 @@ impl std::fmt::Display for Origin {
 }
 
 impl DataSet {
-    /// SHA-256 of shapes, classes, labels and pixels of both halves, in hexadecimal: equal for equal images, however they lay
-    /// in files.
+    /// SHA-256 of shapes, classes, labels and pixels of both halves, in hexadecimal: equal for equal images, however they
+    /// lay in files.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for half in [&self.train, &self.test] {

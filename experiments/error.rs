@@ -98,8 +98,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the run would fail again, everywhere: the fault lies in its config or in this program, not in a file, a device or
-    /// another process.
+    /// Whether the run would fail again, everywhere: the fault lies in its config or in this program, not in a file, a
+    /// device or another process.
     pub fn is_of_the_run(&self) -> bool {
         matches!(
             self,

@@ -9,9 +9,9 @@
 //!     +--------------------+
 //! ```
 //!
-//! [`look`] says what a folder holds and changes nothing. [`enter`] decides under the folder's lock, once, and gives the folder
-//! to whoever may work on it. A run is what its config says: the config that lies there is compared key by key, and so is the
-//! digest of what it is trained on.
+//! [`look`] says what a folder holds and changes nothing. [`enter`] decides under the folder's lock, once, and gives the
+//! folder to whoever may work on it. A run is what its config says: the config that lies there is compared key by key,
+//! and so is the digest of what it is trained on.
 
 use crate::config::{Config, flattened};
 use crate::error::{Error, Result};

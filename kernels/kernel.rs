@@ -21,10 +21,10 @@ pub const ALIGNMENT: usize = 64;
 
 /// One buffer argument of a kernel.
 ///
-/// On a GPU every buffer starts at a multiple of [`ALIGNMENT`] words and is padded to the next one, so that a shader may bind it as
-/// `array<vec4<f32>>`. A shader may read the padding, but its result depends on none of it (there may be a NaN), and it
-/// changes none of it: behind a gradient lies the padding of the gradient arena, which the global norm sums up.
-/// On the CPU a buffer is exactly `words` long.
+/// On a GPU every buffer starts at a multiple of [`ALIGNMENT`] words and is padded to the next one, so that a shader may
+/// bind it as `array<vec4<f32>>`. A shader may read the padding, but its result depends on none of it (there may be a
+/// NaN), and it changes none of it: behind a gradient lies the padding of the gradient arena, which the global norm sums
+/// up. On the CPU a buffer is exactly `words` long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The name used in formulas, in the shader and in `ht inspect`.

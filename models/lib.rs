@@ -98,8 +98,8 @@ pub trait Model: std::fmt::Debug + Send + Sync {
     fn parameters(&self) -> &Parameters;
     /// Height, width and channels of an image, and number of classes.
     fn input(&self) -> Input;
-    /// The backbone's tensor that the released code of Hare & Tortoise creates last, where `named_parameters` ends; `None` if
-    /// the backbone has none.
+    /// The backbone's tensor that the released code of Hare & Tortoise creates last, where `named_parameters` ends;
+    /// `None` if the backbone has none.
     fn last_backbone_tensor(&self) -> Option<&Segment> {
         self.parameters().group(BACKBONE).next_back()
     }

@@ -1,5 +1,5 @@
-//! Wrong files give errors, whatever is wrong with them: sweeps, and what lies in run folders. Every reader has such a test in
-//! its crate; CONTRIBUTING.md has the command for long runs.
+//! Wrong files give errors, whatever is wrong with them: sweeps, and what lies in run folders. Every reader has such a
+//! test in its crate; CONTRIBUTING.md has the command for long runs.
 
 #[path = "common/mutate.rs"]
 #[allow(dead_code, unreachable_pub)]

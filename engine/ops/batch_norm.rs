@@ -45,8 +45,8 @@ impl Graph<'_> {
     /// Batch normalisation of `[..., C]`, plus `residual` of the same shape if there is one, followed by ReLU if `relu`.
     ///
     /// # Errors
-    /// Another number of channels than the layer has; a residual of another shape; in training, fewer than two values per channel (the unbiased
-    /// variance does not exist, as in PyTorch).
+    /// Another number of channels than the layer has; a residual of another shape; in training, fewer than two values per
+    /// channel (the unbiased variance does not exist, as in PyTorch).
     pub fn batch_norm(
         &mut self,
         x: Tensor,

@@ -1,5 +1,5 @@
-//! Mean softmax cross-entropy of logits `[N, C]` and labels `[N]`, with its gradient and the rank of each label, and what may be
-//! added to it: squared logits, the divergence from a teacher.
+//! Mean softmax cross-entropy of logits `[N, C]` and labels `[N]`, with its gradient and the rank of each label, and what
+//! may be added to it: squared logits, the divergence from a teacher.
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Tensor};

@@ -25,8 +25,8 @@ struct Select {
 }
 
 impl Graph<'_> {
-    /// Images `[N, H, W, C]` as patches of P x P pixels, `[N, H/P W/P, P P C]`: row, column, channel within a patch. They are
-    /// cut from inputs; there is no gradient.
+    /// Images `[N, H, W, C]` as patches of P x P pixels, `[N, H/P W/P, P P C]`: row, column, channel within a patch. They
+    /// are cut from inputs; there is no gradient.
     ///
     /// # Errors
     /// Images that are not whole patches.

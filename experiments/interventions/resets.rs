@@ -1,7 +1,7 @@
 //! When a reset comes: of the hare to the tortoise (`hare-tortoise`), of the optimiser (`optimizer-reset`).
 //!
-//! `optimizer-reset` sets Adam's moments and its step count to zero; weights and learning rate stay. Hare & Tortoise keeps the
-//! moments; joined with `optimizer-reset` it does not, an ablation of our own.
+//! `optimizer-reset` sets Adam's moments and its step count to zero; weights and learning rate stay. Hare & Tortoise
+//! keeps the moments; joined with `optimizer-reset` it does not, an ablation of our own.
 
 use crate::config::{FirstReset, HareTortoiseOptions, OptimizerResetOptions, ResetUnit};
 

@@ -1,8 +1,8 @@
 //! Self-distillation: the tortoise teaches the network that it averages (Hinton and others 2015 for the loss).
 //!
-//! `loss += strength * mean over batch and classes of KL(teacher || student)`, temperature 1. The teacher sees the same batch,
-//! augmented alike, in evaluation mode: its own batch-norm statistics, no dropout. It follows after every step, as for EMA;
-//! the student predicts.
+//! `loss += strength * mean over batch and classes of KL(teacher || student)`, temperature 1. The teacher sees the same
+//! batch, augmented alike, in evaluation mode: its own batch-norm statistics, no dropout. It follows after every step, as
+//! for EMA; the student predicts.
 //!
 //! The mean over classes too is that of the released code (PyTorch's default): per example the divergence weighs
 //! `strength / classes`. Hare & Tortoise tuned the strength over 1, 5 and 10.

@@ -1,9 +1,9 @@
 //! Spectral decoupling: a penalty on the logits, so that a feature that already predicts well does not starve the others of
 //! gradient (Pezeshki and others, *Gradient Starvation*, 2021).
 //!
-//! `mean`, as in the released code of Hare & Tortoise: `strength * mean over batch and classes of logit²`. `half-sum`, as its
-//! authors' paper has it: `strength / 2 * mean over the batch of the sum over classes of logit²`, stronger by half the
-//! number of classes. Their code has one logit for two classes and no 1/2, which is `mean`. Hare & Tortoise swept 1,
+//! `mean`, as in the released code of Hare & Tortoise: `strength * mean over batch and classes of logit²`. `half-sum`, as
+//! its authors' paper has it: `strength / 2 * mean over the batch of the sum over classes of logit²`, stronger by half
+//! the number of classes. Their code has one logit for two classes and no 1/2, which is `mean`. Hare & Tortoise swept 1,
 //! 0.1, ..., 1e-5.
 
 use crate::config::{SpectralDecouplingOptions, SpectralForm};

@@ -93,8 +93,8 @@ pub(super) struct Session<'a> {
     pub(super) read: u64,
 }
 
-/// Runs, or resumes, the phases of a config in its folder under `out`. A config that is refused leaves no folder. A failure that
-/// would come again is written down in the folder.
+/// Runs, or resumes, the phases of a config in its folder under `out`. A config that is refused leaves no folder. A
+/// failure that would come again is written down in the folder.
 ///
 /// # Errors
 /// Those of the device, of the folder, a loss that is not finite, a panic.

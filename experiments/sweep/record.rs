@@ -77,8 +77,8 @@ impl Record {
         Ok(self)
     }
 
-    /// Writes the record into the folder of a sweep, beside those that lie there. Returns a line for each of these that cannot be
-    /// read.
+    /// Writes the record into the folder of a sweep, beside those that lie there. Returns a line for each of these that
+    /// cannot be read.
     ///
     /// # Errors
     /// As [`Record::merged`], with any of them; a file that cannot be written.

@@ -22,8 +22,8 @@ pub const FADED_SQUARE: f32 = 1e-37;
 /// ```
 ///
 /// The first moment of a parameter without gradient, such as a weight of a dead unit, fades by `beta1` a step until it is no
-/// normal number, and stays there; a processor takes ten times as long for such numbers. So a new m below [`FADED`] and a new
-/// v below [`FADED_SQUARE`] are stored as 0, long after they could move a parameter.
+/// normal number, and stays there; a processor takes ten times as long for such numbers. So a new m below [`FADED`] and a
+/// new v below [`FADED_SQUARE`] are stored as 0, long after they could move a parameter.
 ///
 /// Learning rate and bias corrections come from the [`Clock`]. The order is that of `torch.optim.AdamW` (single
 /// tensor, no AMSGrad). Shapes: all four arenas `[len]`; `clip` is what [`super::GradientNorm`] wrote.

@@ -1,7 +1,8 @@
 //! The reduction over an arena: the global gradient norm with its clipping factor.
 //!
-//! A sum of squares in two stages of fixed shape, so equal inputs give equal bits. On the GPU, the first stage leaves one partial sum per workgroup in scratch memory and the second, one workgroup, adds them. On the CPU
-//! a partial sum covers [`super::CHUNK`] floats, and the partial sums are added in f64.
+//! A sum of squares in two stages of fixed shape, so equal inputs give equal bits. On the GPU, the first stage leaves one
+//! partial sum per workgroup in scratch memory and the second, one workgroup, adds them. On the CPU a partial sum covers
+//! [`super::CHUNK`] floats, and the partial sums are added in f64.
 
 use super::{CHUNK, THREADS, cpu};
 use crate::Cpu;

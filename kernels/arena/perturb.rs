@@ -35,10 +35,10 @@ const FRESH_WORDS: usize = size_of::<Fresh>() / 4;
 /// target = keep * target + scale * fresh
 /// ```
 ///
-/// The fresh values follow `table`, one [`Fresh`] per [`BLOCK`] floats. They are counted, not drawn in sequence: float i takes
-/// word i % 4 of `pcg4d(i / 4, clock.step, PERTURB, clock.seed)` for its uniform part, and words 0 and 1, or 2 and 3, for
-/// its normal one (`normals` of math.rs: the upper 24 bits of each). So every step has a draw of its own, nothing is uploaded, and a resume repeats it.
-/// Shapes: target `[64 * blocks]`, table `[4 * blocks]`.
+/// The fresh values follow `table`, one [`Fresh`] per [`BLOCK`] floats. They are counted, not drawn in sequence: float i
+/// takes word i % 4 of `pcg4d(i / 4, clock.step, PERTURB, clock.seed)` for its uniform part, and words 0 and 1, or 2 and
+/// 3, for its normal one (`normals` of math.rs: the upper 24 bits of each). So every step has a draw of its own, nothing
+/// is uploaded, and a resume repeats it. Shapes: target `[64 * blocks]`, table `[4 * blocks]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Perturb {
     /// Blocks of the arena.

@@ -1,12 +1,12 @@
 // dQ, dK and dV from qkv, O, dO and L. S, P and M are computed again.
 //
-// Two kinds of chunks, so that no sum is shared. Rows that are queries: dS = P ∘ (M ∘ (dO Vᵀ) - D) / sqrt(d), dQ = dS K. Rows
-// that are keys, and columns that are queries: the same matrices transposed, dV = (M ∘ P)ᵀ dO and dK = dSᵀ Q. A block of S
-// and one of dP stay in the registers of the thread that computes them. Short sequences are one workgroup per head; else a
-// workgroup takes one chunk.
+// Two kinds of chunks, so that no sum is shared. Rows that are queries: dS = P ∘ (M ∘ (dO Vᵀ) - D) / sqrt(d), dQ = dS K.
+// Rows that are keys, and columns that are queries: the same matrices transposed, dV = (M ∘ P)ᵀ dO and dK = dSᵀ Q. A
+// block of S and one of dP stay in the registers of the thread that computes them. Short sequences are one workgroup per
+// head; else a workgroup takes one chunk.
 //
-// Workgroup memory: 16 (QUADS (COLUMNS + 1) + ROWS COLUMNS / 4) + 4 (6 TOKENS_HELD) bytes, where TOKENS_HELD is the larger of
-// ROWS and COLUMNS: 29 KiB for 65 tokens and heads of 64. Prepended: head.wgsl, operand.wgsl (three times).
+// Workgroup memory: 16 (QUADS (COLUMNS + 1) + ROWS COLUMNS / 4) + 4 (6 TOKENS_HELD) bytes, where TOKENS_HELD is the
+// larger of ROWS and COLUMNS: 29 KiB for 65 tokens and heads of 64. Prepended: head.wgsl, operand.wgsl (three times).
 @group(0) @binding(3) var<storage, read> lse: array<f32>;
 //! if VEC4
 @group(0) @binding(4) var<storage, read_write> dqkv: array<vec4<f32>>;

@@ -1,8 +1,9 @@
 // O = (M ∘ softmax(Q Kᵀ / sqrt(d))) V and L, the log-sum-exp of each row.
 //
-// Rows are queries, columns are keys. Where the columns are several blocks, the softmax is computed online: the largest score
-// so far, the sum of exponentials relative to it, and a result that is scaled down whenever a larger score appears. Four
-// threads share a row of scores. Short sequences are one workgroup per head; else a workgroup takes one chunk of queries.
+// Rows are queries, columns are keys. Where the columns are several blocks, the softmax is computed online: the largest
+// score so far, the sum of exponentials relative to it, and a result that is scaled down whenever a larger score appears.
+// Four threads share a row of scores. Short sequences are one workgroup per head; else a workgroup takes one chunk of
+// queries.
 //
 // Workgroup memory: 16 (QUADS (COLUMNS + 1) + ROWS COLUMNS / 4) + 4 (3 ROWS + THREADS) bytes: 28 KiB for 65 tokens and heads
 // of 64. Prepended: head.wgsl, operand.wgsl.

@@ -33,7 +33,8 @@ struct Immediates {
 }
 var<immediate> imm: Immediates;
 
-// Column c of quad q is at q PITCH + (c % 4) COLUMN_BLOCKS + c / 4: threads with neighbouring blocks of columns read neighbours.
+// Column c of quad q is at q PITCH + (c % 4) COLUMN_BLOCKS + c / 4: threads with neighbouring blocks of columns read
+// neighbours.
 var<workgroup> tile: array<vec4<f32>, $QUADS * ($COLUMNS + 1)>;
 // [ROWS][COLUMN_BLOCKS], four neighbouring columns each.
 var<workgroup> scores: array<vec4<f32>, $ROWS * $COLUMNS / 4>;

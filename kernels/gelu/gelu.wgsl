@@ -1,7 +1,8 @@
 // y = mask gelu(x); with BACKWARD, dx = mask gelu'(x) dy.
 //
-// Every array holds `len` floats and is read as vec4. A thread takes one vec4 at a time, whose four random words are one call
-// of the generator, and strides over the grid. No workgroup memory. Prepended: math.wgsl, and with MASK clock.wgsl, random.wgsl, mask.wgsl.
+// Every array holds `len` floats and is read as vec4. A thread takes one vec4 at a time, whose four random words are one
+// call of the generator, and strides over the grid. No workgroup memory. Prepended: math.wgsl, and with MASK clock.wgsl,
+// random.wgsl, mask.wgsl.
 struct Immediates {
     len: u32,
     first: u32, // index of the first element / 4, counted over all launches

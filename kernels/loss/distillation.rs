@@ -14,8 +14,8 @@ const THREADS: usize = 128;
 /// dlogits  += weight (q - p) / rows                       the gradient of mean(row_loss)
 /// ```
 ///
-/// Self-distillation is this with an average of the student as its teacher and temperature 1 (Hinton and others 2015). A logit
-/// that is not finite makes the loss of its row NaN or infinite.
+/// Self-distillation is this with an average of the student as its teacher and temperature 1 (Hinton and others 2015). A
+/// logit that is not finite makes the loss of its row NaN or infinite.
 #[derive(Clone, Copy, Debug)]
 pub struct Distillation {
     /// Examples of the batch.

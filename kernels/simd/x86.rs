@@ -40,9 +40,9 @@ const ADDEND: u32 = 1_013_904_223;
 /// Vectors of counters whose numbers are computed side by side: each word of one waits ten cycles for the one before it.
 const CHAINS: usize = 2;
 
-/// `crate::random::pcg4d` on [`CHAINS`] vectors: counters from `first` on, one per lane, whose numbers are given; the other words
-/// are equal. A macro and not a function of closures, because a closure does not have the instructions of the function
-/// around it.
+/// `crate::random::pcg4d` on [`CHAINS`] vectors: counters from `first` on, one per lane, whose numbers are given; the
+/// other words are equal. A macro and not a function of closures, because a closure does not have the instructions of the
+/// function around it.
 macro_rules! pcg4d {
     ($splat:ident, $add:ident, $mul:ident, $xor:ident, $shift:ident, $lanes:expr, $first:expr, $key:expr) => {{
         let (factor, addend) = ($splat(FACTOR as i32), $splat(ADDEND as i32));

@@ -1,6 +1,7 @@
 // y[n, 0] = cls + positions[0], y[n, t] = x[n, t - 1] + positions[t].
 //
-// A thread takes one element of y, a vec4 where the width is a multiple of 4, and strides over the grid. Workgroup memory: none.
+// A thread takes one element of y, a vec4 where the width is a multiple of 4, and strides over the grid. Workgroup
+// memory: none.
 alias Element = $ELEMENT;
 
 struct Immediates {

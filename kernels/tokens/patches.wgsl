@@ -1,7 +1,7 @@
 // y[n, i w + j, (u P + v) C + c] = x[n, i P + u, j P + v, c].
 //
-// A thread moves one element of y, a vec4 where P C is a multiple of 4, and strides over the grid. Rows of a patch are runs of
-// P C neighbours in the image. Workgroup memory: none.
+// A thread moves one element of y, a vec4 where P C is a multiple of 4, and strides over the grid. Rows of a patch are
+// runs of P C neighbours in the image. Workgroup memory: none.
 alias Element = $ELEMENT;
 
 struct Immediates {

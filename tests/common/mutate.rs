@@ -28,7 +28,8 @@ impl Mutator {
         &of[self.below(of.len())]
     }
 
-    /// A copy of one of `good` with one to four changes: bits, bytes, numbers at their limits, cuts, repetitions, pieces of another.
+    /// A copy of one of `good` with one to four changes: bits, bytes, numbers at their limits, cuts, repetitions, pieces
+    /// of another.
     pub fn bytes(&mut self, good: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = self.one(good).clone();
         for _ in 0..=self.below(4) {

@@ -24,8 +24,12 @@ fn lines_fit_a_window() {
         let mut in_code = false;
         for (index, line) in read(&path).lines().enumerate() {
             in_code ^= line.trim_start().starts_with("```");
-            // Tables, links and commands of documents cannot be broken.
-            let unbreakable = is_document && (in_code || line.starts_with('|') || line.contains("](http"));
+            // Tables, links and commands of documents cannot be broken, nor can texts in code.
+            let is_comment = line.trim_start().starts_with("//") || line.starts_with('#');
+            let unbreakable = match is_document {
+                true => in_code || line.starts_with(['|', '!']) || line.contains("](http"),
+                false => !is_comment,
+            };
             let width = line.chars().count();
             if width > MOST_CHARACTERS && !unbreakable {
                 wide.push(format!("{}:{} is {width} characters wide", short(&path), index + 1));

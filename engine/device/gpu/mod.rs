@@ -17,7 +17,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-/// Program runs that share one submit (a step and its tortoise are two): enough to hide the cost of a submit, few enough to keep the GPU fed.
+/// Program runs that share one submit (a step and its tortoise are two): enough to hide the cost of a submit, few enough
+/// to keep the GPU fed.
 const PROGRAMS_PER_SUBMIT: usize = 8;
 /// Submits that may be under way before the host waits.
 const SUBMITS_IN_FLIGHT: usize = 3;

@@ -6,7 +6,8 @@ pub mod network;
 
 use engine::Device;
 
-/// The best real GPU, else a software adapter (`VK_DRIVER_FILES` chooses the driver). There must be one: a test that skips proves nothing.
+/// The best real GPU, else a software adapter (`VK_DRIVER_FILES` chooses the driver). There must be one: a test that
+/// skips proves nothing.
 pub fn gpu() -> Device {
     let real = match Device::open("gpu", 0) {
         Ok(device) => return device,
