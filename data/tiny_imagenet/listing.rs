@@ -38,7 +38,7 @@ impl Listing {
         let mut annotations = None;
         for entry in source.entries()? {
             match entry.name.split('/').collect::<Vec<_>>().as_slice() {
-                ["train", class, "images", file] if is_image(file) => {
+                ["train", class, file] | ["train", class, "images", file] if is_image(file) => {
                     by_class.entry((*class).to_owned()).or_default().push(entry);
                 }
                 ["val", "images", file] if is_image(file) => {

@@ -2,12 +2,14 @@
 //!
 //! It is read from the folder `tiny-imagenet-200`, from its content without that folder, or straight from
 //! `tiny-imagenet-200.zip`: `train/CLASS/images/*.JPEG`, and as test images those of `val/images` that
-//! `val/val_annotations.txt` gives a class, or, if `val/images` has none, those that somebody sorted into `val/CLASS` or
-//! `val/CLASS/images`. A folder that lacks something, as a broken-off extraction does, is passed over for a readable archive.
-//! The classes are the folders of `train` that have images, sorted by name, so
-//! that a part of the set can be used; test images of other classes are left out. Training images come class by class
-//! in turn, the first of each class, then the second of each; test images in the order of the annotations, which is
-//! that of the numbers in their names. Grey images become RGB with three equal channels.
+//! `val/val_annotations.txt` gives a class. If `val/images` has none, they are those that somebody sorted into
+//! `val/CLASS/images`; between a class and its images, `images/` may be left out. A folder that lacks something, as a
+//! broken-off extraction does, is passed over for a readable archive.
+//!
+//! The classes are the folders of `train` that have images, sorted by name, so that a part of the set can be used; test
+//! images of other classes are left out. Training images come class by class in turn, the first of each class, then the
+//! second of each; test images in the order of the annotations, or of the numbers in their names, which is the same in
+//! the published set. Grey images become RGB with three equal channels.
 //!
 //! Decoding takes a while and is done once: `tiny-imagenet-200.cache` beside the data, or in the user's cache folder if
 //! that is not writable, keeps the pixels. It is used only if it belongs to exactly these files (their names, lengths, and
@@ -81,6 +83,17 @@ impl Found {
         let counts = [(self.listing.train.len(), PUBLISHED[0]), (self.listing.test.len(), PUBLISHED[1])];
         let whole = counts.iter().all(|(found, published)| found == published);
         Origin::of(&counts, (whole && self.is_published()).then_some(true))
+    }
+
+    /// Of a folder, a hint to an archive that has more: an extraction may have been broken off unnoticed.
+    fn larger_archive(&self, folders: &[PathBuf]) -> String {
+        let archive = Place::archive(folders).filter(|_| !self.place.zip);
+        let listing = archive.and_then(|place| Listing::new(&Source::open(&place).ok()?).ok());
+        let images = |listing: &Listing| listing.train.len() + listing.test.len();
+        match listing.filter(|packed| images(packed) > images(&self.listing)) {
+            Some(packed) => format!("; {ZIP} has {packed}: {}", self.advice),
+            None => String::new(),
+        }
     }
 
     fn is_published(&self) -> bool {
@@ -184,7 +197,7 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     if damaged.is_empty() {
         let status = match found.origin() {
-            Origin::Part => Status::Part { what: listing.to_string() },
+            Origin::Part => Status::Part { what: listing.to_string() + &found.larger_archive(folders) },
             Origin::Other(why) => Status::Other { why },
             _ => Status::Unpacked,
         };

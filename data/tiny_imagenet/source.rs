@@ -81,21 +81,18 @@ impl Source {
         }
     }
 
-    /// The files in `train/CLASS/images`, in `val`, in its folders, and in their folders `images`, in no particular order.
+    /// The files in `val`, in the folders of `train` and `val`, and in their folders `images`, in no particular order.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, FileError> {
         match self {
             Source::Folder(folder) => {
                 let mut entries = Vec::new();
-                for class in names(&folder.join("train"))? {
-                    if folder.join("train").join(&class).join("images").is_dir() {
-                        list(folder, &format!("train/{class}/images"), &mut entries)?;
-                    }
-                }
                 list(folder, "val", &mut entries)?;
-                for class in names(&folder.join("val"))? {
-                    for under in [format!("val/{class}"), format!("val/{class}/images")] {
-                        if folder.join(&under).is_dir() {
-                            list(folder, &under, &mut entries)?;
+                for half in ["train", "val"] {
+                    for class in names(&folder.join(half))? {
+                        for under in [format!("{half}/{class}"), format!("{half}/{class}/images")] {
+                            if folder.join(&under).is_dir() {
+                                list(folder, &under, &mut entries)?;
+                            }
                         }
                     }
                 }

@@ -48,6 +48,16 @@ fn test_images_may_lie_in_folders_of_their_classes() {
 }
 
 #[test]
+fn training_images_may_lie_in_their_class_itself() {
+    let expected = load_from(unpacked().path()).unwrap();
+    let mut files = files();
+    for (name, _) in files.iter_mut().filter(|(name, _)| name.starts_with("train/")) {
+        *name = name.replace("/images/", "/");
+    }
+    assert_eq!(load_from(in_folder(&files).path()).unwrap(), expected);
+}
+
+#[test]
 fn sorted_test_images_come_in_the_order_of_their_numbers() {
     let mut files = sorted(|class, file| format!("val/{class}/{file}"));
     files.push(("val/n01/val_10.JPEG".to_owned(), COLOUR.to_vec()));
@@ -116,6 +126,14 @@ fn an_archive_is_read_where_an_extraction_was_broken_off() {
         let text = failure(dir.path());
         assert!(text.contains("; get it with `ht data fetch tiny-imagenet"), "{text}");
     }
+    // It may lack nothing but some of the images to train with, as the part of a set does that somebody chose.
+    let dir = archive_under("tiny-imagenet-200/");
+    write(&dir.path().join(FOLDER), &files()[1..]);
+    assert_eq!(load_from(dir.path()).unwrap().train.len(), 4);
+    let status = check(&Name::TinyImagenet.folders(dir.path())).remove(0).status.to_string();
+    let words = "2 of 200 classes, 4 training and 2 test images; tiny-imagenet-200.zip has \
+                 2 of 200 classes, 5 training and 2 test images: remove ";
+    assert!(status.contains(words), "{status}");
     // The last image of an extraction may have been cut; only decoding shows it.
     let dir = archive_under("tiny-imagenet-200/");
     write(&dir.path().join(FOLDER), &files());
