@@ -1,6 +1,6 @@
 //! Which images there are, in which order, and of which class.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::fmt;
 
 use md5::{Digest, Md5};
@@ -10,8 +10,11 @@ use super::source::{Entry, Source};
 use crate::error::FileError;
 
 const ANNOTATIONS: &str = "val/val_annotations.txt";
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// An image of the set.
+#[derive(Clone)]
 pub(super) struct Item {
     pub(super) entry: Entry,
     pub(super) label: u32,
@@ -31,14 +34,18 @@ impl Listing {
     pub(super) fn new(source: &Source) -> Result<Self, FileError> {
         let mut by_class: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         let mut validation = HashMap::new();
+        let mut sorted = Vec::new();
         let mut annotations = None;
         for entry in source.entries()? {
             match entry.name.split('/').collect::<Vec<_>>().as_slice() {
-                ["train", class, "images", file] if is_image(file) => {
+                ["train", class, file] | ["train", class, "images", file] if is_image(file) => {
                     by_class.entry((*class).to_owned()).or_default().push(entry);
                 }
                 ["val", "images", file] if is_image(file) => {
                     validation.insert((*file).to_owned(), entry);
+                }
+                ["val", class, file] | ["val", class, "images", file] if is_image(file) => {
+                    sorted.push((file.len(), (*file).to_owned(), (*class).to_owned(), entry));
                 }
                 _ if entry.name == ANNOTATIONS => annotations = Some(entry),
                 _ => {}
@@ -48,13 +55,20 @@ impl Listing {
             let path = source.path_of("train");
             return Err(FileError::format(&path, 0, "images as train/CLASS/images/*.JPEG", "none"));
         }
-        let Some(annotations) = annotations else {
-            return Err(FileError::format(&source.path_of(ANNOTATIONS), 0, "this file", "none"));
-        };
         let classes: Vec<String> = by_class.keys().cloned().collect();
         let train = in_turn(by_class);
-        let text = source.read(&annotations)?;
-        let test = annotated(source, &text, &classes, validation)?;
+        // Images that somebody sorted by their annotations need them no longer.
+        let (test, told_by) = if validation.is_empty() && !sorted.is_empty() {
+            (in_folders(sorted, &classes), "val")
+        } else if let Some(annotations) = annotations {
+            (annotated(source, &source.read(&annotations)?, &classes, validation)?, ANNOTATIONS)
+        } else {
+            return Err(FileError::format(&source.path_of(ANNOTATIONS), 0, "this file", "none"));
+        };
+        if test.is_empty() {
+            let path = source.path_of(told_by);
+            return Err(FileError::format(&path, 0, "test images of the classes in train", "none"));
+        }
         let digest = digest(train.iter().chain(&test));
         Ok(Self { classes, train, test, digest })
     }
@@ -84,8 +98,23 @@ fn in_turn(by_class: BTreeMap<String, Vec<Entry>>) -> Vec<Item> {
     ranked.into_iter().map(|(_, item)| item).collect()
 }
 
+/// The label of a class, unless `train` has no images of it.
+fn label_of(classes: &[String], class: &str) -> Option<u32> {
+    classes.binary_search_by(|known| known.as_str().cmp(class)).ok().map(|label| label as u32)
+}
+
+/// The test images of these classes from folders of one class each: length of the file's name, the name, class, entry.
+/// In this order, that of the published annotations, `val_2.JPEG` comes before `val_10.JPEG`.
+fn in_folders(mut images: Vec<(usize, String, String, Entry)>, classes: &[String]) -> Vec<Item> {
+    images.sort_by(|(a_length, a_file, a, _), (b_length, b_file, b, _)| {
+        (a_length, a_file, a).cmp(&(b_length, b_file, b))
+    });
+    let labelled = images.into_iter().map(|(_, _, class, entry)| Some((label_of(classes, &class)?, entry)));
+    labelled.flatten().map(|(label, entry)| Item { entry, label }).collect()
+}
+
 /// The test images of these classes, in the order of the annotations: lines of file, class and the corners of a box,
-/// with tabs between them.
+/// with tabs between them. A file may be named again with the same class.
 fn annotated(
     source: &Source,
     text: &[u8],
@@ -94,27 +123,37 @@ fn annotated(
 ) -> Result<Vec<Item>, FileError> {
     let path = source.path_of(ANNOTATIONS);
     let mut items = Vec::new();
+    // The class of each file so far, and the line that says so.
+    let mut told: HashMap<String, (String, usize)> = HashMap::new();
     let mut at = 0;
-    for line in text.split(|&byte| byte == b'\n') {
+    for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let wrong = |expected: &str, found: &str| FileError::format(&path, at, expected, found);
         let words = String::from_utf8_lossy(line);
+        let words = words.strip_prefix(BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(&words);
         let mut words = words.trim_end().split('\t');
         match (words.next(), words.next()) {
             (Some(""), None) => {}
-            (Some(file), Some(class)) => {
-                if let Ok(label) = classes.binary_search_by(|known| known.as_str().cmp(class)) {
-                    let entry = images.remove(file).ok_or_else(|| {
-                        wrong(&format!("the image {file} in val/images"), "none of that name")
-                    })?;
-                    items.push(Item { entry, label: label as u32 });
+            (Some(file), Some(class)) => match told.entry(file.to_owned()) {
+                hash_map::Entry::Occupied(before) => {
+                    let (first, line) = before.get();
+                    if first != class {
+                        let expected = format!("{file} to be of class {first}, as in line {line}");
+                        return Err(wrong(&expected, &format!("{class} in line {number}")));
+                    }
                 }
-            }
+                hash_map::Entry::Vacant(new) => {
+                    new.insert((class.to_owned(), number));
+                    if let Some(label) = label_of(classes, class) {
+                        let entry = images.remove(file).ok_or_else(|| {
+                            wrong(&format!("the image {file} in val/images"), "none of that name")
+                        })?;
+                        items.push(Item { entry, label });
+                    }
+                }
+            },
             _ => return Err(wrong("file and class with a tab between them", "a line without")),
         }
         at += line.len() as u64 + 1;
-    }
-    if items.is_empty() {
-        return Err(FileError::format(&path, 0, "test images of the classes in train", "none"));
     }
     Ok(items)
 }

@@ -2,10 +2,14 @@
 //!
 //! It is read from the folder `tiny-imagenet-200`, from its content without that folder, or straight from
 //! `tiny-imagenet-200.zip`: `train/CLASS/images/*.JPEG`, and as test images those of `val/images` that
-//! `val/val_annotations.txt` gives a class. The classes are the folders of `train` that have images, sorted by name, so
-//! that a part of the set can be used; test images of other classes are left out. Training images come class by class
-//! in turn, the first of each class, then the second of each; test images in the order of the annotations. Grey images
-//! become RGB with three equal channels.
+//! `val/val_annotations.txt` gives a class. If `val/images` has none, they are those that somebody sorted into
+//! `val/CLASS/images`; between a class and its images, `images/` may be left out. A folder that lacks something, as a
+//! broken-off extraction does, is passed over for a readable archive.
+//!
+//! The classes are the folders of `train` that have images, sorted by name, so that a part of the set can be used; test
+//! images of other classes are left out. Training images come class by class in turn, the first of each class, then the
+//! second of each; test images in the order of the annotations, or of the numbers in their names, which is the same in
+//! the published set. Grey images become RGB with three equal channels.
 //!
 //! Decoding takes a while and is done once: `tiny-imagenet-200.cache` beside the data, or in the user's cache folder if
 //! that is not writable, keeps the pixels. It is used only if it belongs to exactly these files (their names, lengths, and
@@ -22,7 +26,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::check::{FileReport, Status, md5_of};
 use crate::error::FileError;
-use crate::{DataSet, Error, Images, Name, available_threads, parallel};
+use crate::{DataSet, Error, Images, Name, Origin, available_threads, parallel};
 use listing::{Item, Listing};
 use source::{Place, Source};
 
@@ -35,12 +39,72 @@ const CLASSES: usize = 200;
 const BLOCK: usize = 32;
 /// Damaged images that a check names one by one.
 const MOST_NAMED: usize = 20;
+/// Numbers of training and test images of the whole set.
+const PUBLISHED: [usize; 2] = [100_000, 10_000];
 const FOLDER: &str = "tiny-imagenet-200";
 const ZIP: &str = "tiny-imagenet-200.zip";
 
+/// The set where it was found, listed.
+struct Found {
+    place: Place,
+    source: Source,
+    listing: Listing,
+    /// What to do if some of it turns out to be damaged.
+    advice: String,
+}
+
+impl Found {
+    /// A folder before an archive, but an archive before a folder that lacks something. `None` if there is neither.
+    fn find(folders: &[PathBuf]) -> Option<Result<Self, FileError>> {
+        let get = Name::TinyImagenet.advice(folders);
+        let (folder, archive) = (Place::folder(folders), Place::archive(folders));
+        let remove = match (&folder, &archive) {
+            (Some(folder), Some(archive)) => {
+                format!("remove {}, and {} is read instead", folder.path.display(), archive.path.display())
+            }
+            _ => get.clone(),
+        };
+        let open = |place: Place, advice: String| {
+            let source = Source::open(&place)?;
+            let listing = Listing::new(&source)?;
+            Ok(Self { place, source, listing, advice })
+        };
+        let folder = folder.map(|place| open(place, remove));
+        let found = match (folder, archive) {
+            (None, None) => return None,
+            (None, Some(archive)) => open(archive, get.clone()),
+            (Some(Err(error)), Some(archive)) => open(archive, get.clone()).map_err(|_| error),
+            (Some(folder), _) => folder,
+        };
+        Some(found.map_err(|error: FileError| error.advise(&get)))
+    }
+
+    /// Where the images come from. Only a whole archive can be the published one; others are not worth the time.
+    fn origin(&self) -> Origin {
+        let counts = [(self.listing.train.len(), PUBLISHED[0]), (self.listing.test.len(), PUBLISHED[1])];
+        let whole = counts.iter().all(|(found, published)| found == published);
+        Origin::of(&counts, (whole && self.is_published()).then_some(true))
+    }
+
+    /// Of a folder, a hint to an archive that has more: an extraction may have been broken off unnoticed.
+    fn larger_archive(&self, folders: &[PathBuf]) -> String {
+        let archive = Place::archive(folders).filter(|_| !self.place.zip);
+        let listing = archive.and_then(|place| Listing::new(&Source::open(&place).ok()?).ok());
+        let images = |listing: &Listing| listing.train.len() + listing.test.len();
+        match listing.filter(|packed| images(packed) > images(&self.listing)) {
+            Some(packed) => format!("; {ZIP} has {packed}: {}", self.advice),
+            None => String::new(),
+        }
+    }
+
+    fn is_published(&self) -> bool {
+        self.place.zip && md5_of(&self.place.path).is_ok_and(|md5| md5 == Name::TinyImagenet.files()[0].md5)
+    }
+}
+
 /// Loads Tiny ImageNet; see [`crate::load`]. Mean and standard deviation are those of the released Hare & Tortoise code.
 pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error> {
-    let Some(place) = Place::find(folders) else {
+    let Some(found) = Found::find(folders) else {
         return Err(Error::Missing {
             name: Name::TinyImagenet.as_str(),
             missing: vec![FOLDER],
@@ -49,12 +113,14 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
             advice: Name::TinyImagenet.advice(folders),
         });
     };
-    Ok(load_from(&place, threads).map_err(|error| error.advise(&Name::TinyImagenet.advice(folders)))?)
+    let found = found?;
+    let advice = found.advice.clone();
+    Ok(load_from(found, threads).map_err(|error| error.advise(&advice))?)
 }
 
-fn load_from(place: &Place, threads: usize) -> Result<DataSet, FileError> {
-    let source = Source::open(place)?;
-    let Listing { classes, train, test, digest } = Listing::new(&source)?;
+fn load_from(found: Found, threads: usize) -> Result<DataSet, FileError> {
+    let origin = found.origin();
+    let Found { place, source, listing: Listing { classes, train, test, digest }, .. } = found;
     let identity = cache::Identity { train: train.len(), test: test.len(), digest };
     let places = cache::places(&place.home, &identity);
     let [train_pixels, test_pixels] = match places.iter().find_map(|path| cache::read(path, &identity)) {
@@ -76,7 +142,8 @@ fn load_from(place: &Place, threads: usize) -> Result<DataSet, FileError> {
         labels: items.iter().map(|item| item.label).collect(),
     };
     let (train, test) = (half("train", &train, train_pixels), half("test", &test, test_pixels));
-    Ok(DataSet::new(train, test, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]))
+    let set = DataSet::new(train, test, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+    Ok(DataSet { origin, ..set })
 }
 
 /// The pixels of all items, `[len, 64, 64, 3]`.
@@ -101,27 +168,28 @@ fn decode_one(source: &Source, item: &Item, pixels: &mut [u8]) -> Result<(), Fil
 /// Looks at the archive, or decodes every image of the folder.
 pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let file = Name::TinyImagenet.files()[0];
-    let Some(place) = Place::find(folders) else {
+    let Some(found) = Found::find(folders) else {
         return vec![FileReport { file: file.name.to_owned(), path: None, status: Status::Missing }];
     };
     let report = |path: PathBuf, status: Status| FileReport {
         file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         path: Some(path),
-        status: status.advise(&Name::TinyImagenet.advice(folders)),
+        status,
     };
-    if place.zip && md5_of(&place.path).is_ok_and(|md5| md5 == file.md5) {
-        return vec![report(place.path, Status::Ok)];
-    }
-    let listed = Source::open(&place).and_then(|source| Ok((Listing::new(&source)?, source)));
-    let (listing, source) = match listed {
-        Ok(listed) => listed,
+    let found = match found {
+        Ok(found) => found,
         Err(error) => return vec![report(error.path.clone(), Status::Damaged(error))],
     };
+    if found.is_published() {
+        return vec![report(found.place.path, Status::Ok)];
+    }
+    let Found { place, source, listing, advice, .. } = &found;
+    let damage = |error: FileError| report(error.path.clone(), Status::Damaged(error.advise(advice)));
     let items: Vec<&Item> = listing.train.iter().chain(&listing.test).collect();
     let damaged = Mutex::new(Vec::new());
     parallel::for_each(items.chunks(BLOCK).enumerate(), available_threads(), |(block, items)| {
         for (index, item) in items.iter().enumerate() {
-            if let Err(error) = decode_one(&source, item, &mut [0; IMAGE]) {
+            if let Err(error) = decode_one(source, item, &mut [0; IMAGE]) {
                 let mut damaged = damaged.lock().unwrap_or_else(PoisonError::into_inner);
                 damaged.push((block * BLOCK + index, error));
             }
@@ -129,20 +197,21 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     });
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     if damaged.is_empty() {
-        let whole = listing.classes.len() == CLASSES
-            && listing.train.len() == 100_000
-            && listing.test.len() == 10_000;
-        let status = if whole { Status::Unpacked } else { Status::Part { what: listing.to_string() } };
-        return vec![report(place.path, status)];
+        let status = match found.origin() {
+            Origin::Part => Status::Part { what: listing.to_string() + &found.larger_archive(folders) },
+            Origin::Other(why) => Status::Other { why },
+            _ => Status::Unpacked,
+        };
+        return vec![report(place.path.clone(), status)];
     }
     damaged.sort_by_key(|(index, _)| *index);
     let more = damaged.len().saturating_sub(MOST_NAMED);
     let named = damaged.into_iter().take(MOST_NAMED).map(|(_, error)| error);
-    let mut reports: Vec<_> = named.map(|error| report(error.path.clone(), Status::Damaged(error))).collect();
+    let mut reports: Vec<_> = named.map(damage).collect();
     if more > 0 {
         let found = format!("{more} more that are damaged");
         let error = FileError::format(&place.path, 0, "images that can be decoded", found);
-        reports.push(report(place.path, Status::Damaged(error)));
+        reports.push(damage(error));
     }
     reports
 }

@@ -20,8 +20,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A folder before an archive, in the first of `folders` that has any.
-    pub(super) fn find(folders: &[PathBuf]) -> Option<Self> {
+    /// The folder of the set in the first of `folders` that has one.
+    pub(super) fn folder(folders: &[PathBuf]) -> Option<Self> {
         let unpacked = folders.iter().flat_map(|home| [(home.join(FOLDER), home), (home.clone(), home)]);
         let has_set = |path: &Path| path.join("train").is_dir() && path.join("val").is_dir();
         for (path, home) in unpacked {
@@ -30,6 +30,11 @@ impl Place {
                 return Some(Self { path, zip: false, home: home.clone() });
             }
         }
+        None
+    }
+
+    /// The archive in the first of `folders` that has one.
+    pub(super) fn archive(folders: &[PathBuf]) -> Option<Self> {
         let archives = folders.iter().map(|home| (home.join(ZIP), home));
         let found = archives.into_iter().find(|(path, _)| path.is_file());
         found.map(|(path, home)| Self { path, zip: true, home: home.clone() })
@@ -37,6 +42,7 @@ impl Place {
 }
 
 /// A file of the set.
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Its path within the set, with `/` between the parts.
     pub(super) name: String,
@@ -50,13 +56,19 @@ pub(super) struct Entry {
 /// The set, ready to be read by several threads at once.
 pub(super) enum Source {
     Folder(PathBuf),
-    Zip(Zip),
+    Zip {
+        archive: Zip,
+        /// What stands before `train/` and `val/` in the names of its members, such as `tiny-imagenet-200/` or nothing.
+        top: String,
+    },
 }
 
 impl Source {
     pub(super) fn open(place: &Place) -> Result<Self, FileError> {
         if place.zip {
-            return Zip::open(&place.path).map(Source::Zip);
+            let archive = Zip::open(&place.path)?;
+            let top = top(&archive).unwrap_or_else(|| format!("{FOLDER}/"));
+            return Ok(Source::Zip { archive, top });
         }
         Ok(Source::Folder(place.path.clone()))
     }
@@ -65,30 +77,33 @@ impl Source {
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         match self {
             Source::Folder(folder) => folder.join(name),
-            Source::Zip(zip) => zip.path.join(FOLDER).join(name),
+            Source::Zip { archive, top } => archive.path.join(format!("{top}{name}")),
         }
     }
 
-    /// The images in `train/CLASS/images` and `val/images`, and the text files in `val`, in no particular order.
+    /// The files in `val`, in the folders of `train` and `val`, and in their folders `images`, in no particular order.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, FileError> {
         match self {
             Source::Folder(folder) => {
                 let mut entries = Vec::new();
-                for class in names(&folder.join("train"))? {
-                    if folder.join("train").join(&class).join("images").is_dir() {
-                        list(folder, &format!("train/{class}/images"), &mut entries)?;
+                list(folder, "val", &mut entries)?;
+                for half in ["train", "val"] {
+                    for class in names(&folder.join(half))? {
+                        for under in [format!("{half}/{class}"), format!("{half}/{class}/images")] {
+                            if folder.join(&under).is_dir() {
+                                list(folder, &under, &mut entries)?;
+                            }
+                        }
                     }
                 }
-                list(folder, "val", &mut entries)?;
-                list(folder, "val/images", &mut entries)?;
                 Ok(entries)
             }
-            Source::Zip(zip) => {
+            Source::Zip { archive, top } => {
                 let entry = |(index, member): (usize, &crate::zip::Member)| {
-                    let name = member.name.strip_prefix(FOLDER)?.strip_prefix('/')?.to_owned();
+                    let name = member.name.strip_prefix(top)?.to_owned();
                     Some(Entry { name, length: member.length, stamp: u128::from(member.crc), index })
                 };
-                Ok(zip.members.iter().enumerate().filter_map(entry).collect())
+                Ok(archive.members.iter().enumerate().filter_map(entry).collect())
             }
         }
     }
@@ -100,9 +115,20 @@ impl Source {
                 let path = folder.join(&entry.name);
                 fs::read(&path).map_err(|error| unreadable(&path, error))
             }
-            Source::Zip(zip) => zip.read(&zip.members[entry.index]),
+            Source::Zip { archive, .. } => archive.read(&archive.members[entry.index]),
         }
     }
+}
+
+/// What stands before `train/` in the names of the members: `tiny-imagenet-200/` as published, `./` before it or nothing
+/// in archives that other programs made. The shortest counts, so that no folder deeper within is taken for it.
+fn top(archive: &Zip) -> Option<String> {
+    let before = archive.members.iter().filter_map(|member| {
+        let at = member.name.find("train/")?;
+        Some(&member.name[..at])
+    });
+    let tops = before.filter(|top| (top.is_empty() || top.ends_with('/')) && !top.starts_with("__MACOSX"));
+    tops.min_by_key(|top| top.len()).map(str::to_owned)
 }
 
 fn unreadable(path: &Path, error: io::Error) -> FileError {

@@ -6,6 +6,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::testing::zip;
 
+mod layouts;
+
 /// Written by `fixtures/jpeg.py`, as are the pixels that Pillow decodes.
 const COLOUR: &[u8] = include_bytes!("../fixtures/colour.jpg");
 const COLOUR_PIXELS: &[u8] = include_bytes!("../fixtures/colour.rgb");
@@ -107,7 +109,7 @@ fn the_cache_is_used_and_remade_when_stale_or_damaged() {
     let cache = fs::read(&path).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left");
     // Pixels that no image has show whether it is used.
-    let place = Place::find(&[dir.path().to_path_buf()]).unwrap();
+    let place = Place::folder(&[dir.path().to_path_buf()]).unwrap();
     let listing = Listing::new(&Source::open(&place).unwrap()).unwrap();
     let identity = cache::Identity { train: 5, test: 2, digest: listing.digest };
     cache::write(&path, &identity, &[vec![7; 5 * IMAGE], vec![8; 2 * IMAGE]]).unwrap();
