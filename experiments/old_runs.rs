@@ -1,8 +1,9 @@
 //! Run folders of version 1, as revision 39c77da and those before it left them, under configs of today.
 //!
-//! Version 1 named a folder after eight hexadecimal digits of a config in another form. Such a folder is known by its name, its
-//! config is brought into today's form ([`report::legacy`]) and compared. A finished run counts, a half-done one goes on where
-//! it lies. Where a key means something else today, the old run is refused by name: its result is not what was asked for.
+//! Version 1 named a folder after eight hexadecimal digits of a config in another form. Such a folder is known by its name,
+//! its config is brought into today's form ([`report::legacy`]) and compared. A finished run counts, a half-done one goes on
+//! where it lies. Where a key means something else today, the old run is refused by name: its result is not what was asked
+//! for.
 
 use crate::config::{Config, flattened};
 use crate::error::{Error, Result};
