@@ -40,7 +40,10 @@ impl std::fmt::Display for Origin {
         match self {
             Self::BuiltIn => write!(f, "built in"),
             Self::Published => write!(f, "the published files"),
-            Self::Part => write!(f, "a part of the set"),
+            Self::Part => write!(
+                f,
+                "a part of the set, or other images: there are fewer than published, so that their content tells nothing"
+            ),
             Self::Unverified => write!(f, "files without known checksums"),
             Self::Other(why) => write!(f, "not the published images: {why}"),
         }

@@ -95,7 +95,8 @@ fn records_of_sweeps() {
     let mine = record(SWEEPS[0]);
     let mut mutator = Mutator::new(3);
     for _ in 0..rounds() / 10 {
-        std::fs::write(folder.path().join("sweep-other.toml"), mutator.bytes(&[good.clone()])).unwrap();
+        std::fs::write(folder.path().join("sweep-other.toml"), mutator.bytes(std::slice::from_ref(&good)))
+            .unwrap();
         // Refused, named as no record, or read: never a panic, and what lies there stays.
         drop(mine.clone().keep(folder.path()));
         assert!(Path::new(&folder.path().join("sweep-other.toml")).exists());

@@ -81,7 +81,11 @@ impl DeviceArgs {
     pub fn open(&self) -> anyhow::Result<engine::Device> {
         use anyhow::Context;
         let hint = "`ht devices` lists the devices, --device cpu is always there";
-        engine::Device::open(&self.device, self.threads).context(hint)
+        match engine::Device::open(&self.device, self.threads) {
+            // What is wrong with threads or an instruction set, another device does not mend.
+            Err(error @ engine::Error::Cpu(_)) => Err(error.into()),
+            opened => opened.context(hint),
+        }
     }
 }
 

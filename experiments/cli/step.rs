@@ -113,7 +113,7 @@ pub fn run(args: &StepArgs) -> anyhow::Result<()> {
     };
     let (x, y) = (tensor("x")?, tensor("y")?);
     for note in &batch.notes {
-        eprintln!("ht step: {}: {note}", args.batch.display());
+        super::note(&format!("{}: {note}", args.batch.display()));
     }
     // Checked here too, so that a mistake is named with its file and before a device is opened.
     check_batch(&model.input(), x, y).with_context(|| args.batch.display().to_string())?;
@@ -121,7 +121,7 @@ pub fn run(args: &StepArgs) -> anyhow::Result<()> {
         Some(path) => {
             let file = load(path)?.without_wrappers(path).map_err(misfit)?;
             for note in &file.notes {
-                eprintln!("ht step: {}: {note}", path.display());
+                super::note(&format!("{}: {note}", path.display()));
             }
             check_weights(model.parameters(), &file).with_context(|| path.display().to_string())?;
             Some(file)
