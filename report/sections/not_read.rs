@@ -23,7 +23,10 @@ impl LeftOut<'_> {
     /// The section, if something was left out.
     pub(crate) fn make(&self) -> Option<Section> {
         let not_read = self.not_read.iter().map(ToString::to_string).collect();
-        let mut lists = vec![("Not read".to_string(), not_read), (FOREIGN.to_string(), self.foreign())];
+        let mut lists = vec![
+            ("Files and folders that could not be read".to_string(), not_read),
+            (FOREIGN.to_string(), self.foreign()),
+        ];
         lists.retain(|(_, lines): &(String, Vec<String>)| !lines.is_empty());
         let blocks = if lists.is_empty() { vec![] } else { vec![Block { lists, ..Block::default() }] };
         super::section("Not read", INTRO, blocks)
