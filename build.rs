@@ -3,8 +3,18 @@
 use std::process::Command;
 
 /// What the program is made of.
-const SOURCES: [&str; 9] =
-    ["files", "kernels", "engine", "models", "data", "experiments", "Cargo.toml", "Cargo.lock", "build.rs"];
+const SOURCES: [&str; 10] = [
+    "files",
+    "kernels",
+    "engine",
+    "models",
+    "data",
+    "report",
+    "experiments",
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+];
 
 fn main() {
     // Without git, or outside a checkout, results simply carry no revision.

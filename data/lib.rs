@@ -38,6 +38,10 @@ mod identity;
 pub mod idx;
 mod mat;
 mod mnist;
+#[cfg(test)]
+#[path = "../tests/common/mutate.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod mutate;
 pub mod noise;
 mod parallel;
 mod pickle;
@@ -129,8 +133,8 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// A set whose halves are normalised alike.
-    fn new(train: Images, test: Images, mean: &[f32], std: &[f32]) -> Self {
+    /// A set of unverified origin whose halves are normalised alike.
+    pub fn new(train: Images, test: Images, mean: &[f32], std: &[f32]) -> Self {
         let (mean, std) = (mean.to_vec(), std.to_vec());
         Self {
             train,

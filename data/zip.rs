@@ -51,7 +51,7 @@ pub(crate) struct Member {
 impl Zip {
     /// Opens the archive and reads its directory.
     pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
-        let unreadable = |error| FileError::new(path, 0, FileProblem::Unreadable(error));
+        let unreadable = |error| FileError::new(path, 0, FileProblem::reading(error));
         let damaged = |(byte, detail)| FileError::new(path, byte, FileProblem::Archive { detail });
         let mut file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();

@@ -4,7 +4,7 @@
 //!            enter                 finish
 //!   new ------------+--> at work ----------> finished    stays so
 //!            enter  |      |   | fail
-//!   begun ----------+      |   +-----------> failed      entered again only on request
+//!   begun ----------+      |   +-----------> failed      entered again where it is asked for
 //!     ^                    | stop, crash
 //!     +--------------------+
 //! ```
@@ -41,8 +41,6 @@ pub enum Entered {
     Open(RunFolder),
     /// It is finished; this is its result.
     Finished(Map<String, Value>),
-    /// It failed earlier with this message, and was not to be tried again.
-    Failed(String),
 }
 
 /// Where a config's run lies under `out`: in the folder of its name, or where version 1 left it.
@@ -56,12 +54,11 @@ pub fn path_of(config: &Config, out: &Path) -> PathBuf {
 /// # Errors
 /// A file in its folder that cannot be read; the folder of another run.
 pub fn look(config: &Config, out: &Path) -> Result<State> {
-    let folder = path_of(config, out);
-    compare(config, &folder, &mut |_| {})?;
-    state_of(&folder)
+    state_of(config, &path_of(config, out), &mut |_| {})
 }
 
-fn state_of(folder: &Path) -> Result<State> {
+fn state_of(config: &Config, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<State> {
+    compare(config, folder, note)?;
     if let Some(result) = read_json(&folder.join("result.json"), "remove it to finish the run again")? {
         return Ok(State::Finished(result));
     }
@@ -73,8 +70,8 @@ fn state_of(folder: &Path) -> Result<State> {
     Ok(if begun { State::Begun } else { State::New })
 }
 
-/// Opens the folder of a run under `out` for whoever is to work on it, or says that there is nothing to do. With `retry` a
-/// failed run is entered too. `note` is told what a person should know.
+/// Opens the folder of a run under `out` for whoever is to work on it, or gives its result. A run that failed is tried again:
+/// who does not want that looks first. `note` is told what a person should know.
 ///
 /// # Errors
 /// Another process works on the run; the folder has another config, or was finished on other data; it cannot be read or
@@ -83,24 +80,20 @@ pub fn enter(
     config: &Config,
     out: &Path,
     data: Option<&DataIdentity>,
-    retry: bool,
     note: &mut dyn FnMut(&str),
 ) -> Result<Entered> {
     let path = path_of(config, out);
-    // A finished run stays finished: it needs no lock, and may lie where nobody can write.
-    if let State::Finished(result) = look(config, out)? {
-        compare(config, &path, note)?;
+    let finished = |result: Map<String, Value>, note: &mut dyn FnMut(&str)| {
         compare_data(&result, data, &path, note)?;
-        return Ok(Entered::Finished(result));
+        Ok(Entered::Finished(result))
+    };
+    // A finished run stays finished: it needs no lock, and may lie where nobody can write.
+    if let State::Finished(result) = state_of(config, &path, note)? {
+        return finished(result, note);
     }
     let folder = RunFolder::lock(&path, note)?;
-    compare(config, &path, note)?;
-    match state_of(&path)? {
-        State::Finished(result) => {
-            compare_data(&result, data, &path, note)?;
-            return Ok(Entered::Finished(result));
-        }
-        State::Failed(message) if !retry => return Ok(Entered::Failed(message)),
+    match state_of(config, &path, &mut |_| {})? {
+        State::Finished(result) => return finished(result, note),
         State::Failed(_) => folder.forget_failure()?,
         State::New | State::Begun => {}
     }

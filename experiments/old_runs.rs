@@ -16,13 +16,16 @@ const DIGITS: usize = 8;
 
 /// The folder of version 1 that holds the run of a config; its config may have been brought into today's form since.
 pub(crate) fn find(config: &Config, out: &Path) -> Option<PathBuf> {
-    let now = keys(&config.to_toml().parse().ok()?);
     let mut folders: Vec<PathBuf> = std::fs::read_dir(out.join(&config.name))
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| has_old_name(path, config.seed))
         .collect();
+    if folders.is_empty() {
+        return None;
+    }
     folders.sort();
+    let now = keys(&config.to_toml().parse().ok()?);
     folders.into_iter().find(|folder| {
         let text = std::fs::read_to_string(folder.join("config.toml")).unwrap_or_default();
         text.parse::<Table>().is_ok_and(|stored| keys(&report::legacy::upgrade(&stored)) == now)

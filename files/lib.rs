@@ -80,11 +80,8 @@ fn replace(
     sync_folder(folder)
 }
 
-/// Makes the names in a folder durable: that of a file that was created, renamed or removed.
-///
-/// # Errors
-/// The system's reason.
-pub fn sync_folder(folder: &Path) -> Result<()> {
+/// Makes the names in a folder durable.
+fn sync_folder(folder: &Path) -> Result<()> {
     if !cfg!(unix) {
         return Ok(()); // Windows has no such call.
     }

@@ -45,6 +45,19 @@ const METHODS: [Keys; 10] = [
     ),
 ];
 
+/// The dotted keys of today that took the place of `old`, a key of `[intervention]` in version 1.
+///
+/// ```
+/// assert_eq!(report::legacy::new_keys("keep"), ["intervention.shrink-perturb.keep"]);
+/// ```
+pub fn new_keys(old: &str) -> Vec<String> {
+    let of = |(method, keys): &Keys| {
+        let (_, key) = keys.iter().find(|(key, _)| *key == old)?;
+        Some(format!("intervention.{method}.{key}"))
+    };
+    METHODS.iter().filter_map(of).collect()
+}
+
 /// A config in the form of today: one of version 1 with `version = 1`, its methods in canonical order and a table for
 /// each of them; any other, which has a `version` already, as it is.
 ///

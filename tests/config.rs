@@ -2,6 +2,10 @@
 //!
 //! `HT_FUZZ=200000 cargo test --test config` tries that many.
 
+#[path = "common/mutate.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod mutate;
+
 use experiments::Config;
 use experiments::config::{Layer, parse_set};
 use experiments::presets;
@@ -116,8 +120,8 @@ fn file(numbers: &mut Numbers, known: &[String]) -> String {
 }
 
 #[test]
-fn whatever_is_written_resolves_to_itself_or_is_refused() {
-    let tries = std::env::var("HT_FUZZ").map_or(2_000, |text| text.parse().expect("HT_FUZZ is a number"));
+fn fuzz_whatever_is_written_resolves_to_itself_or_is_refused() {
+    let tries = mutate::rounds();
     let known = known_keys();
     let (mut numbers, mut resolved) = (Numbers(0), 0);
     for _ in 0..tries {

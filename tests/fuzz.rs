@@ -41,7 +41,7 @@ const WORDS: [&str; 16] = [
 ];
 
 #[test]
-fn sweeps() {
+fn fuzz_sweeps() {
     let mut mutator = Mutator::new(1);
     let mut good = 0;
     for _ in 0..rounds() {
@@ -59,7 +59,7 @@ fn config() -> Config {
 }
 
 #[test]
-fn run_folders() {
+fn fuzz_run_folders() {
     let config = config();
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join(&config.name).join(config.run_id());
@@ -84,7 +84,7 @@ fn run_folders() {
 }
 
 #[test]
-fn records_of_sweeps() {
+fn fuzz_records_of_sweeps() {
     let runs = |text: &str| Sweep::parse("fuzz", text).unwrap().runs(&[], &[]).unwrap();
     let place = tempfile::tempdir().unwrap();
     let record = |text: &str| Record::new(&runs(text));

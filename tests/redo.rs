@@ -234,7 +234,6 @@ fn go_on(config: &Config, out: &Path, stop_at: Option<u64>) -> (Vec<u8>, String)
         config,
         data,
         data_identity,
-        retry: false,
         stop,
         stop_at,
         progress: &mut |_| {},

@@ -134,3 +134,18 @@ fn newer_protocols_and_numpy_integers_are_read() {
         assert!(read(&modern(buffer, b'>')).unwrap_err().contains("expected little-endian numbers"));
     }
 }
+
+#[test]
+fn fuzz_pickles() {
+    let mut mutator = crate::mutate::Mutator::new(31);
+    let (good, mut refused) = ([good()], 0);
+    for _ in 0..crate::mutate::rounds() {
+        let bytes = mutator.bytes(&good);
+        // What is read lies in the file: nothing was made up, and nothing grew.
+        match read(&bytes) {
+            Ok(batch) => assert!(batch.rows.len() <= bytes.len() && batch.labels.len() <= bytes.len()),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > crate::mutate::rounds() / 10);
+}

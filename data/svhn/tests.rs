@@ -111,3 +111,19 @@ fn a_check_looks_at_both_files() {
     let error = load(&Name::Svhn.folders(dir.path())).unwrap_err();
     assert!(matches!(&error, Error::Missing { missing, .. } if missing == &["train_32x32.mat"]), "{error}");
 }
+
+#[test]
+fn fuzz_mat_files() {
+    let mut mutator = crate::mutate::Mutator::new(32);
+    let good = [two(&[1, 10], false), two(&[1, 10], true)];
+    let mut refused = 0;
+    for _ in 0..crate::mutate::rounds() {
+        let bytes = mutator.bytes(&good);
+        match crate::mat::arrays(Path::new("train_32x32.mat"), &bytes) {
+            // Deflate makes at most 1,032 bytes of one.
+            Ok(arrays) => assert!(arrays.iter().map(|a| a.bytes.len()).sum::<usize>() <= 1032 * bytes.len()),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > crate::mutate::rounds() / 10);
+}

@@ -53,7 +53,7 @@ fn words(words: &[u32], rest: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn idx_files() {
+fn fuzz_idx_files() {
     let (images, labels) = (words(&[0x803, 2, 28, 28], &[7; 1568]), words(&[0x801, 2], &[1, 2]));
     let others: [(&str, &[u8]); 3] = [
         ("train-labels-idx1-ubyte", &labels),
@@ -65,7 +65,7 @@ fn idx_files() {
 }
 
 #[test]
-fn cifar_archives() {
+fn fuzz_cifar_archives() {
     let mut builder = tar::Builder::new(Vec::new());
     for member in ["train.bin", "test.bin"] {
         let mut header = tar::Header::new_gnu();

@@ -6,7 +6,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{FOLDER, IMAGE, SIDE};
@@ -75,26 +75,16 @@ pub(super) fn read(path: &Path, identity: &Identity) -> Option<[Vec<u8>; 2]> {
     (crc.finalize() == u32::from_le_bytes(checksum)).then_some(pixels)
 }
 
-/// Writes the file so that it carries its name only when it is complete.
+/// Writes the file, whole or not at all.
 pub(super) fn write(path: &Path, identity: &Identity, pixels: &[Vec<u8>; 2]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let part = path.with_extension(format!("cache.{}.part", std::process::id()));
-    let written = write_part(&part, identity, pixels).and_then(|()| fs::rename(&part, path));
-    if written.is_err() {
-        // There may be no such file; what matters is that none is left.
-        let _ = fs::remove_file(&part);
-    }
-    written
-}
-
-fn write_part(part: &Path, identity: &Identity, pixels: &[Vec<u8>; 2]) -> io::Result<()> {
     let mut crc = crc32fast::Hasher::new();
     pixels.iter().for_each(|half| crc.update(half));
-    let mut file = File::create(part)?;
-    file.write_all(&identity.header())?;
-    file.write_all(&crc.finalize().to_le_bytes())?;
-    pixels.iter().try_for_each(|half| file.write_all(half))?;
-    file.sync_all()
+    files::write_with(path, |file| {
+        file.write_all(&identity.header())?;
+        file.write_all(&crc.finalize().to_le_bytes())?;
+        pixels.iter().try_for_each(|half| file.write_all(half))
+    })
 }

@@ -123,16 +123,14 @@ impl Source {
 /// What stands before `train/` in the names of the members: `tiny-imagenet-200/` as published, `./` before it or nothing
 /// in archives that other programs made. The shortest counts, so that no folder deeper within is taken for it.
 fn top(archive: &Zip) -> Option<String> {
-    let before = archive.members.iter().filter_map(|member| {
-        let at = member.name.find("train/")?;
-        Some(&member.name[..at])
-    });
+    let names = archive.members.iter().map(|member| member.name.as_str());
+    let before = names.flat_map(|name| name.match_indices("train/").map(|(at, _)| &name[..at]));
     let tops = before.filter(|top| (top.is_empty() || top.ends_with('/')) && !top.starts_with("__MACOSX"));
     tops.min_by_key(|top| top.len()).map(str::to_owned)
 }
 
 fn unreadable(path: &Path, error: io::Error) -> FileError {
-    FileError::new(path, 0, FileProblem::Unreadable(error))
+    FileError::new(path, 0, FileProblem::reading(error))
 }
 
 /// The names in a folder; those that are not Unicode cannot belong to the set.

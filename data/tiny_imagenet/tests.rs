@@ -283,3 +283,32 @@ fn a_check_decodes_every_image() {
     fs::write(dir.path().join(ZIP), archive(&files(), false)).unwrap();
     assert!(matches!(check()[0].status, Status::Part { .. }));
 }
+
+/// Archives, listings and images with damage: in the archive, or in a file before it is packed.
+#[test]
+fn fuzz_archives_listings_and_images() {
+    let mut mutator = crate::mutate::Mutator::new(33);
+    let whole = [false, true].map(|wide| archive(&files(), wide));
+    let (mut read, mut refused) = (0u64, 0u64);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join(ZIP);
+    for round in 0..crate::mutate::rounds() {
+        let bytes = if round % 2 == 0 {
+            mutator.bytes(&whole)
+        } else {
+            let mut files = files();
+            let at = mutator.below(files.len());
+            files[at].1 = mutator.bytes(&[files[at].1.clone()]);
+            archive(&files, round % 4 == 1)
+        };
+        fs::write(&path, &bytes).unwrap();
+        let opened = Source::open(&Place { path: path.clone(), zip: true, home: dir.path().into() });
+        let listed = opened.and_then(|source| Listing::new(&source).map(|listing| (source, listing)));
+        let outcome = listed.and_then(|(source, listing)| {
+            let items = listing.train.iter().chain(&listing.test);
+            items.map(|item| decode_one(&source, item, &mut vec![0; IMAGE])).collect::<Result<Vec<()>, _>>()
+        });
+        *if outcome.is_ok() { &mut read } else { &mut refused } += 1;
+    }
+    assert!(read.min(refused) > crate::mutate::rounds() / 20, "{read} read, {refused} refused");
+}

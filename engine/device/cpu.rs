@@ -96,7 +96,7 @@ impl CpuDevice {
     }
 
     pub(super) fn instruction_set(&self) -> String {
-        format!("{:?}", self.cpu.isa).to_lowercase()
+        self.cpu.isa.name()
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {

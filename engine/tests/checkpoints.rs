@@ -3,8 +3,13 @@
 //! `HT_FUZZ=200000 cargo test -p engine --test checkpoints` tries that many damaged files; a failure names its number,
 //! which gives the same file again.
 
+#[path = "../../tests/common/mutate.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod mutate;
+
 use engine::checkpoint::{File, Stored, StoredValues};
-use rand::{Rng, RngExt, SeedableRng};
+use mutate::{Mutator, rounds};
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::path::Path;
 
@@ -143,36 +148,15 @@ fn example(random: &mut Pcg64Mcg) -> Vec<u8> {
     with_header(&format!("{{{}}}", entries.join(",")), &data)
 }
 
-/// Damages a file as disks, networks and people do.
-fn damage(bytes: &mut Vec<u8>, random: &mut Pcg64Mcg) {
-    for _ in 0..random.random_range(1..4) {
-        if bytes.is_empty() {
-            return;
-        }
-        let at = random.random_range(0..bytes.len());
-        match random.random_range(0..6) {
-            0 => bytes[at] ^= 1 << random.random_range(0..8),
-            1 => bytes[at] = random.random(),
-            2 => bytes.truncate(at),
-            3 => bytes.insert(at, b"0123456789{}[],:\""[random.random_range(0..17)]),
-            4 => drop(bytes.remove(at)),
-            _ => {
-                let piece = bytes[at..bytes.len().min(at + 40)].to_vec();
-                bytes.splice(at..at, piece);
-            }
-        }
-    }
-}
-
 #[test]
-fn damaged_files_are_errors_and_take_no_more_memory_than_their_size_allows() {
-    let tries = std::env::var("HT_FUZZ").map_or(2_000, |text| text.parse().expect("HT_FUZZ is a number"));
+fn fuzz_damaged_files_are_errors_and_take_no_more_memory_than_their_size_allows() {
+    let tries = rounds();
     let (mut read, mut refused) = (0, 0);
     for number in 0..tries {
         let mut random = Pcg64Mcg::seed_from_u64(number);
         let mut bytes = example(&mut random);
-        if random.next_u32() % 8 > 0 {
-            damage(&mut bytes, &mut random);
+        if number % 8 > 0 {
+            bytes = Mutator::new(number).bytes(&[bytes]);
         }
         let outcome = std::panic::catch_unwind(|| File::from_bytes(&bytes));
         match outcome.unwrap_or_else(|_| panic!("file {number} makes the reader panic")) {

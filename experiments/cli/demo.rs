@@ -1,6 +1,6 @@
 //! `ht demo`: the main job in miniature, on built-in data.
 
-use super::sweep::{Found, Plan};
+use super::sweep::{Plan, found};
 use super::{DeviceArgs, print, run};
 use crate::sweep::SweepRun;
 use clap::Args;
@@ -40,8 +40,8 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     }
     let plan =
         Plan { out: &args.out, data: Path::new(""), record: None, retry: true, jobs: None, runs: runs.len() };
-    let found: Vec<_> = runs.iter().map(|run| (run, Found::of(run, &args.out))).collect();
-    let failures = plan.carry_out(&found, &args.device)?;
+    let runs: Vec<_> = runs.iter().map(|run| found(run, &args.out)).collect();
+    let failures = plan.carry_out(&runs, &args.device)?;
     if !failures.is_empty() {
         anyhow::bail!("{} of {} runs failed:\n  {}", failures.len(), runs.len(), failures.join("\n  "));
     }

@@ -72,7 +72,7 @@ struct SweepState {
     running: usize,
     finished: usize,
     failures: Vec<String>,
-    lost_devices: Vec<String>,
+    lost_device: Option<String>,
     notes: BTreeSet<String>,
 }
 
@@ -81,8 +81,8 @@ struct SweepState {
 pub(super) struct Ended {
     /// A line for each run that failed.
     pub(super) failures: Vec<String>,
-    /// A line for each device that was lost.
-    pub(super) lost_devices: Vec<String>,
+    /// Why a device was lost, if one was.
+    pub(super) lost_device: Option<String>,
 }
 
 impl SweepProgress {
@@ -146,7 +146,7 @@ impl SweepProgress {
             }
             Event::DeviceLost(message) => {
                 state.running -= 1;
-                state.lost_devices.push(message.to_string());
+                state.lost_device = Some(message.to_string());
                 Some(format!("DEVICE LOST: {message}: {}", track.label))
             }
             Event::Note(note) => {
@@ -185,7 +185,7 @@ impl SweepProgress {
     pub(super) fn finish(self) -> Ended {
         self.bar.finish_and_clear();
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ended { failures: state.failures, lost_devices: state.lost_devices }
+        Ended { failures: state.failures, lost_device: state.lost_device }
     }
 }
 

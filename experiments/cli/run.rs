@@ -44,11 +44,13 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = resolve(&args.config, &args.sets, args.seed)?;
     let path = lifecycle::path_of(&config, &args.out);
     let stop = stop_on_signal()?;
+    let show =
+        |what: &str, result| print(&format!("{what}{}\n{}", path.display(), summary(&Value::Object(result))));
     if let State::Finished(result) = lifecycle::look(&config, &args.out)? {
         // Its data may have been left behind: a result is shown without them, but not beside other data.
         let data = data_set::load(&config, &args.data).ok().map(|data| DataIdentity::of(&data));
-        lifecycle::enter(&config, &args.out, data.as_ref(), false, &mut note)?;
-        return print(&format!("already finished: {}\n{}", path.display(), summary(&Value::Object(result))));
+        lifecycle::enter(&config, &args.out, data.as_ref(), &mut note)?;
+        return show("already finished: ", result);
     }
     let device = args.device.open()?;
     let data = data_set::load(&config, &args.data)?;
@@ -62,7 +64,6 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         config: &config,
         data: &data,
         data_identity: &data_identity,
-        retry: true,
         stop: &stop,
         stop_at: None,
         progress: &mut |status| bar.show(status),
@@ -71,13 +72,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let outcome = phases::run(&mut context, &args.out);
     bar.done();
     match outcome? {
-        Outcome::Finished(result) => {
-            print(&format!("{}\n{}", path.display(), summary(&Value::Object(result))))
-        }
-        Outcome::WasFinished(result) => {
-            print(&format!("already finished: {}\n{}", path.display(), summary(&Value::Object(result))))
-        }
-        Outcome::HadFailed(message) => anyhow::bail!(message),
+        Outcome::Finished(result) => show("", result),
+        Outcome::WasFinished(result) => show("already finished: ", result),
         Outcome::Interrupted => Err(Stopped.into()),
     }
 }

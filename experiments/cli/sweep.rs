@@ -76,7 +76,7 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let all = sweep.runs(&args.sets, &args.seeds)?;
     let out = args.out.join(&sweep.name);
     let mine = all.iter().enumerate().filter(|(index, _)| shard.is_none_or(|shard| shard.has(*index)));
-    let runs: Vec<_> = mine.map(|(_, run)| (run, Found::of(run, &out))).collect();
+    let runs: Vec<_> = mine.map(|(_, run)| found(run, &out)).collect();
     if args.dry_run {
         return dry_run(&runs);
     }
@@ -108,26 +108,9 @@ pub(super) fn check(args: &SweepArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A run as it was found.
-pub(super) enum Found {
-    /// Its folder says this.
-    State(State),
-    /// Its folder cannot be read, for this reason.
-    Unreadable(String),
-}
-
-impl Found {
-    /// What lies in the folder of a run under `out`. One that cannot be read hides no other.
-    pub(super) fn of(run: &SweepRun, out: &Path) -> Self {
-        match lifecycle::look(&run.config, out) {
-            Ok(state) => Self::State(state),
-            Err(error) => Self::Unreadable(error.with_causes()),
-        }
-    }
-
-    fn is_finished(&self) -> bool {
-        matches!(self, Self::State(State::Finished(_)))
-    }
+/// A run of a sweep with what lies in its folder under `out`. One that cannot be read hides no other.
+pub(super) fn found<'a>(run: &'a SweepRun, out: &Path) -> (&'a SweepRun, crate::Result<State>) {
+    (run, lifecycle::look(&run.config, out))
 }
 
 /// How runs are to be carried out.
@@ -150,18 +133,18 @@ impl Plan<'_> {
     /// Runs what is not finished, with one progress bar. Returns a line for each run that failed, now or earlier.
     pub(super) fn carry_out(
         self,
-        runs: &[(&SweepRun, Found)],
+        runs: &[(&SweepRun, crate::Result<State>)],
         device: &DeviceArgs,
     ) -> anyhow::Result<Vec<String>> {
         let (mut pending, mut finished, mut earlier) = (Vec::new(), Vec::new(), Vec::new());
-        for (run, found) in runs {
-            match found {
-                Found::State(State::Finished(_)) => finished.push(*run),
-                Found::State(State::Failed(message)) if !self.retry => {
+        for (run, state) in runs {
+            match state {
+                Ok(State::Finished(_)) => finished.push(*run),
+                Ok(State::Failed(message)) if !self.retry => {
                     earlier.push(format!("{}: {message} (in an earlier attempt)", run.label()));
                 }
-                Found::State(state) => pending.push((*run, *state != State::New)),
-                Found::Unreadable(reason) => earlier.push(format!("{}: {reason}", run.label())),
+                Ok(state) => pending.push((*run, *state != State::New)),
+                Err(error) => earlier.push(format!("{}: {}", run.label(), error.with_causes())),
             }
         }
         let stop = stop_on_signal()?;
@@ -169,10 +152,9 @@ impl Plan<'_> {
         let mut data = DataSets::load(&to_run, self.data)?;
         let mut notes = BTreeSet::new();
         for run in &finished {
-            data.add_if_present(run, self.data);
             let mut keep = |line: &str| notes.extend([line.to_string()]);
-            let identity = data.identity(&run.config);
-            if let Err(error) = lifecycle::enter(&run.config, self.out, identity, false, &mut keep) {
+            let identity = data.identity(&run.config, self.data);
+            if let Err(error) = lifecycle::enter(&run.config, self.out, identity, &mut keep) {
                 earlier.push(format!("{}: {}", run.label(), error.with_causes()));
             }
         }
@@ -193,7 +175,7 @@ impl Plan<'_> {
             progress.show(index, event);
         });
         let ended = progress.finish();
-        if let Some(reason) = ended.lost_devices.first() {
+        if let Some(reason) = ended.lost_device {
             anyhow::bail!(
                 "{reason}; the runs that were not finished are as they were: the same command goes on"
             );
@@ -239,28 +221,32 @@ fn list() -> anyhow::Result<()> {
     print(&lines.join("\n"))
 }
 
-fn dry_run(runs: &[(&SweepRun, Found)]) -> anyhow::Result<()> {
+fn is_finished(state: &crate::Result<State>) -> bool {
+    matches!(state, Ok(State::Finished(_)))
+}
+
+fn dry_run(runs: &[(&SweepRun, crate::Result<State>)]) -> anyhow::Result<()> {
     let (mut costs, mut lines) = (Costs::default(), Vec::new());
     let (mut steps, mut flops, mut left) = (0, 0.0, 0.0);
-    for (run, found) in runs {
+    for (run, state) in runs {
         let cost = costs.of(&run.config, data_set::train_len(&run.config)?)?;
-        let word = match found {
-            Found::State(State::Finished(_)) => "finished",
-            Found::State(State::Failed(_)) => "failed",
-            Found::State(State::Begun) => "begun",
-            Found::State(State::New) => "new",
-            Found::Unreadable(_) => "bad",
+        let word = match state {
+            Ok(State::Finished(_)) => "finished",
+            Ok(State::Failed(_)) => "failed",
+            Ok(State::Begun) => "begun",
+            Ok(State::New) => "new",
+            Err(_) => "bad",
         };
         let (name, label) = (&run.config.name, run.label());
         lines.push(format!("{word:8} {:9} steps {:8.2e} FLOP  {name}: {label}", cost.steps, cost.flops));
         steps += cost.steps;
         flops += cost.flops;
-        left += if found.is_finished() { 0.0 } else { cost.flops };
-        if let Found::Unreadable(reason) = found {
-            lines.push(format!("         {reason}"));
+        left += if is_finished(state) { 0.0 } else { cost.flops };
+        if let Err(error) = state {
+            lines.push(format!("         {}", error.with_causes()));
         }
     }
-    let finished = runs.iter().filter(|(_, found)| found.is_finished()).count();
+    let finished = runs.iter().filter(|(_, state)| is_finished(state)).count();
     lines.push(format!(
         "{} runs, {finished} of them finished; {steps} steps, {flops:.2e} floating-point operations in forward and \
          backward passes, {left:.2e} of them in runs that are not finished",

@@ -11,7 +11,7 @@ use crate::config::{Config, FinalAccuracy};
 use crate::error::{Error, Result};
 use crate::indicators::Indicators;
 use crate::interventions::{self, Interventions, Memory};
-use crate::lifecycle::{self, Entered, State};
+use crate::lifecycle::{self, Entered};
 use crate::provenance::DataIdentity;
 use crate::run_folder::RunFolder;
 use crate::schedule::{Phase, phases};
@@ -34,8 +34,6 @@ pub enum Outcome {
     Finished(Map<String, Value>),
     /// It was finished before; the content of `result.json`.
     WasFinished(Map<String, Value>),
-    /// It had failed before with this message, and was not to be tried again.
-    HadFailed(String),
     /// It was asked to stop and saved a checkpoint.
     Interrupted,
 }
@@ -65,8 +63,6 @@ pub struct Context<'a> {
     pub data: &'a DataSet,
     /// What the data set is, by content.
     pub data_identity: &'a DataIdentity,
-    /// Enter a run that failed earlier, too.
-    pub retry: bool,
     /// Set by a signal: save and stop.
     pub stop: &'a AtomicBool,
     /// Save and stop before this step of the run, as a signal would: exact where a signal is not.
@@ -105,7 +101,10 @@ pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
     if let (Err(error), Some(folder)) = (&outcome, &folder)
         && error.is_of_the_run()
     {
-        folder.fail(&error.with_causes())?;
+        // What failed is worth more than that it could not be written down.
+        if let Err(failure) = folder.fail(&error.with_causes()) {
+            (context.note)(&failure.with_causes());
+        }
     }
     outcome
 }
@@ -118,16 +117,10 @@ fn said(panic: &(dyn Any + Send)) -> String {
 
 fn carry_out(context: &mut Context<'_>, out: &Path, place: &mut Option<RunFolder>) -> Result<Outcome> {
     let (started, config, data) = (Instant::now(), context.config, context.data_identity);
-    if let State::Finished(_) = lifecycle::look(config, out)?
-        && let Entered::Finished(result) = lifecycle::enter(config, out, Some(data), false, context.note)?
-    {
-        return Ok(Outcome::WasFinished(result));
-    }
     let mut session = Session::new(config, context.device, context.data)?;
-    let folder = match lifecycle::enter(config, out, Some(data), context.retry, context.note)? {
+    let folder = match lifecycle::enter(config, out, Some(data), context.note)? {
         Entered::Open(folder) => place.insert(folder),
         Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
-        Entered::Failed(message) => return Ok(Outcome::HadFailed(message)),
     };
     let resumed = session.resume(folder, data, context.note)?;
     let checkpoint_every = Duration::from_secs_f64(config.run.checkpoint_seconds);

@@ -37,6 +37,8 @@ pub enum Event<'a> {
 #[derive(Debug)]
 pub struct DataSets {
     sets: BTreeMap<String, (DataSet, DataIdentity)>,
+    /// Of sets that only finished runs were trained on; `None` if one is no longer there.
+    identities: BTreeMap<String, Option<DataIdentity>>,
 }
 
 impl DataSets {
@@ -61,23 +63,18 @@ impl DataSets {
             data_set::check(&run.config, set).map_err(named)?;
             lengths(&run.config, set.train.len()).map_err(named)?;
         }
-        Ok(Self { sets })
+        Ok(Self { sets, identities: BTreeMap::new() })
     }
 
-    /// Loads the set of a finished run too, if it is still there: its result is shown without it, but not beside other data.
-    pub fn add_if_present(&mut self, run: &SweepRun, dir: &Path) {
-        let key = Self::key(&run.config);
-        if !self.sets.contains_key(&key)
-            && let Ok(set) = data_set::load(&run.config, dir)
-        {
-            let identity = DataIdentity::of(&set);
-            self.sets.insert(key, (set, identity));
+    /// The identity of a finished run's set, if that is still there: the result is shown without it, but not beside other
+    /// data. The set itself is not kept.
+    pub fn identity(&mut self, config: &Config, dir: &Path) -> Option<&DataIdentity> {
+        let key = Self::key(config);
+        if let Some((_, identity)) = self.sets.get(&key) {
+            return Some(identity);
         }
-    }
-
-    /// The identity of a run's set, if it is there.
-    pub fn identity(&self, config: &Config) -> Option<&DataIdentity> {
-        self.sets.get(&Self::key(config)).map(|(_, identity)| identity)
+        let load = || data_set::load(config, dir).ok().map(|set| DataIdentity::of(&set));
+        self.identities.entry(key).or_insert_with(load).as_ref()
     }
 
     /// The set of a run, and its identity, that was there at [`DataSets::load`].
@@ -125,7 +122,6 @@ pub fn execute(
                 config: &run.config,
                 data: set,
                 data_identity,
-                retry: true,
                 stop,
                 stop_at: None,
                 progress: &mut |status| on_event(index, Event::Step(status)),
@@ -136,7 +132,6 @@ pub fn execute(
                     on_event(index, Event::Finished(&result));
                 }
                 Ok(Outcome::Interrupted) => on_event(index, Event::Stopped),
-                Ok(Outcome::HadFailed(message)) => on_event(index, Event::Failed(&message)),
                 Err(error) if error.is_lost_device() => {
                     on_event(index, Event::DeviceLost(&error.with_causes()));
                     return;

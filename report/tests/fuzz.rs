@@ -3,6 +3,10 @@
 //! `HT_FUZZ=200000 cargo test -p report --test fuzz` tries more of them; a failure names its number, which gives the
 //! same files again.
 
+#[path = "../../tests/common/mutate.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod mutate;
+
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use report::{Error, Family, Method, report};
@@ -195,8 +199,7 @@ fn write(rng: &mut Pcg64Mcg, root: &Path) {
 
 #[test]
 fn fuzz_damaged_run_folders_are_reported() {
-    let tries: u64 =
-        std::env::var("HT_FUZZ").map_or(2_000, |tries| tries.parse().expect("HT_FUZZ is a number"));
+    let tries = mutate::rounds();
     let root = tempfile::tempdir().unwrap();
     let (runs, out) = (root.path().join("runs"), root.path().join("out"));
     let mut left_out = 0;

@@ -145,15 +145,7 @@ fn random_images(model: &ModelConfig) -> DataSet {
             labels: (0..40).map(|i| i % 10).collect(),
         }
     };
-    let (mean, std) = (vec![0.5; input.channels], vec![0.25; input.channels]);
     let (train, test) = (images("train", 1), images("test", 2));
-    DataSet {
-        train,
-        test,
-        test_mean: mean.clone(),
-        test_std: std.clone(),
-        mean,
-        std,
-        origin: data::Origin::BuiltIn,
-    }
+    let set = DataSet::new(train, test, &vec![0.5; input.channels], &vec![0.25; input.channels]);
+    DataSet { origin: data::Origin::BuiltIn, ..set }
 }

@@ -83,7 +83,6 @@ impl Experiment {
             config: &self.config,
             data: &self.data,
             data_identity: &DataIdentity::of(&self.data),
-            retry: false,
             stop: &stop,
             stop_at,
             progress: &mut |_| {},
