@@ -70,8 +70,8 @@ fn state_of(config: &Config, folder: &Path, note: &mut dyn FnMut(&str)) -> Resul
     Ok(if begun { State::Begun } else { State::New })
 }
 
-/// Opens the folder of a run under `out` for whoever is to work on it, or gives its result. A run that failed is tried again:
-/// who does not want that looks first. `note` is told what a person should know.
+/// Opens the folder of a run under `out` for whoever is to work on it, or gives its result. A run that failed is tried
+/// again: who does not want that looks first. `note` is told what a person should know.
 ///
 /// # Errors
 /// Another process works on the run; the folder has another config, or was finished on other data; it cannot be read or
