@@ -1,15 +1,11 @@
 //! Whether the files of a data set are complete and undamaged.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
-
-use crate::catalogue::{Name, PublishedFile};
-use crate::error::{FileError, FileProblem};
+use crate::catalogue::Name;
 use crate::{Error, cifar, mnist, svhn, tiny_imagenet};
+
+pub use crate::examine::{FileReport, Status};
 
 /// What [`check()`] found.
 #[derive(Debug)]
@@ -22,69 +18,12 @@ pub struct Report {
     pub files: Vec<FileReport>,
 }
 
-/// What [`check()`] found out about one file.
-#[derive(Debug)]
-pub struct FileReport {
-    /// Its name.
-    pub file: String,
-    /// Where it lies, if it is there.
-    pub path: Option<PathBuf>,
-    /// How it is.
-    pub status: Status,
-}
-
-/// The state of a file.
-#[derive(Debug)]
-pub enum Status {
-    /// The published file, byte for byte or unpacked.
-    Ok,
-    /// Unpacked and well-formed, with the published number of examples. There is no published checksum to compare.
-    Unpacked,
-    /// Undamaged, but only a part of what is published.
-    Part {
-        /// How much of it, such as `20 of 200 classes`.
-        what: String,
-    },
-    /// Not there.
-    Missing,
-    /// Undamaged and usable, but not the published file.
-    Other {
-        /// What tells.
-        why: String,
-    },
-    /// Not usable; the error says what is wrong at which byte.
-    Damaged(FileError),
-}
-
 impl Report {
     /// Whether every file can be used as it is, the published one or not.
     pub fn is_ok(&self) -> bool {
         self.files.iter().all(|file| {
             matches!(file.status, Status::Ok | Status::Unpacked | Status::Part { .. } | Status::Other { .. })
         })
-    }
-}
-
-impl Status {
-    /// The same state with the remedy for a data set.
-    pub(crate) fn advise(self, advice: &str) -> Self {
-        match self {
-            Status::Damaged(error) => Status::Damaged(error.advise(advice)),
-            other => other,
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Status::Ok => f.write_str("ok"),
-            Status::Unpacked => f.write_str("ok (unpacked: structure checked, no checksum to compare)"),
-            Status::Part { what } => write!(f, "ok, but a part of the published set: {what}"),
-            Status::Missing => f.write_str("missing"),
-            Status::Other { why } => write!(f, "ok, but not the published file: {why}"),
-            Status::Damaged(error) => write!(f, "damaged {}: {}", error.at, error.problem),
-        }
     }
 }
 
@@ -104,75 +43,4 @@ pub fn check(name: &str, dir: &Path) -> Result<Report, Error> {
         Name::Strokes | Name::Scenes => Vec::new(),
     };
     Ok(Report { name, looked_in: folders.to_vec(), files })
-}
-
-/// What a file holds.
-pub(crate) struct Content {
-    /// Number of examples.
-    pub(crate) found: usize,
-    /// Number of examples in the published file.
-    pub(crate) published: usize,
-    /// What they are called.
-    pub(crate) what: &'static str,
-    /// Whether what is in it is what is published, where that can be told.
-    pub(crate) verified: Option<bool>,
-}
-
-/// The state of a file that is there: compared with the published checksum, and read with `read` if it differs.
-pub(crate) fn examine(
-    file: &PublishedFile,
-    path: &Path,
-    read: impl FnOnce() -> Result<Content, FileError>,
-) -> Status {
-    let found = match md5_of(path) {
-        Ok(md5) if md5 == file.md5 => return Status::Ok,
-        Ok(md5) => md5,
-        Err(error) => return Status::Damaged(FileError::new(path, 0, FileProblem::reading(error))),
-    };
-    match read() {
-        Err(error) => Status::Damaged(error),
-        Ok(Content { found, published, what, .. }) if found < published => {
-            Status::Part { what: format!("{found} of {published} {what}") }
-        }
-        Ok(Content { found, published, what, .. }) if found > published => {
-            Status::Other { why: format!("{found} {what} where {published} are published") }
-        }
-        Ok(Content { verified: Some(true), .. }) => Status::Ok,
-        Ok(Content { verified: Some(false), what, .. }) => {
-            Status::Other { why: format!("as many {what}, but other ones") }
-        }
-        Ok(_) if path.ends_with(file.name) => {
-            Status::Other { why: format!("expected md5 {}, found {found}", file.md5) }
-        }
-        Ok(_) => Status::Unpacked,
-    }
-}
-
-/// The md5 of a file as lower-case hexadecimal digits.
-pub(crate) fn md5_of(path: &Path) -> io::Result<String> {
-    md5_of_file(&mut File::open(path)?)
-}
-
-/// The md5 of bytes as lower-case hexadecimal digits.
-pub(crate) fn md5_of_bytes(parts: &[&[u8]]) -> String {
-    let mut hash = Md5::new();
-    for part in parts {
-        hash.update(part);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The md5 of the rest of an open file.
-pub(crate) fn md5_of_file(file: &mut File) -> io::Result<String> {
-    let mut hash = Md5::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => hash.update(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalogue::{self, Name, PublishedFile, is_there};
-use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
+use crate::checksum::{md5_of, md5_of_bytes};
 use crate::error::{FileError, FileProblem};
+use crate::examine::{Content, FileReport, Status, examine};
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
 
 /// Height and width of an image.
@@ -344,7 +345,7 @@ fn count(layout: &Layout, classes: usize, path: &Path, bytes: &[u8]) -> Result<u
 /// Whether an unpacked file has the published md5; `None` in the binary layout, for which none is known.
 fn is_published(layout: &Layout, file: &str, bytes: &[u8]) -> Option<bool> {
     let index = layout.files().position(|other| other == file)?;
-    Some(layout.batches.get(index)? == &md5_of_bytes(&[bytes]))
+    Some(layout.batches.get(index)? == &md5_of_bytes(bytes))
 }
 
 #[cfg(test)]

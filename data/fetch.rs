@@ -15,7 +15,7 @@ use ureq::http::Response;
 
 use crate::Error;
 use crate::catalogue::{Name, PublishedFile};
-use crate::check::{md5_of, md5_of_file};
+use crate::checksum::{md5_of, md5_of_file};
 use crate::error::FetchProblem;
 
 /// How long a server may take to connect, to answer, or to send the next bytes.

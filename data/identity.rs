@@ -1,5 +1,6 @@
 //! What a data set is, by its content: a digest, and whether it is the published one.
 
+use crate::checksum::digits;
 use crate::{DataSet, Images};
 use sha2::{Digest, Sha256};
 
@@ -58,7 +59,7 @@ impl DataSet {
         for half in [&self.train, &self.test] {
             add(&mut digest, half);
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        digits(&digest.finalize())
     }
 }
 
@@ -70,4 +71,19 @@ fn add(digest: &mut Sha256, images: &Images) {
         digest.update(label.to_le_bytes());
     }
     digest.update(images.pixels.as_slice());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_checksums_tell_where_a_set_is_from() {
+        let of = |train, verified| Origin::of(&[(train, 60_000), (10_000, 10_000)], verified);
+        assert_eq!(of(60_000, Some(true)), Origin::Published);
+        assert_eq!(of(60_000, None), Origin::Unverified);
+        assert!(matches!(of(60_000, Some(false)), Origin::Other(why) if why.contains("checksums")));
+        assert_eq!(of(20, Some(true)), Origin::Part);
+        assert!(matches!(of(60_001, None), Origin::Other(why) if why.contains("60001 images where 60000")));
+    }
 }

@@ -27,12 +27,14 @@
 
 pub mod catalogue;
 pub mod check;
+mod checksum;
 pub mod cifar;
 pub mod describe;
 pub mod dither;
 mod downsample;
 mod drawing;
 pub mod error;
+mod examine;
 pub mod fetch;
 mod identity;
 pub mod idx;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalogue::{self, Name, PublishedFile};
-use crate::check::{Content, FileReport, Status, examine, md5_of, md5_of_bytes};
+use crate::checksum::{md5_of, sha256_of_bytes};
 use crate::error::{FileError, FileProblem};
+use crate::examine::{Content, FileReport, Status, examine};
 use crate::{DataSet, Error, Images, Origin, idx};
 
 /// Numbers of training and test images of the published sets.
@@ -45,11 +46,12 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
     Ok(DataSet { origin: Origin::of(&counts, verified), ..DataSet::new(train, test, &[mean], &[std]) })
 }
 
-/// Whether a whole set is the published one: by its unpacked content where the md5 of that is known, or else by the files.
+/// Whether a whole set is the published one: by its unpacked content where the checksum of that is known, or else by the
+/// files.
 fn verify(name: Name, paths: &[PathBuf], halves: [&Images; 2]) -> Result<Option<bool>, Error> {
     let unpacked = halves.iter().flat_map(|images| {
         let header = idx::header(&[idx::IMAGES, images.len() as u32, 28, 28]);
-        [md5_of_bytes(&[&header, &images.pixels]), md5_of_bytes(&[&idx::label_file(images)])]
+        [sha256_of_bytes(&[&header, &images.pixels]), sha256_of_bytes(&[&idx::label_file(images)])]
     });
     let mut is_mnist = unpacked.zip(catalogue::MNIST_UNPACKED).map(|(found, published)| found == published);
     if name == Name::Mnist {
@@ -121,19 +123,19 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
         let path = file.find(&places);
         let status = path.as_deref().map_or(Status::Missing, |path| {
             examine(file, path, || {
-                let (found, md5) = match what {
+                let (found, content) = match what {
                     "images" => {
                         let images = idx::read_images(path, Some((28, 28)))?;
                         let header = idx::header(&[idx::IMAGES, images.count as u32, 28, 28]);
-                        (images.count, md5_of_bytes(&[&header, &images.pixels]))
+                        (images.count, sha256_of_bytes(&[&header, &images.pixels]))
                     }
                     _ => {
                         let labels = idx::read_labels(path, 10)?;
                         let header = idx::header(&[idx::LABELS, labels.len() as u32]);
-                        (labels.len(), md5_of_bytes(&[&header, &labels]))
+                        (labels.len(), sha256_of_bytes(&[&header, &labels]))
                     }
                 };
-                let verified = (name == Name::Mnist).then_some(md5 == unpacked);
+                let verified = (name == Name::Mnist).then_some(content == unpacked);
                 Ok(Content { found, published, what, verified })
             })
         });

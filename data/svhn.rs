@@ -7,8 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::check::{Content, FileReport, Status, examine, md5_of};
+use crate::checksum::md5_of;
 use crate::error::{FileError, FileProblem, Position};
+use crate::examine::{Content, FileReport, Status, examine};
 use crate::mat::{self, Array};
 use crate::{DataSet, Error, Images, Name, Origin};
 

@@ -5,7 +5,7 @@ fn digest(images: &Images) -> String {
     let mut hash = md5::Md5::new();
     hash.update(images.pixels.as_slice());
     images.labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::checksum::digits(&hash.finalize())
 }
 
 fn train(count: usize, seed: u64, threads: usize) -> Images {

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{FOLDER, IMAGE, SIDE};
+use crate::checksum::digits;
 
 const VERSION: u32 = 1;
 
@@ -43,7 +44,7 @@ pub(super) fn places(home: &Path, identity: &Identity) -> Vec<PathBuf> {
         .or_else(|| variable("HOME").map(|home| home.join(".cache")))
         .or_else(|| variable("LOCALAPPDATA"));
     if let Some(user) = user {
-        let digest: String = identity.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = digits(&identity.digest);
         places.push(user.join("hare-tortoise").join(format!("{FOLDER}-{digest}.cache")));
     }
     places

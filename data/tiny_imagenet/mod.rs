@@ -24,8 +24,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
-use crate::check::{FileReport, Status, md5_of};
+use crate::checksum::md5_of;
 use crate::error::FileError;
+use crate::examine::{FileReport, Status};
 use crate::{DataSet, Error, Images, Name, Origin, available_threads, parallel};
 use listing::{Item, Listing};
 use source::{Place, Source};
