@@ -11,7 +11,6 @@
 //! - Trained tensors, gradients, moments and copies are flat arenas with one layout, [`Parameters`].
 //! - Adding an operation: its kernel folder, its file in `ops/`, one line in `ops/mod.rs`.
 
-mod autograd;
 pub mod ceiling;
 pub mod checkpoint;
 pub mod device;
@@ -19,6 +18,7 @@ mod error;
 pub mod graph;
 pub mod layers;
 mod layout;
+mod network;
 pub mod ops;
 pub mod optim;
 pub mod params;
@@ -27,9 +27,10 @@ pub mod units;
 
 pub use device::{Buffer, Device, Launch, Program, Slice};
 pub use error::{Error, Result};
-pub use graph::{Graph, Tensor};
+pub use graph::{Graph, Mode, NetworkId, Tensor, Wanted};
 pub use kernels::matmul::Activation;
 pub use kernels::{Clock, Cost};
+pub use network::Network;
 pub use ops::Loss;
 pub use params::Parameters;
 pub use plan::{Memory, Plan, Workspace};

@@ -9,7 +9,8 @@
 
 use crate::device::{ALIGNMENT, Buffer, Device, Launch, Slice, padded};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Storage, Tensor};
+use crate::graph::{Graph, NetworkId, Storage, Tensor};
+use crate::network::Network;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -43,12 +44,9 @@ struct Activation {
 /// The buffers a graph works on.
 #[derive(Clone, Debug)]
 pub struct Memory<'a> {
-    /// Arena of trained tensors.
-    pub parameters: &'a Buffer,
-    /// Arena of their gradients; needed if the graph has a backward pass.
-    pub gradients: Option<&'a Buffer>,
-    /// Arena of running statistics.
-    pub statistics: &'a Buffer,
+    /// The arenas of the graph's networks, in the order in which it got them, each with the arena of its gradients where
+    /// [`Graph::backward`] wants those of its parameters.
+    pub networks: &'a [(&'a Network, Option<&'a Buffer>)],
     /// Buffers of the graph's inputs by name.
     pub inputs: &'a [(&'a str, Slice)],
 }
@@ -132,16 +130,23 @@ impl<'g> Plan<'g> {
     fn slice(&self, tensor: Tensor, memory: &Memory<'_>, blocks: &[Buffer]) -> Result<Slice> {
         let root = self.graph.root(tensor);
         let words = self.graph.len(root);
-        let parameters = self.graph.parameters;
+        let network = |id: NetworkId| match memory.networks.get(id.0) {
+            Some(&(network, gradients)) => Ok((network, gradients)),
+            None => {
+                let (need, have) = (self.graph.networks.len(), memory.networks.len());
+                Err(Error::shape("bind", format!("arenas of {have} networks for a graph of {need}")))
+            }
+        };
+        let arena = |buffer: &Buffer| buffer.slice(self.graph.segment(root).offset, words);
         Ok(match &self.graph.tensors[root.0].storage {
             Storage::Activation => {
                 let place = self.places[&root];
                 blocks[place.block].slice(place.offset, words)
             }
-            Storage::Parameter(id) => memory.parameters.slice(parameters.trained()[id.0].offset, words),
-            Storage::Statistic(id) => memory.statistics.slice(parameters.statistics()[id.0].offset, words),
-            Storage::Gradient(id) => match memory.gradients {
-                Some(gradients) => gradients.slice(parameters.trained()[id.0].offset, words),
+            Storage::Parameter(id, _) => arena(&network(*id)?.0.parameters),
+            Storage::Statistic(id, _) => arena(&network(*id)?.0.statistics),
+            Storage::Gradient(id, _) => match network(*id)?.1 {
+                Some(gradients) => arena(gradients),
                 None => {
                     return Err(Error::shape("bind", "a graph with a backward pass needs a gradient arena"));
                 }
@@ -157,7 +162,7 @@ impl<'g> Plan<'g> {
                     ));
                 }
             },
-            Storage::View(_) => unreachable!("a root is no view"),
+            Storage::View(_) | Storage::Detached(_) => unreachable!("a root is no view"),
         })
     }
 }
@@ -238,6 +243,7 @@ impl Workspace {
 mod tests {
     use super::*;
     use crate::Parameters;
+    use crate::graph::Wanted;
     use crate::layers::{BatchNorm, Conv2d};
 
     #[test]
@@ -274,7 +280,7 @@ mod tests {
         }
         let features = graph.global_average_pool(x).unwrap();
         let loss = graph.cross_entropy(features, labels).unwrap();
-        graph.backward(loss).unwrap();
+        graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)]).unwrap();
         graph.output("row_loss", loss.row_loss);
 
         let plan = Plan::new(&graph);

@@ -5,25 +5,10 @@
 //! off the order of layers. Where anything else reads a unit on its way (a residual sum, a layer norm, an attention, the
 //! loss), zero weights could not silence it: its layer is no group.
 
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Flow, Graph, NetworkId, Node, Storage, Tensor};
 use crate::layout::Layout;
-use crate::ops::BatchNormParameters;
-use crate::params::{Init, ParameterId, Segment};
-use kernels::Access;
+use crate::params::Init;
 use kernels::reduce::{Activity, ActivitySum};
-
-/// What an operation does to the channels of what it reads. Operations without one end the way of a unit.
-#[derive(Clone, Debug)]
-pub(crate) enum Flow {
-    /// `weight` makes the units of y from those of x.
-    Produce { x: Tensor, weight: ParameterId, bias: Option<ParameterId>, rectified: bool, y: Tensor },
-    /// Every channel by itself, with the parameters of a batch norm.
-    Normalise { x: Tensor, layer: BatchNormParameters, rectified: bool, y: Tensor },
-    /// An activation function of every channel by itself.
-    Activate { x: Tensor, y: Tensor },
-    /// Nothing that makes a 0 something else: pooling, dropout.
-    Pass { x: Tensor, y: Tensor },
-}
 
 /// The units of one layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,26 +66,27 @@ impl Axis {
     pub fn words(&self) -> usize {
         self.outer * self.units * self.inner
     }
-
-    fn of(tensor: usize, segment: &Segment, units: usize, inner: usize) -> Self {
-        Self { tensor, offset: segment.offset, outer: segment.len / (units * inner), units, inner }
-    }
 }
 
 impl Graph<'_> {
-    /// The groups of units, in the order in which they are made. To be asked for before [`Graph::backward`] and
-    /// [`Graph::measure`], whose operations read them too.
-    pub fn units(&self) -> Vec<Units> {
-        let flows = self.nodes.iter().filter_map(|node| node.flow.as_ref());
-        flows.filter_map(|flow| self.follow(flow)).collect()
+    /// The groups of units of a network, in the order in which they are made. To be asked for before [`Graph::backward`]
+    /// and [`Graph::measure`], whose operations read them too.
+    pub fn units(&self, network: NetworkId) -> Vec<Units> {
+        self.flows(network).filter_map(|flow| self.follow(flow)).collect()
     }
 
-    /// What the first layer of a group of parameters reads, `[N, D]`, such as the features that a classifier is given.
-    pub fn input_of(&self, group: &str) -> Option<Tensor> {
-        self.nodes.iter().find_map(|node| match node.flow {
-            Some(Flow::Produce { x, weight, .. }) => (self.segment(weight).group() == group).then_some(x),
+    /// What the first layer of a group of a network's parameters reads, `[N, D]`, such as the features that a classifier
+    /// is given.
+    pub fn input_of(&self, network: NetworkId, group: &str) -> Option<Tensor> {
+        self.flows(network).find_map(|flow| match *flow {
+            Flow::Produce { x, weight, .. } => (self.segment(weight).group() == group).then_some(x),
             _ => None,
         })
+    }
+
+    fn flows(&self, network: NetworkId) -> impl Iterator<Item = &Flow> {
+        let nodes = self.nodes.iter().filter(move |node| node.network == network);
+        nodes.filter_map(|node| node.flow.as_ref())
     }
 
     /// Adds the activity of each unit to the buffer that the caller provides under `name`, `[count]`, as soon as the
@@ -109,18 +95,10 @@ impl Graph<'_> {
         let sum = self.input(name, &[units.count]);
         let kernel = ActivitySum { rows: self.len(units.output) / units.count, columns: units.count, of };
         let output = self.root(units.output);
-        let writes = |tensor: &Tensor, access| access == Access::Write && self.root(*tensor) == output;
-        let made = self.nodes.iter().position(|node| {
-            node.kernel.bindings().iter().zip(&node.tensors).any(|(b, tensor)| writes(tensor, b.access))
-        });
-        let label = format!("activity {}", units.layer);
-        let node = self.node(label, kernel, &[units.output, sum], None, None);
+        let made = self.nodes.iter().position(|node| node.writes().any(|made| self.root(made) == output));
+        let node = self.node(format!("activity {}", units.layer), kernel, &[units.output, sum]);
         // Here and not at the end: the memory of the output is free again as early as without this.
         self.nodes.insert(made.map_or(self.nodes.len(), |made| made + 1), node);
-    }
-
-    fn segment(&self, id: ParameterId) -> &Segment {
-        &self.parameters.trained()[id.0]
     }
 
     /// The group that a layer makes, if it is one.
@@ -129,9 +107,9 @@ impl Graph<'_> {
         let segment = self.segment(weight);
         let Init::FanIn(fan_in) = segment.init else { return None };
         let count = *self.shape(y).last()?;
-        let vector = |id: ParameterId| Axis::of(id.0, self.segment(id), count, 1);
+        let vector = |tensor: Tensor| self.axis(tensor, count, 1);
         let inner = if segment.layout == Layout::Convolution { 1 } else { segment.len / count };
-        let incoming = Axis::of(weight.0, segment, count, inner);
+        let incoming = self.axis(weight, count, inner);
         let (mut output, mut norm, mut outgoing) = (rectified.then_some(y), None, Vec::new());
         // Tensors that carry the units, and whether the activation is behind them.
         let mut carriers = vec![(y, rectified)];
@@ -142,13 +120,12 @@ impl Graph<'_> {
                         outgoing.push(self.outgoing(weight, count)?);
                         (x, None)
                     }
-                    (&Flow::Normalise { x, layer, rectified, y }, false) => {
-                        let statistic = |id: usize| Axis::of(id, &self.parameters.statistics()[id], count, 1);
+                    (&Flow::Normalise { x, norm: tensors, rectified, y }, false) => {
                         let met = norm.replace(UnitNorm {
-                            weight: vector(layer.weight),
-                            bias: vector(layer.bias),
-                            running_mean: statistic(layer.running_mean.0),
-                            running_var: statistic(layer.running_var.0),
+                            weight: vector(tensors.weight),
+                            bias: vector(tensors.bias),
+                            running_mean: vector(tensors.running_mean),
+                            running_var: vector(tensors.running_var),
                         });
                         let before = rectified.then(|| output.replace(y)).flatten();
                         (met.is_none() && before.is_none()).then_some(())?;
@@ -183,25 +160,32 @@ impl Graph<'_> {
     /// What the operations do that read a tensor.
     fn readers(&self, tensor: Tensor) -> impl Iterator<Item = Option<&Flow>> {
         let tensor = self.root(tensor);
-        let reads = move |node: &&crate::graph::Node| {
-            let bindings = node.kernel.bindings();
-            let mut uses = bindings.iter().zip(&node.tensors);
-            uses.any(|(binding, used)| binding.access == Access::Read && self.root(*used) == tensor)
-        };
+        let reads = move |node: &&Node| node.reads().any(|read| self.root(read) == tensor);
         self.nodes.iter().filter(reads).map(|node| node.flow.as_ref())
     }
 
     /// Where the weight of a layer that reads units has them. What is flattened has them last: at every position, and in
     /// both halves of a CReLU.
-    fn outgoing(&self, weight: ParameterId, count: usize) -> Option<Axis> {
+    fn outgoing(&self, weight: Tensor, count: usize) -> Option<Axis> {
         let segment = self.segment(weight);
         let inner = if segment.layout == Layout::Convolution { segment.shape[0] } else { 1 };
-        self.is_used_once(weight).then(|| Axis::of(weight.0, segment, count, inner))
+        self.is_used_once(weight).then(|| self.axis(weight, count, inner))
+    }
+
+    /// Where `units` units lie in a parameter or running statistic, with `inner` words each behind their axis.
+    fn axis(&self, tensor: Tensor, units: usize, inner: usize) -> Axis {
+        let segment = self.segment(tensor);
+        let index = match self.tensors[tensor.0].storage {
+            Storage::Parameter(_, id) => id.0,
+            Storage::Statistic(_, id) => id.0,
+            _ => unreachable!("tensors without a segment were refused"),
+        };
+        let outer = segment.len / (units * inner);
+        Axis { tensor: index, offset: segment.offset, outer, units, inner }
     }
 
     /// Whether one operation alone uses a weight: what it means to another is unknown.
-    fn is_used_once(&self, weight: ParameterId) -> bool {
-        let is_weight = |tensor: &&Tensor| matches!(self.tensors[tensor.0].storage, crate::graph::Storage::Parameter(id) if id == weight);
-        self.nodes.iter().flat_map(|node| &node.tensors).filter(is_weight).count() == 1
+    fn is_used_once(&self, weight: Tensor) -> bool {
+        self.nodes.iter().flat_map(|node| &node.tensors).filter(|&&tensor| tensor == weight).count() == 1
     }
 }

@@ -3,8 +3,10 @@
 //! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
 
 use engine::optim::{AdamW, AdamWMemory};
-use engine::{Buffer, Device, Graph, Launch, Memory, Parameters, Plan, Result, Slice, Tensor, Workspace};
-use kernels::arena::Copy;
+use engine::{
+    Buffer, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Result, Slice, Tensor, Wanted,
+    Workspace,
+};
 use kernels::loss::RecordLoss;
 use models::Model;
 use std::collections::HashMap;
@@ -14,37 +16,6 @@ use std::sync::Arc;
 pub const RING_ROWS: usize = 256;
 /// Words in a row of the metrics ring: mean loss, top-1 hits, top-5 hits, gradient norm.
 pub const METRICS: usize = 4;
-
-/// Trained values and running statistics of one network.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// Arena of trained tensors.
-    pub parameters: Buffer,
-    /// Arena of running statistics.
-    pub statistics: Buffer,
-}
-
-impl Network {
-    /// Zeroed arenas.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn new(device: &Device, name: &str, parameters: &Parameters) -> Result<Self> {
-        Ok(Self {
-            parameters: device.buffer(&format!("{name} parameters"), parameters.words())?,
-            statistics: device.buffer(&format!("{name} statistics"), parameters.statistics_words())?,
-        })
-    }
-
-    /// Fills both arenas.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn write(&self, device: &Device, parameters: &[f32], statistics: &[f32]) -> Result<()> {
-        device.write(&self.parameters, 0, bytemuck::cast_slice(parameters))?;
-        device.write(&self.statistics, 0, bytemuck::cast_slice(statistics))
-    }
-}
 
 /// What methods add to a training step; by default nothing.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +37,6 @@ pub struct Teacher {
     pub network: Network,
     /// Factor of KL(teacher || student) in the loss of an example.
     pub weight: f64,
-    /// Room for its logits `[N, classes]`.
-    pub logits: Buffer,
 }
 
 /// The memory of training steps, shared by programs for several batch sizes.
@@ -146,17 +115,23 @@ impl StepMemory {
     ) -> Result<Step> {
         let mut graph = Graph::training(model.parameters());
         graph.set_winograd(self.winograd);
-        let loss = record_forward(&mut graph, model, batch, self.additions.logit_penalty)?;
-        let mut teaching = Vec::new();
-        if let Some(teacher) = self.additions.teacher.clone() {
-            let logits = graph.input("teacher", &[batch, model.input().classes]);
-            graph.distill(loss, logits, teacher.weight)?;
-            teaching = self.teaching(device, model, &teacher, batch)?;
+        let x = record_images(&mut graph, model, batch);
+        let teacher = self.additions.teacher.clone();
+        // Before the student, whose activations have to stay until the backward pass.
+        let taught = teacher.as_ref().map(|teacher| -> Result<(Tensor, f64)> {
+            let network = graph.network("teacher", model.parameters());
+            let logits = graph.with(network, Mode::Evaluation, |graph| model.forward(graph, x))?;
+            Ok((logits, teacher.weight))
+        });
+        let loss = record_loss(&mut graph, model, x, self.additions.logit_penalty)?;
+        if let Some((logits, weight)) = taught.transpose()? {
+            graph.distill(loss, logits, weight)?;
         }
-        graph.backward(loss)?;
-        let mut step =
-            self.bind(device, model, &graph, batch, &self.network.clone(), &self.ring.clone(), RING_ROWS)?;
-        step.launches.splice(0..0, teaching);
+        graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
+        let (hare, gradients) = (self.network.clone(), self.gradients.clone());
+        let mut networks = vec![(&hare, Some(&gradients))];
+        networks.extend(teacher.as_ref().map(|teacher| (&teacher.network, None)));
+        let mut step = self.bind(device, model, &graph, batch, &networks, &self.ring.clone(), RING_ROWS)?;
         step.launches.extend(self.additions.after_gradient.iter().cloned());
         step.launches.extend(optimizer.launches(
             model.parameters().words(),
@@ -175,40 +150,6 @@ impl StepMemory {
         Ok(step)
     }
 
-    /// The launches that leave a teacher's logits of the first `batch` rows of `x` in their buffer.
-    fn teaching(
-        &mut self,
-        device: &Device,
-        model: &dyn Model,
-        teacher: &Teacher,
-        batch: usize,
-    ) -> Result<Vec<Launch>> {
-        let mut graph = Graph::evaluation(model.parameters());
-        graph.set_winograd(self.winograd);
-        let x = record_images(&mut graph, model, batch);
-        let logits = model.forward(&mut graph, x)?;
-        graph.output("logits", logits);
-        let memory = Memory {
-            parameters: &teacher.network.parameters,
-            gradients: None,
-            statistics: &teacher.network.statistics,
-            inputs: &[("x", self.inputs(model, batch).0)],
-        };
-        let bound = Plan::new(&graph).bind(device, &memory, &mut self.workspace)?;
-        let mut launches = bound.launches;
-        for launch in &mut launches {
-            launch.label.insert_str(0, "teacher: ");
-        }
-        // The student's activations take the place of the teacher's.
-        let len = batch * model.input().classes;
-        launches.push(Launch::new(
-            "teacher: logits",
-            Arc::new(Copy { len }),
-            vec![teacher.logits.slice(0, len), bound.outputs["logits"].clone()],
-        ));
-        Ok(launches)
-    }
-
     /// The launches of an evaluation of `network`, which may be another than the trained one.
     ///
     /// # Errors
@@ -225,7 +166,7 @@ impl StepMemory {
         let mut graph = Graph::evaluation(model.parameters());
         graph.set_winograd(self.winograd);
         record_forward(&mut graph, model, batch, 0.0)?;
-        self.bind(device, model, &graph, batch, network, ring, ring_rows)
+        self.bind(device, model, &graph, batch, &[(network, None)], ring, ring_rows)
     }
 
     fn bind(
@@ -234,21 +175,12 @@ impl StepMemory {
         model: &dyn Model,
         graph: &Graph<'_>,
         batch: usize,
-        network: &Network,
+        networks: &[(&Network, Option<&Buffer>)],
         ring: &Buffer,
         ring_rows: usize,
     ) -> Result<Step> {
         let (x, y) = self.inputs(model, batch);
-        let mut inputs = vec![("x", x), ("y", y)];
-        if let Some(teacher) = &self.additions.teacher {
-            inputs.push(("teacher", teacher.logits.slice(0, batch * model.input().classes)));
-        }
-        let memory = Memory {
-            parameters: &network.parameters,
-            gradients: Some(&self.gradients),
-            statistics: &network.statistics,
-            inputs: &inputs,
-        };
+        let memory = Memory { networks, inputs: &[("x", x), ("y", y)] };
         let plan = Plan::new(graph);
         let bound = plan.bind(device, &memory, &mut self.workspace)?;
         let (mut launches, outputs) = (bound.launches, bound.outputs);
@@ -284,6 +216,16 @@ pub(crate) fn record_forward(
     logit_penalty: f64,
 ) -> Result<engine::Loss> {
     let x = record_images(graph, model, batch);
+    record_loss(graph, model, x, logit_penalty)
+}
+
+fn record_loss(
+    graph: &mut Graph<'_>,
+    model: &dyn Model,
+    x: Tensor,
+    logit_penalty: f64,
+) -> Result<engine::Loss> {
+    let batch = graph.shape(x)[0];
     let y = graph.input("y", &[batch]);
     let logits = model.forward(graph, x)?;
     let loss = graph.penalised_cross_entropy(logits, y, logit_penalty)?;

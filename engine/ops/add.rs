@@ -1,8 +1,7 @@
 //! `c = a + b`, element by element; da = db = dc.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Gradient, Gradients, Graph, Tensor};
 use kernels::elementwise;
 
 #[derive(Debug)]

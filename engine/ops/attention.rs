@@ -2,9 +2,8 @@
 //!
 //! Formulas: `kernels::attention`.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Gradient, Gradients, Graph, Tensor};
 use kernels::attention::{self, AttentionBackward, AttentionForward};
 
 #[derive(Debug)]

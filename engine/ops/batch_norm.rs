@@ -6,11 +6,9 @@
 //! The backward pass overwrites the gradient of y, which nobody else needs any more, instead of taking memory for
 //! another tensor of that size: with the gradient of x, or with that of the residual, if one is wanted.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, NormTensors, Tensor};
 use crate::params::{ParameterId, StatisticId};
-use crate::units::Flow;
 use kernels::batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
 
 /// The tensors of one batch-norm layer, and PyTorch's two constants.
@@ -35,8 +33,8 @@ struct BatchNorm {
     x: Tensor,
     y: Tensor,
     saved: Tensor,
-    weight: (ParameterId, Tensor),
-    bias: ParameterId,
+    weight: Tensor,
+    bias: Tensor,
     relu: bool,
     residual: Option<Tensor>,
 }
@@ -54,10 +52,9 @@ impl Graph<'_> {
         relu: bool,
         residual: Option<Tensor>,
     ) -> Result<Tensor> {
-        let name = self.layer_name(layer.weight);
-        let label = format!("batch_norm {name}");
+        let (weight, bias) = (self.parameter(layer.weight), self.parameter(layer.bias));
+        let label = format!("batch_norm {}", self.layer_name(weight));
         let shape = self.shape(x).to_vec();
-        let weight = self.parameter(layer.weight);
         let channels = self.len(weight);
         if shape.last() != Some(&channels) {
             return Err(Error::shape(
@@ -69,13 +66,14 @@ impl Graph<'_> {
             return Err(Error::shape(label, format!("x has shape {shape:?}, the residual {added:?}")));
         }
         let rows = self.len(x) / channels;
-        let bias = self.parameter(layer.bias);
-        let (mean, var) = (self.statistic(layer.running_mean), self.statistic(layer.running_var));
-        let mut tensors = vec![x, weight, bias, mean, var];
+        let (running_mean, running_var) =
+            (self.statistic(layer.running_mean), self.statistic(layer.running_var));
+        let mut tensors = vec![x, weight, bias, running_mean, running_var];
         tensors.extend(residual);
         let &BatchNormParameters { eps, momentum, .. } = layer;
         // Each channel by itself, unless a residual is added.
-        let flow = |y| residual.is_none().then_some(Flow::Normalise { x, layer: *layer, rectified: relu, y });
+        let norm = NormTensors { weight, bias, running_mean, running_var };
+        let flow = |y| residual.is_none().then_some(Flow::Normalise { x, norm, rectified: relu, y });
         if !self.is_training() {
             let y = self.activation(&shape);
             tensors.push(y);
@@ -94,8 +92,7 @@ impl Graph<'_> {
         let (y, saved) = (self.activation(&shape), self.activation(&[2, channels]));
         tensors.extend([y, saved]);
         let kernel = BatchNormForward { rows, channels, eps, momentum, relu, residual: residual.is_some() };
-        let rule =
-            BatchNorm { x, y, saved, weight: (layer.weight, weight), bias: layer.bias, relu, residual };
+        let rule = BatchNorm { x, y, saved, weight, bias, relu, residual };
         self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow(y));
         Ok(y)
     }
@@ -111,26 +108,23 @@ impl Gradient for BatchNorm {
             false => gradients.take_exclusive(graph, self.y),
         };
         let Some(dy) = dy else { return Ok(()) };
-        let channels = graph.len(self.weight.1);
+        let channels = graph.len(self.weight);
         let rows = graph.len(self.x) / channels;
         let dx = match residual {
-            Some(_) => {
-                let shape = graph.shape(self.x).to_vec();
-                graph.activation(&shape)
-            }
+            Some(_) => graph.activation_like(self.x),
             None => dy,
         };
-        let dweight = gradients.target(graph, self.weight.0);
+        let dweight = gradients.target(graph, self.weight);
         let dbias = gradients.target(graph, self.bias);
         let mut tensors = vec![self.x];
         tensors.extend(self.relu.then_some(self.y));
-        tensors.extend([self.weight.1, self.saved, dy]);
+        tensors.extend([self.weight, self.saved, dy]);
         tensors.extend(residual.map(|_| dx));
         tensors.extend([dweight, dbias]);
-        let label = format!("batch_norm backward {}", graph.layer_name(self.weight.0));
+        let label = format!("batch_norm backward {}", graph.layer_name(self.weight));
         let kernel = BatchNormBackward { rows, channels, relu: self.relu, residual: residual.is_some() };
         graph.push(label, kernel, &tensors, None);
-        gradients.written(graph, self.weight.0, dweight);
+        gradients.written(graph, self.weight, dweight);
         gradients.written(graph, self.bias, dbias);
         if let Some(residual) = residual {
             gradients.add(graph, residual, dy)?;

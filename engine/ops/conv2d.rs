@@ -3,19 +3,17 @@
 //! The weight is a parameter of [`Layout::Convolution`](crate::params::Layout::Convolution). Its gradient is written
 //! straight into the arena; that of x only where somebody wants it, which spares the first layer the work.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use crate::params::{Layout, ParameterId};
-use crate::units::Flow;
 use kernels::conv2d::{self, Conv2dBackwardData, Conv2dBackwardWeight, Conv2dForward};
 use kernels::reduce::ColumnSum;
 
 #[derive(Debug)]
 struct Conv2d {
     x: Tensor,
-    weight: (ParameterId, Tensor),
-    bias: Option<ParameterId>,
+    weight: Tensor,
+    bias: Option<Tensor>,
     y: Tensor,
     conv: conv2d::Conv2d,
     winograd: bool,
@@ -35,22 +33,21 @@ impl Graph<'_> {
         stride: usize,
         padding: usize,
     ) -> Result<Tensor> {
+        let (weight, bias) = (self.parameter(weight), bias.map(|id| self.parameter(id)));
         let label = format!("conv2d {}", self.layer_name(weight));
-        let weight_tensor = self.parameter(weight);
         let (&[batch, height, width, in_channels], &[out_channels, inputs, kernel, columns]) =
-            (self.shape(x), self.shape(weight_tensor))
+            (self.shape(x), self.shape(weight))
         else {
-            let (x, w) = (self.shape(x), self.shape(weight_tensor));
+            let (x, w) = (self.shape(x), self.shape(weight));
             return Err(Error::shape(
                 label,
                 format!("x has shape {x:?}, weight {w:?}: [N, H, W, C] and [O, C, K, K] expected"),
             ));
         };
-        let fits = in_channels == inputs
-            && kernel == columns
-            && self.parameters.trained()[weight.0].layout == Layout::Convolution;
+        let fits =
+            in_channels == inputs && kernel == columns && self.segment(weight).layout == Layout::Convolution;
         if !fits {
-            let (x, w) = (self.shape(x), self.shape(weight_tensor));
+            let (x, w) = (self.shape(x), self.shape(weight));
             return Err(Error::shape(
                 label,
                 format!("x has shape {x:?}, weight {w:?}: filters [O, {in_channels}, K, K] expected"),
@@ -69,11 +66,11 @@ impl Graph<'_> {
         let conv =
             conv2d::Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, padding };
         let y = self.activation(&[batch, conv.out_height(), conv.out_width(), out_channels]);
-        let mut tensors = vec![x, weight_tensor];
-        tensors.extend(bias.map(|id| self.parameter(id)));
+        let mut tensors = vec![x, weight];
+        tensors.extend(bias);
         tensors.push(y);
-        let winograd = self.winograd;
-        let rule = Conv2d { x, weight: (weight, weight_tensor), bias, y, conv, winograd };
+        let winograd = self.winograd();
+        let rule = Conv2d { x, weight, bias, y, conv, winograd };
         let kernel = Conv2dForward { conv, bias: bias.is_some(), winograd };
         self.push_with_flow(
             label,
@@ -89,13 +86,15 @@ impl Graph<'_> {
 impl Gradient for Conv2d {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let label = graph.layer_name(self.weight.0);
+        let label = graph.layer_name(self.weight);
         let (conv, winograd) = (self.conv, self.winograd);
-        let dweight = gradients.target(graph, self.weight.0);
-        let kernel = Conv2dBackwardWeight { conv, winograd };
-        graph.push(format!("conv2d backward_weight {label}"), kernel, &[self.x, dy, dweight], None);
-        gradients.written(graph, self.weight.0, dweight);
-        if let Some(bias) = self.bias {
+        if gradients.wanted(graph, self.weight) {
+            let dweight = gradients.target(graph, self.weight);
+            let kernel = Conv2dBackwardWeight { conv, winograd };
+            graph.push(format!("conv2d backward_weight {label}"), kernel, &[self.x, dy, dweight], None);
+            gradients.written(graph, self.weight, dweight);
+        }
+        if let Some(bias) = self.bias.filter(|&bias| gradients.wanted(graph, bias)) {
             let dbias = gradients.target(graph, bias);
             let kernel = ColumnSum { rows: conv.y_len() / conv.out_channels, columns: conv.out_channels };
             graph.push(format!("conv2d backward_bias {label}"), kernel, &[dy, dbias], None);
@@ -105,7 +104,7 @@ impl Gradient for Conv2d {
             let shape = graph.shape(self.x).to_vec();
             let dx = graph.activation(&shape);
             let kernel = Conv2dBackwardData { conv, winograd };
-            graph.push(format!("conv2d backward_data {label}"), kernel, &[dy, self.weight.1, dx], None);
+            graph.push(format!("conv2d backward_data {label}"), kernel, &[dy, self.weight, dx], None);
             gradients.add(graph, self.x, dx)?;
         }
         Ok(())

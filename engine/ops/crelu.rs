@@ -1,9 +1,7 @@
 //! `y = [max(x, 0), max(-x, 0)]`: concatenated rectifiers (Shang et al. 2016), `[..., C]` to `[..., 2 C]`.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
-use crate::units::Flow;
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use kernels::elementwise;
 
 #[derive(Debug)]

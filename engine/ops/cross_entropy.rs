@@ -18,6 +18,13 @@ pub struct Loss {
     pub row_rank: Tensor,
 }
 
+impl Loss {
+    /// The logits and their gradient, as [`Graph::backward`] takes them.
+    pub fn gradient(&self) -> (Tensor, Tensor) {
+        (self.logits, self.dlogits)
+    }
+}
+
 impl Graph<'_> {
     /// The loss of a classifier; the gradient comes with it, in one kernel.
     ///

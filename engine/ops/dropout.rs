@@ -3,10 +3,8 @@
 //! The mask comes from the counter-based generator, keyed by seed, step and layer: the backward pass computes it
 //! again instead of storing it.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
-use crate::units::Flow;
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use kernels::dropout::{self, Mask};
 
 #[derive(Debug)]
@@ -25,8 +23,7 @@ impl Graph<'_> {
     pub fn dropout(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
         let Some(mask) = self.dropout_mask(rate)? else { return Ok(x) };
         let Mask { rate, layer } = mask;
-        let shape = self.shape(x).to_vec();
-        let y = self.activation(&shape);
+        let y = self.activation_like(x);
         let kernel = dropout::Dropout { len: self.len(x), rate, layer };
         self.push_with_flow(
             format!("dropout {layer}"),
@@ -44,8 +41,9 @@ impl Graph<'_> {
             return Err(Error::shape("dropout", format!("a rate of {rate} is not in [0, 1)")));
         }
         // Numbered in evaluation too, so that a layer has the same number in every graph.
-        let layer = self.dropouts;
-        self.dropouts += 1;
+        let network = self.current();
+        let layer = network.dropouts;
+        network.dropouts += 1;
         Ok((self.is_training() && rate > 0.0).then_some(Mask { rate, layer }))
     }
 }
@@ -53,8 +51,7 @@ impl Graph<'_> {
 impl Gradient for Dropout {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         let kernel = dropout::Dropout { len: graph.len(self.x), rate: self.rate, layer: self.layer };
         graph.push(format!("dropout backward {}", self.layer), kernel, &[dy, dx], None);
         gradients.add(graph, self.x, dx)

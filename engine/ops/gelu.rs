@@ -1,9 +1,7 @@
 //! `y = dropout(gelu(x))`; dx = mask gelu'(x) dy.
 
-use crate::autograd::Gradients;
 use crate::error::Result;
-use crate::graph::{Gradient, Graph, Tensor};
-use crate::units::Flow;
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use kernels::dropout::Mask;
 use kernels::gelu;
 
@@ -21,8 +19,7 @@ impl Graph<'_> {
     /// A rate outside `[0, 1)`.
     pub fn gelu(&mut self, x: Tensor, rate: f32) -> Result<Tensor> {
         let mask = self.dropout_mask(rate)?;
-        let shape = self.shape(x).to_vec();
-        let y = self.activation(&shape);
+        let y = self.activation_like(x);
         let kernel = gelu::Gelu { len: self.len(x), mask };
         self.push_with_flow(
             "gelu",
@@ -38,8 +35,7 @@ impl Graph<'_> {
 impl Gradient for Gelu {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         let kernel = gelu::GeluBackward { len: graph.len(self.x), mask: self.mask };
         graph.push("gelu backward", kernel, &[self.x, dy, dx], None);
         gradients.add(graph, self.x, dx)

@@ -2,9 +2,8 @@
 //!
 //! Formulas: `kernels::layer_norm`.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Gradient, Gradients, Graph, Tensor};
 use crate::params::ParameterId;
 use kernels::dropout::Mask;
 use kernels::layer_norm::{LayerNormBackward, LayerNormForward};
@@ -28,7 +27,8 @@ struct LayerNorm {
     added: Option<[Tensor; 2]>,
     mask: Option<Mask>,
     weight: Tensor,
-    layer: LayerNormParameters,
+    bias: Tensor,
+    eps: f32,
     y: Tensor,
 }
 
@@ -38,12 +38,11 @@ impl Graph<'_> {
     /// # Errors
     /// Another last axis than the layer has.
     pub fn layer_norm(&mut self, x: Tensor, layer: &LayerNormParameters) -> Result<Tensor> {
-        let kernel = self.layer_norm_kernel(x, layer)?;
         let (weight, bias) = (self.parameter(layer.weight), self.parameter(layer.bias));
-        let shape = self.shape(x).to_vec();
-        let y = self.activation(&shape);
-        let rule = LayerNorm { x, added: None, mask: None, weight, layer: *layer, y };
-        let label = format!("layer_norm {}", self.layer_name(layer.weight));
+        let kernel = self.layer_norm_kernel(x, weight, layer.eps)?;
+        let y = self.activation_like(x);
+        let rule = LayerNorm { x, added: None, mask: None, weight, bias, eps: layer.eps, y };
+        let label = format!("layer_norm {}", self.layer_name(weight));
         self.push(label, kernel, &[x, weight, bias, y], Some(Box::new(rule)));
         Ok(y)
     }
@@ -67,33 +66,34 @@ impl Graph<'_> {
             ));
         }
         let mask = self.dropout_mask(rate)?;
-        let kernel = LayerNormForward { branch: true, mask, ..self.layer_norm_kernel(residual, layer)? };
         let (weight, bias) = (self.parameter(layer.weight), self.parameter(layer.bias));
+        let kernel = self.layer_norm_kernel(residual, weight, layer.eps)?;
+        let kernel = LayerNormForward { branch: true, mask, ..kernel };
         let (sum, y) = (self.activation(&shape), self.activation(&shape));
         let added = Some([residual, branch]);
-        let rule = LayerNorm { x: sum, added, mask, weight, layer: *layer, y };
-        let label = format!("add and layer_norm {}", self.layer_name(layer.weight));
+        let rule = LayerNorm { x: sum, added, mask, weight, bias, eps: layer.eps, y };
+        let label = format!("add and layer_norm {}", self.layer_name(weight));
         self.push(label, kernel, &[residual, branch, weight, bias, sum, y], Some(Box::new(rule)));
         Ok((sum, y))
     }
 
     /// The kernel for x, without a branch.
-    fn layer_norm_kernel(&self, x: Tensor, layer: &LayerNormParameters) -> Result<LayerNormForward> {
-        let width = self.parameters.trained()[layer.weight.0].len;
+    fn layer_norm_kernel(&self, x: Tensor, weight: Tensor, eps: f32) -> Result<LayerNormForward> {
+        let width = self.len(weight);
         if self.shape(x).last() != Some(&width) {
             return Err(Error::shape(
-                format!("layer_norm {}", self.layer_name(layer.weight)),
+                format!("layer_norm {}", self.layer_name(weight)),
                 format!("x has shape {:?}, {width} values expected last", self.shape(x)),
             ));
         }
-        Ok(LayerNormForward { rows: self.len(x) / width, width, eps: layer.eps, branch: false, mask: None })
+        Ok(LayerNormForward { rows: self.len(x) / width, width, eps, branch: false, mask: None })
     }
 }
 
 impl Gradient for LayerNorm {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let dsum = self.added.and_then(|_| gradients.take(graph, self.x));
-        let label = graph.layer_name(self.layer.weight).to_string();
+        let label = graph.layer_name(self.weight);
         let Some(dy) = gradients.take(graph, self.y) else {
             return match dsum {
                 None => Ok(()),
@@ -108,22 +108,22 @@ impl Gradient for LayerNorm {
         let kernel = LayerNormBackward {
             rows: graph.len(self.x) / width,
             width,
-            eps: self.layer.eps,
+            eps: self.eps,
             dsum: dsum.is_some(),
             mask: self.mask,
         };
         let dx = graph.activation(&shape);
         let dbranch = self.mask.map(|_| graph.activation(&shape));
-        let dweight = gradients.target(graph, self.layer.weight);
-        let dbias = gradients.target(graph, self.layer.bias);
+        let dweight = gradients.target(graph, self.weight);
+        let dbias = gradients.target(graph, self.bias);
         let mut tensors = vec![dy, self.x, self.weight];
         tensors.extend(dsum);
         tensors.push(dx);
         tensors.extend(dbranch);
         tensors.extend([dweight, dbias]);
         graph.push(format!("layer_norm backward {label}"), kernel, &tensors, None);
-        gradients.written(graph, self.layer.weight, dweight);
-        gradients.written(graph, self.layer.bias, dbias);
+        gradients.written(graph, self.weight, dweight);
+        gradients.written(graph, self.bias, dbias);
         match self.added {
             None => gradients.add(graph, self.x, dx),
             Some([residual, branch]) => {

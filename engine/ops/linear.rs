@@ -2,11 +2,9 @@
 //!
 //! With dz the gradient before the activation: dx = dz W, dW = dz^T x, db = column sums of dz.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use crate::params::ParameterId;
-use crate::units::Flow;
 use kernels::elementwise::ReluBackward;
 use kernels::matmul::{Activation, Matmul};
 use kernels::reduce::ColumnSum;
@@ -14,8 +12,8 @@ use kernels::reduce::ColumnSum;
 #[derive(Debug)]
 struct Linear {
     x: Tensor,
-    weight: (ParameterId, Tensor),
-    bias: Option<ParameterId>,
+    weight: Tensor,
+    bias: Option<Tensor>,
     activation: Activation,
     y: Tensor,
 }
@@ -32,21 +30,21 @@ impl Graph<'_> {
         bias: Option<ParameterId>,
         activation: Activation,
     ) -> Result<Tensor> {
+        let (weight, bias) = (self.parameter(weight), bias.map(|id| self.parameter(id)));
         let label = format!("linear {}", self.layer_name(weight));
-        let weight_tensor = self.parameter(weight);
-        let (&[rows, width], &[outputs, inputs]) = (self.shape(x), self.shape(weight_tensor)) else {
+        let (&[rows, width], &[outputs, inputs]) = (self.shape(x), self.shape(weight)) else {
             return Err(Error::shape(label, format!("x has shape {:?}, [N, in] expected", self.shape(x))));
         };
         if width != inputs {
-            let (x, w) = (self.shape(x), self.shape(weight_tensor));
+            let (x, w) = (self.shape(x), self.shape(weight));
             return Err(Error::shape(
                 label,
                 format!("x has shape {x:?}, weight {w:?}: {width} is not {inputs}"),
             ));
         }
         let y = self.activation(&[rows, outputs]);
-        let mut tensors = vec![x, weight_tensor];
-        tensors.extend(bias.map(|id| self.parameter(id)));
+        let mut tensors = vec![x, weight];
+        tensors.extend(bias);
         tensors.push(y);
         let kernel = Matmul {
             batch: 1,
@@ -58,7 +56,7 @@ impl Graph<'_> {
             bias: bias.is_some(),
             activation,
         };
-        let rule = Linear { x, weight: (weight, weight_tensor), bias, activation, y };
+        let rule = Linear { x, weight, bias, activation, y };
         self.push_with_flow(
             label,
             kernel,
@@ -73,7 +71,7 @@ impl Graph<'_> {
 impl Gradient for Linear {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(mut dz) = gradients.take(graph, self.y) else { return Ok(()) };
-        let label = graph.layer_name(self.weight.0).to_string();
+        let label = graph.layer_name(self.weight);
         let (&[rows, outputs], &[_, inputs]) = (graph.shape(self.y), graph.shape(self.x)) else {
             unreachable!("checked when the node was recorded")
         };
@@ -93,11 +91,13 @@ impl Gradient for Linear {
             bias: false,
             activation: Activation::None,
         };
-        let dweight = gradients.target(graph, self.weight.0);
-        let kernel = product(outputs, inputs, rows, true);
-        graph.push(format!("linear backward_weight {label}"), kernel, &[dz, self.x, dweight], None);
-        gradients.written(graph, self.weight.0, dweight);
-        if let Some(bias) = self.bias {
+        if gradients.wanted(graph, self.weight) {
+            let dweight = gradients.target(graph, self.weight);
+            let kernel = product(outputs, inputs, rows, true);
+            graph.push(format!("linear backward_weight {label}"), kernel, &[dz, self.x, dweight], None);
+            gradients.written(graph, self.weight, dweight);
+        }
+        if let Some(bias) = self.bias.filter(|&bias| gradients.wanted(graph, bias)) {
             let dbias = gradients.target(graph, bias);
             let kernel = ColumnSum { rows, columns: outputs };
             graph.push(format!("linear backward_bias {label}"), kernel, &[dz, dbias], None);
@@ -106,7 +106,7 @@ impl Gradient for Linear {
         if gradients.wanted(graph, self.x) {
             let dx = graph.activation(&[rows, inputs]);
             let kernel = product(rows, inputs, outputs, false);
-            graph.push(format!("linear backward_data {label}"), kernel, &[dz, self.weight.1, dx], None);
+            graph.push(format!("linear backward_data {label}"), kernel, &[dz, self.weight, dx], None);
             gradients.add(graph, self.x, dx)?;
         }
         Ok(())

@@ -3,10 +3,8 @@
 //! Max pooling keeps which element of each window was the largest, so that its input need not stay in memory for the
 //! backward pass.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
-use crate::units::Flow;
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use kernels::pool::{
     AveragePoolBackward, AveragePoolForward, MAX_POOL_KERNEL, MaxPoolBackward, MaxPoolForward, Pool2d,
 };
@@ -122,8 +120,7 @@ impl Graph<'_> {
 impl Gradient for MaxPool {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         let kernel = MaxPoolBackward { pool: self.pool };
         graph.push("max_pool backward", kernel, &[dy, self.argmax, dx], None);
         gradients.add(graph, self.x, dx)
@@ -133,8 +130,7 @@ impl Gradient for MaxPool {
 impl Gradient for AveragePool {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         graph.push("average_pool backward", AveragePoolBackward { pool: self.pool }, &[dy, dx], None);
         gradients.add(graph, self.x, dx)
     }

@@ -1,9 +1,7 @@
 //! `y = max(x, 0)`; dx = dy where y > 0, else 0.
 
-use crate::autograd::Gradients;
 use crate::error::Result;
-use crate::graph::{Gradient, Graph, Tensor};
-use crate::units::Flow;
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
 use kernels::elementwise;
 
 #[derive(Debug)]
@@ -15,8 +13,7 @@ struct Relu {
 impl Graph<'_> {
     /// The rectifier, element by element.
     pub fn relu(&mut self, x: Tensor) -> Tensor {
-        let shape = self.shape(x).to_vec();
-        let y = self.activation(&shape);
+        let y = self.activation_like(x);
         self.push_with_flow(
             "relu",
             elementwise::Relu { len: self.len(x) },
@@ -31,8 +28,7 @@ impl Graph<'_> {
 impl Gradient for Relu {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         graph.push(
             "relu backward",
             elementwise::ReluBackward { len: graph.len(self.x) },

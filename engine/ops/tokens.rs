@@ -2,9 +2,8 @@
 //!
 //! Formulas: `kernels::tokens`.
 
-use crate::autograd::Gradients;
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Graph, Tensor};
+use crate::graph::{Gradient, Gradients, Graph, Tensor};
 use crate::params::ParameterId;
 use kernels::tokens;
 
@@ -12,8 +11,8 @@ use kernels::tokens;
 struct Embed {
     kernel: tokens::Embed,
     x: Tensor,
-    cls: ParameterId,
-    positions: ParameterId,
+    cls: Tensor,
+    positions: Tensor,
     y: Tensor,
 }
 
@@ -52,12 +51,12 @@ impl Graph<'_> {
     /// Shapes that do not fit.
     pub fn embed(&mut self, x: Tensor, cls: ParameterId, positions: ParameterId) -> Result<Tensor> {
         let shape = self.shape(x).to_vec();
-        let (cls_tensor, positions_tensor) = (self.parameter(cls), self.parameter(positions));
+        let (cls, positions) = (self.parameter(cls), self.parameter(positions));
         let &[batch, tokens, width] = &shape[..] else {
             return Err(Error::shape("embed", format!("x has shape {shape:?}, [N, T, D] expected")));
         };
-        if self.shape(cls_tensor) != [width] || self.shape(positions_tensor) != [tokens + 1, width] {
-            let (cls, positions) = (self.shape(cls_tensor), self.shape(positions_tensor));
+        if self.shape(cls) != [width] || self.shape(positions) != [tokens + 1, width] {
+            let (cls, positions) = (self.shape(cls), self.shape(positions));
             return Err(Error::shape(
                 "embed",
                 format!("x has shape {shape:?}, the class token {cls:?}, the positions {positions:?}"),
@@ -66,7 +65,7 @@ impl Graph<'_> {
         let y = self.activation(&[batch, tokens + 1, width]);
         let kernel = tokens::Embed { batch, tokens, width };
         let rule = Embed { kernel, x, cls, positions, y };
-        self.push("embed", kernel, &[x, cls_tensor, positions_tensor, y], Some(Box::new(rule)));
+        self.push("embed", kernel, &[x, cls, positions, y], Some(Box::new(rule)));
         Ok(y)
     }
 
@@ -95,8 +94,7 @@ impl Graph<'_> {
 impl Gradient for Embed {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         let dcls = gradients.target(graph, self.cls);
         let dpositions = gradients.target(graph, self.positions);
         let kernel = tokens::EmbedBackward(self.kernel);
@@ -110,8 +108,7 @@ impl Gradient for Embed {
 impl Gradient for Select {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let dx = graph.activation(&shape);
+        let dx = graph.activation_like(self.x);
         graph.push("select first token backward", tokens::SelectBackward(self.kernel), &[dy, dx], None);
         gradients.add(graph, self.x, dx)
     }

@@ -8,7 +8,9 @@ mod common;
 
 use common::Random;
 use common::network::{Forward, Network, batch_norm, bias, weight};
-use engine::{Activation, Device, Error, Graph, Memory, Parameters, Plan, Tensor, Workspace};
+use engine::{
+    Activation, Device, Error, Graph, Memory, NetworkId, Parameters, Plan, Tensor, Wanted, Workspace,
+};
 
 const CLASSES: usize = 5;
 
@@ -198,7 +200,7 @@ fn batch_norm_keeps_what_its_gradient_reads_and_overwrites_the_gradient() {
         let logits = graph.linear(x, head, None, Activation::None).unwrap();
         let labels = graph.input("y", &[40]);
         let loss = graph.cross_entropy(logits, labels).unwrap();
-        graph.backward(loss).unwrap();
+        graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)]).unwrap();
         Plan::new(&graph).bytes() as usize
     };
     // What the linear layers and the rectifiers gave, one gradient, and what is much smaller.
@@ -266,15 +268,16 @@ fn buffers_that_are_missing_or_too_small_are_named() {
     let y = graph.input("y", &[network.shape[0]]);
     let logits = (network.forward)(&mut graph, x).unwrap();
     let loss = graph.cross_entropy(logits, y).unwrap();
-    graph.backward(loss).unwrap();
+    graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)]).unwrap();
     let plan = Plan::new(&graph);
     let buffer = |words| device.buffer("test", words).unwrap();
     let arena = buffer(network.parameters.words());
     let statistics = buffer(network.parameters.statistics_words());
     let (images, labels) = (buffer(network.x.len()), buffer(network.shape[0] + 64));
     let whole = [("x", images.slice(0, network.x.len())), ("y", labels.slice(0, network.shape[0]))];
+    let arenas = engine::Network { parameters: arena.clone(), statistics };
     let bind = |gradients, inputs| {
-        let memory = Memory { parameters: &arena, gradients, statistics: &statistics, inputs };
+        let memory = Memory { networks: &[(&arenas, gradients)], inputs };
         plan.bind(&device, &memory, &mut Workspace::default()).map(|_| ())
     };
     bind(Some(&arena), &whole).unwrap();

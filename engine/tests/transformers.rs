@@ -156,12 +156,9 @@ fn fused_dropout_keeps_its_rate_and_the_expectation() {
     let plan = engine::Plan::new(&graph);
     let ones = device.buffer_with("x", &vec![1f32.to_bits(); 10 * tokens * 12]).unwrap();
     let empty = device.buffer("none", 64).unwrap();
-    let memory = engine::Memory {
-        parameters: &empty,
-        gradients: None,
-        statistics: &empty,
-        inputs: &[("x", ones.slice(0, 10 * tokens * 12))],
-    };
+    let none = engine::Network { parameters: empty.clone(), statistics: empty };
+    let memory =
+        engine::Memory { networks: &[(&none, None)], inputs: &[("x", ones.slice(0, 10 * tokens * 12))] };
     let bound = plan.bind(&device, &memory, &mut engine::Workspace::default()).unwrap();
     device.compile(bound.launches).unwrap().run(&engine::Clock::default()).unwrap();
     let o = device.read_f32(&bound.outputs["o"]).unwrap();

@@ -11,7 +11,7 @@ pub use spectrum::{effective_rank, singular_values, srank};
 use crate::error::Result;
 use crate::trainer::{Probe, Trainer, UnitActivity};
 use engine::params::Segment;
-use engine::{Parameters, Slice};
+use engine::{NetworkId, Parameters, Slice, Wanted};
 use kernels::Clock;
 use kernels::reduce::Activity;
 use serde_json::{Map, Value, json};
@@ -55,10 +55,10 @@ impl Indicators {
     /// Those of the device.
     pub fn begin_phase(&mut self, trainer: &mut Trainer) -> Result<()> {
         let probe = self.active.probe(trainer, EXAMPLES, Activity::NonZero, &|graph, loss| {
-            if let Some(features) = graph.input_of(models::HEAD) {
-                let gradients = graph.gradient_of(loss, features)?;
+            if let Some(features) = graph.input_of(NetworkId::FIRST, models::HEAD) {
+                let gradients = graph.backward(&[loss.gradient()], &[Wanted::Tensor(features)])?;
                 graph.output("features", features);
-                graph.output("gradients of features", gradients);
+                graph.output("gradients of features", gradients[0]);
             }
             Ok(())
         })?;

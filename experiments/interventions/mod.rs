@@ -225,8 +225,7 @@ pub fn additions(
         additions.logit_penalty = spectral_decoupling::logit_penalty(options, classes);
     }
     if let (Some(tortoise), Some(options)) = (tortoise, &intervention.self_distillation) {
-        let teacher = self_distillation::teacher(device, memory, tortoise, classes, options.strength)?;
-        additions.teacher = Some(teacher);
+        additions.teacher = Some(self_distillation::teacher(tortoise, classes, options.strength));
     }
     if let (Some(initial), Some(options)) = (initial, &intervention.regen) {
         additions.after_gradient = regen::launches(memory, model, initial, options);

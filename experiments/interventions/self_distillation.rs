@@ -8,23 +8,9 @@
 //! `strength / classes`. Hare & Tortoise tuned the strength over 1, 5 and 10.
 
 use super::Tortoise;
-use crate::training_step::{StepMemory, Teacher};
-use engine::Device;
+use crate::training_step::Teacher;
 
-/// The tortoise as the teacher of the network in `memory`, which has so many classes.
-///
-/// # Errors
-/// Out of memory.
-pub(super) fn teacher(
-    device: &Device,
-    memory: &StepMemory,
-    tortoise: &Tortoise,
-    classes: usize,
-    strength: f64,
-) -> engine::Result<Teacher> {
-    Ok(Teacher {
-        network: tortoise.network().clone(),
-        weight: strength / classes as f64,
-        logits: device.buffer("logits of the teacher", memory.y.words() * classes)?,
-    })
+/// The tortoise as the teacher of a network with so many classes.
+pub(super) fn teacher(tortoise: &Tortoise, classes: usize, strength: f64) -> Teacher {
+    Teacher { network: tortoise.network().clone(), weight: strength / classes as f64 }
 }

@@ -15,9 +15,8 @@
 
 use crate::config::{ShrinkPerturbOptions, ShrinkPerturbVariant};
 use crate::trainer::Trainer;
-use crate::training_step::Network;
 use engine::params::Init;
-use engine::{Buffer, Device, Launch, Parameters, Program};
+use engine::{Buffer, Device, Launch, Network, Parameters, Program};
 use kernels::Clock;
 use kernels::arena::{BLOCK, Blend, Copy, Fresh, Perturb};
 use std::sync::Arc;

@@ -10,8 +10,7 @@
 //! memory, so that the next step moves the tortoise by the hare's whole step: `reset_shares_memory` does the same, the
 //! default is a true copy.
 
-use crate::training_step::Network;
-use engine::{Device, Launch, Parameters, Program};
+use engine::{Device, Launch, Network, Parameters, Program};
 use kernels::arena::{Blend, Copy};
 use kernels::{Clock, Kernel};
 use std::sync::Arc;

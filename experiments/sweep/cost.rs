@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::schedule::lengths;
-use engine::Graph;
+use engine::{Graph, NetworkId, Wanted};
 use std::collections::BTreeMap;
 
 /// Steps and floating-point operations of a run.
@@ -46,7 +46,7 @@ impl Costs {
                 let y = graph.input("y", &[batch]);
                 let logits = model.forward(&mut graph, x)?;
                 let loss = graph.cross_entropy(logits, y)?;
-                graph.backward(loss)?;
+                graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
                 let flops = graph.flops() as f64 / batch as f64;
                 self.per_example.insert(key, flops);
                 flops

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::training_step::record_forward;
 use engine::device::padded;
 use engine::units::Units;
-use engine::{Buffer, Graph, Launch, Loss, Program, Slice};
+use engine::{Buffer, Graph, Launch, Loss, NetworkId, Program, Slice};
 use kernels::Clock;
 use kernels::arena::Fill;
 use kernels::reduce::Activity;
@@ -32,7 +32,7 @@ impl UnitActivity {
     pub fn new(trainer: &Trainer) -> Result<Self> {
         let mut graph = Graph::evaluation(trainer.model().parameters());
         record_forward(&mut graph, trainer.model(), 1, 0.0)?;
-        let groups = graph.units();
+        let groups = graph.units(NetworkId::FIRST);
         let (buffer, slices) = unit_slices(trainer, "activity of units", &groups)?;
         let fill = Launch::new(
             "clear activity",
@@ -76,7 +76,7 @@ impl UnitActivity {
         let names = self.names.iter().map(String::as_str);
         let buffers: Vec<_> = names.zip(self.slices.iter().cloned()).collect();
         trainer.probe(examples, &buffers, &|graph, loss| {
-            for (group, name) in graph.units().iter().zip(&self.names) {
+            for (group, name) in graph.units(NetworkId::FIRST).iter().zip(&self.names) {
                 graph.measure(group, of, name);
             }
             record(graph, loss)

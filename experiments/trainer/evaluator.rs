@@ -3,8 +3,8 @@
 use super::{EVALUATION_BATCH, Trainer};
 use crate::error::Result;
 use crate::images::{BatchProgram, Order};
-use crate::training_step::{METRICS, Network};
-use engine::{Buffer, Device};
+use crate::training_step::METRICS;
+use engine::{Buffer, Device, Network};
 use kernels::Clock;
 
 /// Mean loss and hit rates over the test set.

@@ -53,12 +53,7 @@ impl Trainer {
             let (x, y) = memory.inputs(model, batch);
             let mut inputs = vec![("x", x.clone()), ("y", y.clone())];
             inputs.extend(buffers.iter().cloned());
-            let arenas = Memory {
-                parameters: &memory.network.parameters,
-                gradients: Some(&memory.gradients),
-                statistics: &memory.network.statistics,
-                inputs: &inputs,
-            };
+            let arenas = Memory { networks: &[(&memory.network, None)], inputs: &inputs };
             let bound = Plan::new(&graph).bind(&self.device, &arenas, &mut memory.workspace)?;
             let order =
                 Order { examples: (&phase.examples, &phase.subset), labels: &phase.labels, shuffle: true };

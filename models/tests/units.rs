@@ -1,7 +1,7 @@
 //! The groups of units that the engine finds in each model: which layers, how many units, what reads them.
 
-use engine::Graph;
 use engine::units::{Axis, Units};
+use engine::{Graph, NetworkId};
 use models::{HeadActivation, MlpConfig, Model, ModelConfig, ResNetConfig, VggConfig, VitConfig};
 
 /// Layer, units, `[outer, inner]` of the weight that makes them, then name and `[outer, inner]` of those that read them.
@@ -15,10 +15,10 @@ fn units(model: &dyn Model, training: bool) -> Vec<Units> {
     let labels = graph.input("y", &[2]);
     let logits = model.forward(&mut graph, images).unwrap();
     graph.cross_entropy(logits, labels).unwrap();
-    for group in graph.units() {
+    for group in graph.units(NetworkId::FIRST) {
         assert_eq!(graph.shape(group.output).iter().product::<usize>(), group.values * group.count);
     }
-    graph.units()
+    graph.units(NetworkId::FIRST)
 }
 
 fn rows(config: &ModelConfig) -> Vec<Row> {
@@ -138,7 +138,7 @@ fn features_are_what_the_head_reads() {
         let input = model.input();
         let images = graph.input("x", &[3, input.image_size, input.image_size, input.channels]);
         model.forward(&mut graph, images).unwrap();
-        let features = graph.input_of(models::HEAD).unwrap();
+        let features = graph.input_of(NetworkId::FIRST, models::HEAD).unwrap();
         assert_eq!(graph.shape(features), [3, width], "{name}");
     }
 }

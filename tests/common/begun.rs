@@ -2,7 +2,7 @@
 
 use data::{DataSet, Images};
 use engine::units::Units;
-use engine::{Clock, Device, Graph, Parameters};
+use engine::{Clock, Device, Graph, NetworkId, Parameters};
 use experiments::Config;
 use experiments::config::parse_set;
 use experiments::interventions;
@@ -68,7 +68,7 @@ impl Begun {
         let (input, mut graph) = (model.input(), Graph::evaluation(model.parameters()));
         let images = graph.input("x", &[1, input.image_size, input.image_size, input.channels]);
         model.forward(&mut graph, images).unwrap();
-        graph.units()
+        graph.units(NetworkId::FIRST)
     }
 
     pub fn arenas(&self) -> Arenas {
@@ -105,10 +105,10 @@ impl Begun {
     pub fn outputs(&mut self, examples: usize) -> (Vec<Vec<f32>>, Vec<f32>, Vec<f32>) {
         let groups = self.groups().len();
         let probe = self.trainer.probe(examples, &[], &|graph, _| {
-            for (index, group) in graph.units().iter().enumerate() {
+            for (index, group) in graph.units(NetworkId::FIRST).iter().enumerate() {
                 graph.output(&format!("{index}"), group.output);
             }
-            let features = graph.input_of(models::HEAD).unwrap();
+            let features = graph.input_of(NetworkId::FIRST, models::HEAD).unwrap();
             graph.output("features", features);
             Ok(())
         });

@@ -4,7 +4,8 @@ use super::Random;
 use engine::ops::BatchNormParameters;
 use engine::params::{Init, Layout, ParameterId, StatisticId};
 use engine::{
-    Buffer, Clock, Device, Graph, Launch, Memory, Parameters, Plan, Program, Result, Slice, Tensor, Workspace,
+    Buffer, Clock, Device, Graph, Launch, Memory, NetworkId, Parameters, Plan, Program, Result, Slice,
+    Tensor, Wanted, Workspace,
 };
 use std::collections::HashMap;
 
@@ -90,17 +91,13 @@ impl Network {
         let logits = (self.forward)(&mut graph, x)?;
         let loss = graph.cross_entropy(logits, y)?;
         if backward {
-            graph.backward(loss)?;
+            graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
         }
         graph.output("logits", logits);
         graph.output("row_loss", loss.row_loss);
         let plan = Plan::new(&graph);
-        let memory = Memory {
-            parameters: &values,
-            gradients: Some(&gradients),
-            statistics: &statistics,
-            inputs: &inputs,
-        };
+        let arenas = engine::Network { parameters: values.clone(), statistics: statistics.clone() };
+        let memory = Memory { networks: &[(&arenas, Some(&gradients))], inputs: &inputs };
         let bound = plan.bind(device, &memory, workspace)?;
         Ok(Loaded {
             device: device.clone(),

@@ -1,0 +1,151 @@
+//! Reverse-mode differentiation: walks the recorded nodes backwards and appends the gradient nodes.
+
+use super::Graph;
+use super::gradient::Gradients;
+use super::node::Node;
+use super::tensor::{NetworkId, Storage, Tensor};
+use crate::error::{Error, Result};
+use std::collections::HashSet;
+
+/// What [`Graph::backward`] is to find the gradient of, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// Every parameter of a network: summed over the examples into the network's gradient arena.
+    Network(NetworkId),
+    /// The parameters of one group of a network, such as its head, into the network's gradient arena.
+    Group(NetworkId, &'a str),
+    /// An activation or an input: into memory of its own, which [`Graph::backward`] returns.
+    Tensor(Tensor),
+}
+
+impl Graph<'_> {
+    /// Appends the operations that compute the gradients of a loss with respect to what is `wanted`. The loss is given by
+    /// its gradient with respect to some tensors, `(tensor, gradient)`, such as the `(logits, dlogits)` of
+    /// [`Graph::cross_entropy`]; of several pairs it is the sum. What nobody wants a gradient of is a constant, and so is
+    /// what [`Graph::detach`] cut off: no operation is recorded for it.
+    ///
+    /// Returns the gradients of the [`Wanted::Tensor`]s, in their order.
+    ///
+    /// Every wanted parameter on which the loss depends gets its gradient written once, so the arena needs no zeroing
+    /// between runs; that of any other parameter is not written and stays as it is: zero.
+    ///
+    /// # Errors
+    /// A gradient of another shape than its tensor; a wanted tensor on which the loss does not depend; an operation on
+    /// the way that has no gradient; a parameter whose gradient an earlier call writes already.
+    pub fn backward(&mut self, loss: &[(Tensor, Tensor)], wanted: &[Wanted<'_>]) -> Result<Vec<Tensor>> {
+        let mut gradients = Gradients::default();
+        self.find_wanted(wanted, &mut gradients.wanted);
+        let reaches = self.reaches(loss);
+        self.count_uses(&reaches, &mut gradients)?;
+        for &(tensor, gradient) in loss {
+            if self.shape(tensor) != self.shape(gradient) {
+                let shapes = (self.shape(tensor), self.shape(gradient));
+                return Err(Error::shape(
+                    "backward",
+                    format!("a tensor of {:?} with a gradient of {:?}", shapes.0, shapes.1),
+                ));
+            }
+            gradients.kept.insert(gradient);
+            gradients.add(self, tensor, gradient)?;
+        }
+        let tensors = wanted.iter().filter_map(|wanted| match wanted {
+            Wanted::Tensor(tensor) => Some(*tensor),
+            _ => None,
+        });
+        let tensors: Vec<Tensor> = tensors.collect();
+        let mut found = vec![None; tensors.len()];
+        for index in (0..self.nodes.len()).rev() {
+            // What asks for the gradient of an operation's output asks before the operation takes it: it is complete.
+            for (found, &tensor) in found.iter_mut().zip(&tensors) {
+                if self.nodes[index].writes().any(|made| self.origin(made) == self.origin(tensor)) {
+                    *found = gradients.of(self, tensor);
+                    gradients.kept.extend(*found);
+                }
+            }
+            if !self.nodes[index].reads().any(|read| gradients.wanted(self, read)) {
+                continue;
+            }
+            if let Some(rule) = self.nodes[index].gradient.take() {
+                let (network, mode) = (self.nodes[index].network, self.scope.mode);
+                let outcome = self.with(network, mode, |graph| rule.backward(graph, &mut gradients));
+                self.nodes[index].gradient = Some(rule);
+                outcome?;
+            }
+        }
+        let found = found.into_iter().zip(tensors).map(|(found, tensor)| {
+            found.or_else(|| gradients.of(self, tensor)).ok_or_else(|| {
+                let shape = self.shape(tensor);
+                Error::shape("backward", format!("the loss does not depend on a wanted tensor of {shape:?}"))
+            })
+        });
+        found.collect()
+    }
+
+    /// What depends on a tensor whose gradient is wanted, and these themselves.
+    fn find_wanted(&self, wanted: &[Wanted<'_>], found: &mut HashSet<Tensor>) {
+        for index in 0..self.tensors.len() {
+            let is_wanted = |wanted: &Wanted<'_>| match (wanted, &self.tensors[index].storage) {
+                (Wanted::Network(network), Storage::Parameter(of, _)) => network == of,
+                (Wanted::Group(network, group), Storage::Parameter(of, id)) => {
+                    network == of && self.parameters(*of).trained()[id.0].group() == *group
+                }
+                (Wanted::Tensor(tensor), _) => self.origin(*tensor).0 == index,
+                _ => false,
+            };
+            if wanted.iter().any(is_wanted) {
+                found.insert(Tensor(index));
+            }
+        }
+        for node in self.nodes.iter().filter(|node| node.gradient.is_some()) {
+            if node.reads().any(|read| found.contains(&self.origin(read))) {
+                found.extend(node.writes().map(|made| self.origin(made)));
+            }
+        }
+    }
+
+    /// The tensors from which an operation with a gradient, or several, lead to the loss.
+    fn reaches(&self, loss: &[(Tensor, Tensor)]) -> HashSet<Tensor> {
+        let mut reaches: HashSet<Tensor> = loss.iter().map(|(tensor, _)| self.origin(*tensor)).collect();
+        for node in self.nodes.iter().rev() {
+            if self.leads_to(node, &reaches) && node.gradient.is_some() {
+                reaches.extend(node.reads().map(|read| self.origin(read)));
+            }
+        }
+        reaches
+    }
+
+    fn leads_to(&self, node: &Node, reaches: &HashSet<Tensor>) -> bool {
+        node.writes().any(|made| reaches.contains(&self.origin(made)))
+    }
+
+    /// Counts the uses of each wanted parameter that will send a gradient.
+    fn count_uses(&mut self, reaches: &HashSet<Tensor>, gradients: &mut Gradients) -> Result<()> {
+        for node in self.nodes.iter().filter(|node| self.leads_to(node, reaches)) {
+            for read in node.reads().filter(|read| gradients.wanted.contains(&self.origin(*read))) {
+                if node.gradient.is_none() {
+                    return Err(Error::shape(
+                        &node.label,
+                        "a gradient is wanted through it, but it has none",
+                    ));
+                }
+                if matches!(self.tensors[read.0].storage, Storage::Parameter(..)) {
+                    gradients.parameters.entry(read).or_default().0 += 1;
+                }
+            }
+        }
+        let mut used: Vec<Tensor> = gradients.parameters.keys().copied().collect();
+        used.sort_by_key(|parameter| parameter.0);
+        for parameter in used {
+            if !self.differentiated.insert(parameter) {
+                let name = self.segment(parameter).name.clone();
+                return Err(Error::shape(
+                    "backward",
+                    format!(
+                        "the gradient of {name} is written already: give all losses of a network in one call"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
