@@ -125,7 +125,7 @@ fn a_teacher_in_the_same_graph_is_a_constant() {
         graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)]).map(drop)
     }) {
         assert_eq!(written(&table.parameters, &run.gradients(0)).len(), 4);
-        assert_eq!(written(&table.parameters, &run.gradients(1)), [String::new(); 0]);
+        assert!(written(&table.parameters, &run.gradients(1)).is_empty());
         assert!(run.launches.iter().any(|label| label == "other: linear head.fc"), "{:?}", run.launches);
         assert!(!run.launches.iter().any(|label| label.starts_with("other: linear backward")));
     }
