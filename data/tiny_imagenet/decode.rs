@@ -1,11 +1,15 @@
 //! One JPEG image to pixels.
+//!
+//! The crate `image` decodes; it shows what it can of a damaged file, as a browser does. So the structure is checked before:
+//! every segment whole, an end, and no stray marker between the data of its scans. What is left, a changed byte within the
+//! data that still makes valid codes, no decoder can tell from another image.
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use std::io::Cursor;
 
-use super::SIDE;
+use image::codecs::jpeg::JpegDecoder;
+use image::{ColorType, ImageDecoder};
+
+use super::{IMAGE, SIDE};
 use crate::error::FileProblem;
 
 /// Start of an image, of the data of a scan, end of an image: the second bytes of these markers.
@@ -15,21 +19,28 @@ const END: u8 = 0xd9;
 
 /// Decodes a JPEG image of 64x64 pixels, grey or in colour, to RGB `[64, 64, 3]`. A failure says at which byte.
 pub(super) fn decode(bytes: &[u8], pixels: &mut [u8]) -> Result<(), (u64, FileProblem)> {
-    let scan = find_scan(bytes)?;
-    let image = |error| (scan, FileProblem::Image { detail: format!("{error:?}") });
-    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(image)?;
-    let (width, height) = decoder.info().map_or((0, 0), |info| (info.width, info.height));
-    if (usize::from(width), usize::from(height)) != (SIDE, SIDE) {
+    let scan = check_structure(bytes)?;
+    let undecodable = |detail: String| (scan, FileProblem::Image { detail });
+    let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|error| undecodable(error.to_string()))?;
+    let (width, height) = decoder.dimensions();
+    if (width as usize, height as usize) != (SIDE, SIDE) {
         let expected = format!("an image of {SIDE} x {SIDE} pixels");
         return Err((0, FileProblem::Format { expected, found: format!("{width} x {height}") }));
     }
-    decoder.decode_into(pixels).map_err(image)
+    match decoder.color_type() {
+        ColorType::Rgb8 => decoder.read_image(pixels).map_err(|error| undecodable(error.to_string())),
+        ColorType::L8 => {
+            let mut grey = [0; IMAGE / 3];
+            decoder.read_image(&mut grey).map_err(|error| undecodable(error.to_string()))?;
+            pixels.chunks_exact_mut(3).zip(grey).for_each(|(rgb, grey)| rgb.fill(grey));
+            Ok(())
+        }
+        other => Err(undecodable(format!("pixels of the kind {other:?}"))),
+    }
 }
 
-/// Where the first scan begins; the segments before it must be whole, and the end must be marked.
-fn find_scan(bytes: &[u8]) -> Result<u64, (u64, FileProblem)> {
+/// Where the data of the first scan are announced.
+fn check_structure(bytes: &[u8]) -> Result<u64, (u64, FileProblem)> {
     let wrong = |at: usize, expected: &str| {
         let found = match bytes.get(at) {
             Some(byte) => format!("0x{byte:02x}"),
@@ -43,20 +54,38 @@ fn find_scan(bytes: &[u8]) -> Result<u64, (u64, FileProblem)> {
     if !bytes.starts_with(&[0xff, START]) {
         return wrong(0, "a JPEG image");
     }
-    let mut at = 2;
+    let (mut at, mut first) = (2, None);
     loop {
-        let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) else {
-            return wrong(at, "a marker of a JPEG image");
+        let marker = match bytes.get(at..at + 2) {
+            Some(&[0xff, marker]) => marker,
+            _ if first.is_some() => return wrong(bytes.len(), "the marker that ends a JPEG image"),
+            _ => return wrong(at, "a marker of a JPEG image"),
         };
         match marker {
             // Any number of these bytes may stand before a marker.
             0xff => at += 1,
-            SCAN => break,
-            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+            END if first.is_some() => break,
+            END => return wrong(at, "the data of a JPEG image"),
+            _ => {
+                let Some(&[high, low]) = bytes.get(at + 2..at + 4) else {
+                    return wrong(at, "a marker of a JPEG image");
+                };
+                if marker == SCAN {
+                    first.get_or_insert(at);
+                }
+                at += 2 + usize::from(u16::from_be_bytes([high, low]));
+                if marker == SCAN {
+                    at = end_of_data(bytes, at);
+                }
+            }
         }
     }
-    if bytes[at..].windows(2).rev().all(|pair| pair != [0xff, END]) {
-        return wrong(bytes.len(), "the marker that ends a JPEG image");
-    }
-    Ok(at as u64)
+    Ok(first.unwrap_or(at) as u64)
+}
+
+/// The first marker behind the data of a scan that begin here. In the data 0xff stands before a 0 or counts restarts.
+fn end_of_data(bytes: &[u8], from: usize) -> usize {
+    let data = bytes.get(from..).unwrap_or_default();
+    let marks = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff);
+    data.windows(2).position(marks).map_or(bytes.len(), |at| from + at)
 }

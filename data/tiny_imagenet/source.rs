@@ -9,6 +9,9 @@ use super::{FOLDER, ZIP};
 use crate::error::{FileError, FileProblem};
 use crate::zip::Zip;
 
+/// No file of the set is longer, its lists included: an archive that announces more is damaged, or made to exhaust memory.
+const LONGEST: u64 = 4 << 20;
+
 /// Where the set was found.
 pub(super) struct Place {
     /// The folder with `train` and `val`, or the archive.
@@ -115,7 +118,7 @@ impl Source {
                 let path = folder.join(&entry.name);
                 fs::read(&path).map_err(|error| unreadable(&path, error))
             }
-            Source::Zip { archive, .. } => archive.read(&archive.members[entry.index]),
+            Source::Zip { archive, .. } => archive.read(&archive.members[entry.index], LONGEST),
         }
     }
 }

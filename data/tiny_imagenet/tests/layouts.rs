@@ -113,6 +113,17 @@ fn an_archive_may_have_another_top_folder_or_none() {
 }
 
 #[test]
+fn an_archive_may_have_the_separators_of_windows() {
+    let files = files();
+    let named: Vec<_> =
+        files.iter().map(|(name, bytes)| (format!("{FOLDER}/{name}").replace('/', "\\"), bytes)).collect();
+    let members: Vec<_> = named.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join(ZIP), zip(&members, false)).unwrap();
+    assert_eq!(load_from(dir.path()).unwrap(), load_from(unpacked().path()).unwrap());
+}
+
+#[test]
 fn an_archive_is_read_where_an_extraction_was_broken_off() {
     let expected = load_from(unpacked().path()).unwrap();
     for left in [0, 3, 6, 9] {
