@@ -1,8 +1,5 @@
-//! The file that keeps decoded images.
-//!
-//! All numbers are little-endian: the bytes `htpixels`; version, side and channels, 32 bits each; numbers of training and
-//! of test images, 64 bits each; the checksum of the listing, 16 bytes; the CRC-32 of the pixels, 32 bits; the pixels of
-//! the training and then of the test images, `[len, 64, 64, 3]`.
+//! The file that keeps decoded images: safetensors of two tensors `train` and `test`, bytes `[len, 64, 64, 3]`. Its
+//! metadata say which images it holds (`digest`, the checksum of their listing) and the CRC-32 of both tensors.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,8 +9,6 @@ use std::path::{Path, PathBuf};
 use super::{FOLDER, IMAGE, SIDE};
 use crate::checksum::digits;
 
-const VERSION: u32 = 1;
-
 /// What the pixels belong to.
 pub(super) struct Identity {
     pub(super) train: usize,
@@ -22,19 +17,34 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The header of the file without the checksum of the pixels.
-    fn header(&self) -> Vec<u8> {
-        let mut header = b"htpixels".to_vec();
-        for word in [VERSION, SIDE as u32, 3] {
-            header.extend(word.to_le_bytes());
+    /// What stands before the pixels: the length of the JSON that follows, and the JSON. It is as long for any checksum,
+    /// and ends with it.
+    fn header(&self, crc: u32) -> Vec<u8> {
+        let [train, test] = self.lengths();
+        let tensor = |len: usize, from: usize, to: usize| {
+            format!("{{\"dtype\":\"U8\",\"shape\":[{len},{SIDE},{SIDE},3],\"data_offsets\":[{from},{to}]}}")
+        };
+        let mut json = format!(
+            "{{\"train\":{},\"test\":{},\"__metadata__\":{{\"format\":\"decoded images\",\"version\":\"2\",\
+             \"digest\":\"{}\",\"crc32\":\"{crc:08x}\"}}}}",
+            tensor(self.train, 0, train),
+            tensor(self.test, train, train + test),
+            digits(&self.digest),
+        );
+        while !json.len().is_multiple_of(8) {
+            json.push(' ');
         }
-        for count in [self.train, self.test] {
-            header.extend((count as u64).to_le_bytes());
-        }
-        header.extend(self.digest);
-        header
+        [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat()
+    }
+
+    /// Bytes of the training and of the test images.
+    fn lengths(&self) -> [usize; 2] {
+        [self.train, self.test].map(|count| count * IMAGE)
     }
 }
+
+/// What the JSON has behind the checksum at most: a quote, two braces and the padding.
+const BEHIND_CHECKSUM: usize = 3 + 7;
 
 /// Where the file may be: beside the data, then in the user's cache folder.
 pub(super) fn places(home: &Path, identity: &Identity) -> Vec<PathBuf> {
@@ -53,27 +63,29 @@ pub(super) fn places(home: &Path, identity: &Identity) -> Vec<PathBuf> {
 /// The pixels of both halves, if the file is there, belongs to them, and is undamaged.
 pub(super) fn read(path: &Path, identity: &Identity) -> Option<[Vec<u8>; 2]> {
     let mut file = File::open(path).ok()?;
-    let expected = identity.header();
-    let lengths = [identity.train, identity.test].map(|count| count * IMAGE);
-    let whole = expected.len() + 4 + lengths[0] + lengths[1];
+    let expected = identity.header(0);
+    let lengths = identity.lengths();
+    let whole = expected.len() + lengths[0] + lengths[1];
     if file.metadata().ok()?.len() != whole as u64 {
         return None;
     }
-    let (mut header, mut checksum) = (vec![0; expected.len()], [0; 4]);
+    let mut header = vec![0; expected.len()];
     file.read_exact(&mut header).ok()?;
-    file.read_exact(&mut checksum).ok()?;
-    if header != expected {
+    // Up to the eight digits of the checksum.
+    let before = expected.len() - BEHIND_CHECKSUM - 8;
+    if header[..before] != expected[..before] {
         return None;
     }
     let mut crc = crc32fast::Hasher::new();
     let mut half = |length: usize| {
-        let mut pixels = Vec::with_capacity(length);
+        let mut pixels = Vec::new();
+        pixels.try_reserve_exact(length).ok()?;
         (&file).take(length as u64).read_to_end(&mut pixels).ok()?;
         crc.update(&pixels);
         Some(pixels)
     };
     let pixels = [half(lengths[0])?, half(lengths[1])?];
-    (crc.finalize() == u32::from_le_bytes(checksum)).then_some(pixels)
+    (header == identity.header(crc.finalize())).then_some(pixels)
 }
 
 /// Writes the file, whole or not at all.
@@ -84,8 +96,7 @@ pub(super) fn write(path: &Path, identity: &Identity, pixels: &[Vec<u8>; 2]) -> 
     let mut crc = crc32fast::Hasher::new();
     pixels.iter().for_each(|half| crc.update(half));
     files::write_with(path, |file| {
-        file.write_all(&identity.header())?;
-        file.write_all(&crc.finalize().to_le_bytes())?;
+        file.write_all(&identity.header(crc.finalize()))?;
         pixels.iter().try_for_each(|half| file.write_all(half))
     })
 }

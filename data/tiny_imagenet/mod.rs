@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use crate::checksum::md5_of;
-use crate::error::FileError;
+use crate::error::{FileError, FileProblem};
 use crate::examine::{FileReport, Status};
 use crate::{DataSet, Error, Images, Name, Origin, available_threads, parallel};
 use listing::{Item, Listing};
@@ -149,7 +149,12 @@ fn load_from(found: Found, threads: usize) -> Result<DataSet, FileError> {
 
 /// The pixels of all items, `[len, 64, 64, 3]`.
 fn decode_all(source: &Source, items: &[Item], threads: usize) -> Result<Vec<u8>, FileError> {
-    let mut pixels = vec![0; items.len() * IMAGE];
+    let mut pixels = Vec::new();
+    let bytes = items.len() * IMAGE;
+    pixels.try_reserve_exact(bytes).map_err(|_| {
+        FileError::new(&source.path(), 0, FileProblem::reading(std::io::ErrorKind::OutOfMemory.into()))
+    })?;
+    pixels.resize(bytes, 0);
     let blocks = pixels.chunks_mut(BLOCK * IMAGE).zip(items.chunks(BLOCK));
     parallel::try_for_each(blocks, threads, |(pixels, items)| {
         items

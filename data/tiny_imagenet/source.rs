@@ -76,6 +76,14 @@ impl Source {
         Ok(Source::Folder(place.path.clone()))
     }
 
+    /// The folder or the archive.
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Source::Folder(folder) => folder.clone(),
+            Source::Zip { archive, .. } => archive.path.clone(),
+        }
+    }
+
     /// A file of the set as a path, for messages.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         match self {

@@ -118,8 +118,14 @@ fn the_cache_is_used_and_remade_when_stale_or_damaged() {
         cached.train.pixels.iter().all(|&byte| byte == 7) && cached.test.pixels.iter().all(|&byte| byte == 8)
     );
     assert_eq!(cached.train.labels, first.train.labels);
+    // Other programs can read it too.
+    let bytes = fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let test = file.tensor("test").unwrap();
+    assert_eq!((test.shape(), test.data()), (&[2, SIDE, SIDE, 3][..], &vec![8; 2 * IMAGE][..]));
 
-    for damage in [0, 9, 30, 45, 53, 60, cache.len() - 1] {
+    let header = 8 + usize::from(u16::from_le_bytes([cache[0], cache[1]]));
+    for damage in (0..header).step_by(7).chain([header - 1, header, cache.len() - 1]) {
         let mut damaged = cache.clone();
         damaged[damage] ^= 1;
         fs::write(&path, damaged).unwrap();
