@@ -38,6 +38,7 @@ mod examine;
 pub mod fetch;
 mod identity;
 pub mod idx;
+mod input;
 mod mat;
 mod mnist;
 #[cfg(test)]
