@@ -10,13 +10,14 @@
 //!
 //! A file may have any number of whole records. Images are in the order of the files.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalogue::{self, Name, PublishedFile, is_there};
-use crate::checksum::{md5_of, md5_of_bytes};
 use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
+use crate::input::{Failure, Input, fill, reserve};
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
 
 /// Height and width of an image.
@@ -158,29 +159,12 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         });
     };
     let advice = name.advice(folders);
-    let images = |half: &str| Images {
-        name: format!("{name} {half}"),
-        height: SIDE,
-        width: SIDE,
-        channels: 3,
-        classes,
-        pixels: Arc::default(),
-        labels: Vec::new(),
-    };
+    let images = |half: &str| Images { name: format!("{name} {half}"), ..no_images(classes) };
     let (mut train, mut test) = (images("train"), images("test"));
-    let mut same = true;
-    for (file, (path, bytes)) in location.layout.files().zip(location.read(name, &advice)?) {
-        // Once a file differs, the others need not be compared.
-        same = same && !location.packed && is_published(location.layout, file, &bytes) == Some(true);
-        let half = if file == location.layout.test { &mut test } else { &mut train };
-        append(half, location.layout.form, &path, &bytes).map_err(|error| error.advise(&advice))?;
-    }
+    let published = location.read(name, &advice, &mut train, &mut test)?;
     let counts = [(train.len(), 50_000), (test.len(), 10_000)];
-    if location.packed && counts.iter().all(|(found, published)| found == published) {
-        same = md5_of(&location.path).ok().as_deref() == Some(location.layout.archive.md5);
-    }
     let mut set = DataSet::new(train, test, &[0.4914, 0.4822, 0.4465], &[0.2023, 0.1994, 0.2010]);
-    set.origin = Origin::of(&counts, same.then_some(true));
+    set.origin = Origin::of(&counts, published.then_some(true));
     if name == Name::Cifar100 {
         set.mean = vec![0.507_075_16, 0.486_548_9, 0.440_917_85];
         set.std = vec![0.267_334_28, 0.256_438_46, 0.276_150_47];
@@ -191,10 +175,10 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
 }
 
 impl Location {
-    /// Path and bytes of each file, in the order of the layout.
-    fn read(&self, name: Name, advice: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
+    /// Adds the images of all files, in the order of the layout. Whether they are known to be the published ones.
+    fn read(&self, name: Name, advice: &str, train: &mut Images, test: &mut Images) -> Result<bool, Error> {
         if self.packed {
-            return Ok(self.unpack().map_err(|error| error.advise(advice))?);
+            return Ok(self.unpack(train, test).map_err(|error| error.advise(advice))?);
         }
         let missing: Vec<&str> =
             self.layout.files().filter(|file| !is_there(&self.path.join(file))).collect();
@@ -207,84 +191,125 @@ impl Location {
                 advice: format!("remove this folder, and {advice}"),
             });
         }
-        let read = |file| read_file(self.path.join(file)).map_err(|error| error.advise(advice).into());
-        self.layout.files().map(read).collect()
+        let mut published = true;
+        for file in self.layout.files() {
+            let half = if file == self.layout.test { &mut *test } else { &mut *train };
+            let md5 = append_file(half, self.layout.form, &self.path.join(file))
+                .map_err(|error| error.advise(advice))?;
+            published &= is_published(self.layout, file, &md5) == Some(true);
+        }
+        Ok(published)
     }
 
-    fn unpack(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, FileError> {
-        let file_name = |member: &str| member.rsplit('/').next().unwrap_or(member).to_owned();
-        let wanted = |member: &str| self.layout.files().any(|file| file == file_name(member));
-        let mut members = tar::members(&self.path, wanted)?;
-        let find = |file: &str| {
-            let Some(index) = members.iter().position(|member| file_name(&member.name) == file) else {
+    /// As [`Location::read`], from an archive, where the files may have any order.
+    fn unpack(&self, train: &mut Images, test: &mut Images) -> Result<bool, FileError> {
+        let files: Vec<&str> = self.layout.files().collect();
+        let mut counts = vec![0; files.len()];
+        let md5 = tar::members(&self.path, |member, length, reader| {
+            let file_name = member.rsplit('/').next().unwrap_or(member);
+            let Some(index) = files.iter().position(|file| *file == file_name) else { return Ok(()) };
+            if counts[index] > 0 {
+                return Ok(());
+            }
+            let is_test = files[index] == self.layout.test;
+            let (half, from) = if is_test { (&mut *test, index) } else { (&mut *train, 0) };
+            let before = half.len();
+            append(half, self.layout.form, &self.path.join(member), reader, length)?;
+            counts[index] = half.len() - before;
+            // Behind the files that it follows, before those that came too early.
+            let place: usize = counts[from..index].iter().sum();
+            half.labels[place..].rotate_right(counts[index]);
+            Arc::make_mut(&mut half.pixels)[place * IMAGE..].rotate_right(counts[index] * IMAGE);
+            Ok(())
+        })?;
+        match files.iter().zip(counts).find(|(_, count)| *count == 0) {
+            None => Ok(md5 == self.layout.archive.md5),
+            Some((file, _)) => {
                 let length = self.path.metadata().map_or(0, |metadata| metadata.len());
                 let expected = format!("the member {}/{file}", self.layout.folder);
-                return Err(FileError::format(&self.path, length, expected, "the end of the archive"));
-            };
-            let member = members.swap_remove(index);
-            Ok((self.path.join(member.name), member.bytes))
-        };
-        self.layout.files().map(find).collect()
+                Err(FileError::format(&self.path, length, expected, "the end of the archive"))
+            }
+        }
     }
 }
 
-fn read_file(path: PathBuf) -> Result<(PathBuf, Vec<u8>), FileError> {
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok((path, bytes)),
-        Err(error) => Err(FileError::new(&path, 0, FileProblem::reading(error))),
+/// Adds the images of the file at `path`, whose MD5 is returned.
+fn append_file(images: &mut Images, form: Form, path: &Path) -> Result<String, FileError> {
+    let mut input = Input::open_hashed(path)?;
+    let length = input.length();
+    let unreadable = |at, error| FileError::new(path, at, FileProblem::reading(error));
+    match append(images, form, path, &mut input, length) {
+        Ok(()) => input.md5().map_err(|error| unreadable(length, error)),
+        Err(Failure::Reading(error)) => Err(unreadable(input.position(), error)),
+        Err(Failure::Content(error)) => Err(error),
     }
 }
 
-/// Adds the images of a file.
-fn append(images: &mut Images, form: Form, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    if bytes.is_empty() {
-        return Err(FileError::new(path, 0, FileProblem::Empty));
+/// Adds the images of a file of at most `length` bytes, written as `path`.
+fn append(
+    images: &mut Images,
+    form: Form,
+    path: &Path,
+    reader: &mut dyn Read,
+    length: u64,
+) -> Result<(), Failure> {
+    if length == 0 {
+        return Err(FileError::new(path, 0, FileProblem::Empty).into());
     }
     let classes = images.classes;
     let mut label = |found: i64, at: u64| {
         let valid = u32::try_from(found).ok().filter(|&label| (label as usize) < classes);
         let problem = FileProblem::Label { classes, found };
         images.labels.push(valid.ok_or_else(|| FileError::new(path, at, problem))?);
-        Ok(())
+        Ok::<_, FileError>(())
     };
+    let pixels = Arc::make_mut(&mut images.pixels);
+    let start = pixels.len();
+    let no_memory = |problem| FileError::new(path, 0, problem);
     match form {
         Form::Binary { label_bytes } => {
-            let record = label_bytes + IMAGE;
-            if !bytes.len().is_multiple_of(record) {
-                let expected = bytes.len().next_multiple_of(record) as u64;
-                let problem = FileProblem::Truncated { expected };
-                return Err(FileError::new(path, bytes.len() as u64, problem));
-            }
-            let pixels = Arc::make_mut(&mut images.pixels);
-            pixels.reserve(bytes.len() / record * IMAGE);
-            for (index, record) in bytes.chunks(record).enumerate() {
-                let (labels, planes) = record.split_at(label_bytes);
-                let at = index * record.len() + label_bytes - 1;
-                label(i64::from(labels[label_bytes - 1]), at as u64)?;
-                interleave(planes, pixels);
+            let mut record = vec![0; label_bytes + IMAGE];
+            let size = record.len() as u64;
+            reserve(pixels, length / size * IMAGE as u64, length).map_err(no_memory)?;
+            for index in 0.. {
+                let at = index * size;
+                match fill(reader, &mut record)? as u64 {
+                    0 => break,
+                    found if found < size => {
+                        let problem = FileProblem::Truncated { expected: at + size };
+                        return Err(FileError::new(path, at + found, problem).into());
+                    }
+                    _ => label(i64::from(record[label_bytes - 1]), at + label_bytes as u64 - 1)?,
+                }
+                pixels.extend(&record[label_bytes..]);
             }
         }
         Form::Python { labels } => {
-            let batch = pickle::read(path, bytes, labels, IMAGE)?;
+            let batch = pickle::read(path, reader, length, labels, IMAGE)?;
             for &(found, at) in &batch.labels {
                 label(found, at)?;
             }
-            let pixels = Arc::make_mut(&mut images.pixels);
-            pixels.reserve(batch.rows.len());
-            for planes in batch.rows.chunks(IMAGE) {
-                interleave(planes, pixels);
+            if pixels.is_empty() {
+                *pixels = batch.rows;
+            } else {
+                reserve(pixels, batch.rows.len() as u64, length).map_err(no_memory)?;
+                pixels.extend(batch.rows);
             }
         }
     }
+    pixels[start..].chunks_exact_mut(IMAGE).for_each(interleave);
     Ok(())
 }
 
-/// Appends the pixels `[32, 32, 3]` of planes `[3, 32, 32]`.
-fn interleave(planes: &[u8], pixels: &mut Vec<u8>) {
+/// Makes pixels `[32, 32, 3]` of planes `[3, 32, 32]`.
+fn interleave(image: &mut [u8]) {
+    let mut planes = [0; IMAGE];
+    planes.copy_from_slice(image);
     let (red, rest) = planes.split_at(PLANE);
     let (green, blue) = rest.split_at(PLANE);
-    let colours = red.iter().zip(green).zip(blue);
-    pixels.extend(colours.flat_map(|((&red, &green), &blue)| [red, green, blue]));
+    for (pixel, ((&red, &green), &blue)) in image.chunks_exact_mut(3).zip(red.iter().zip(green).zip(blue)) {
+        pixel.copy_from_slice(&[red, green, blue]);
+    }
 }
 
 /// Looks at the archive, or at each of its files if they are unpacked.
@@ -296,11 +321,10 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
     let (layout, (_, classes)) = (location.layout, layouts(name));
     if location.packed {
         let status = examine(&layout.archive, &location.path, || {
-            let mut sum = 0;
-            for (path, bytes) in location.unpack()? {
-                sum += count(layout, classes, &path, &bytes)?;
-            }
-            Ok(Content { found: sum, published: 60_000, what: "images", verified: None })
+            let (mut train, mut test) = (no_images(classes), no_images(classes));
+            location.unpack(&mut train, &mut test)?;
+            let found = train.len() + test.len();
+            Ok(Content { found, published: 60_000, what: "images", verified: None })
         });
         let file = layout.archive.name.to_owned();
         return vec![FileReport {
@@ -315,9 +339,9 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             return FileReport { file: file.to_owned(), path: None, status: Status::Missing };
         }
         let published = layout.published(file);
-        let checked = read_file(path.clone()).and_then(|(path, bytes)| {
-            Ok((count(layout, classes, &path, &bytes)?, is_published(layout, file, &bytes)))
-        });
+        let mut images = no_images(classes);
+        let checked = append_file(&mut images, layout.form, &path)
+            .map(|md5| (images.len(), is_published(layout, file, &md5)));
         let status = match checked {
             Ok((_, Some(true))) => Status::Ok,
             Ok((found, _)) if found < published => {
@@ -334,18 +358,16 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
     layout.files().map(look).collect()
 }
 
-/// Number of images in a well-formed file.
-fn count(layout: &Layout, classes: usize, path: &Path, bytes: &[u8]) -> Result<usize, FileError> {
+/// No images yet.
+fn no_images(classes: usize) -> Images {
     let (name, pixels, labels) = (String::new(), Arc::default(), Vec::new());
-    let mut images = Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels };
-    append(&mut images, layout.form, path, bytes)?;
-    Ok(images.len())
+    Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels }
 }
 
 /// Whether an unpacked file has the published md5; `None` in the binary layout, for which none is known.
-fn is_published(layout: &Layout, file: &str, bytes: &[u8]) -> Option<bool> {
+fn is_published(layout: &Layout, file: &str, md5: &str) -> Option<bool> {
     let index = layout.files().position(|other| other == file)?;
-    Some(layout.batches.get(index)? == &md5_of_bytes(bytes))
+    Some(*layout.batches.get(index)? == md5)
 }
 
 #[cfg(test)]

@@ -43,8 +43,7 @@ pub(crate) fn arrays<R: Read>(
 ) -> Result<Vec<Array>, FileError> {
     let length = input.length();
     let cut = |expected| Err(FileError::new(path, length, FileProblem::Truncated { expected }));
-    let unreadable =
-        |at: u64| move |error: io::Error| FileError::new(path, at, FileProblem::reading(error));
+    let unreadable = |at: u64| move |error: io::Error| FileError::new(path, at, FileProblem::reading(error));
     let mut header = [0; HEADER];
     let found = fill(input, &mut header).map_err(unreadable(0))?;
     if found == 0 {
