@@ -10,134 +10,23 @@
 //!
 //! A file may have any number of whole records. Images are in the order of the files.
 
+mod layout;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalogue::{self, Name, PublishedFile, is_there};
+use crate::catalogue::{Name, is_there};
 use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
 use crate::input::{Failure, Input, fill, reserve};
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
+use layout::{Form, Layout, Location, layouts, locate};
 
 /// Height and width of an image.
 pub const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const IMAGE: usize = 3 * PLANE;
-
-/// How the images and labels of a file are arranged.
-#[derive(Clone, Copy)]
-enum Form {
-    /// Records with this many label bytes, of which the last counts.
-    Binary { label_bytes: usize },
-    /// A pickle with the labels under this key.
-    Python { labels: &'static str },
-}
-
-/// One of the two ways a set is published.
-struct Layout {
-    form: Form,
-    archive: PublishedFile,
-    /// The folder in the archive.
-    folder: &'static str,
-    train: &'static [&'static str],
-    test: &'static str,
-    /// The md5 of each of the files, where it is known.
-    batches: &'static [&'static str],
-}
-
-const CIFAR10: [Layout; 2] = [
-    Layout {
-        form: Form::Binary { label_bytes: 1 },
-        archive: catalogue::CIFAR10_BINARY,
-        folder: "cifar-10-batches-bin",
-        train: &[
-            "data_batch_1.bin",
-            "data_batch_2.bin",
-            "data_batch_3.bin",
-            "data_batch_4.bin",
-            "data_batch_5.bin",
-        ],
-        test: "test_batch.bin",
-        batches: &[],
-    },
-    Layout {
-        form: Form::Python { labels: "labels" },
-        archive: catalogue::CIFAR10_PYTHON,
-        folder: "cifar-10-batches-py",
-        train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
-        test: "test_batch",
-        batches: &catalogue::CIFAR10_BATCHES,
-    },
-];
-
-const CIFAR100: [Layout; 2] = [
-    Layout {
-        form: Form::Binary { label_bytes: 2 },
-        archive: catalogue::CIFAR100_BINARY,
-        folder: "cifar-100-binary",
-        train: &["train.bin"],
-        test: "test.bin",
-        batches: &[],
-    },
-    Layout {
-        form: Form::Python { labels: "fine_labels" },
-        archive: catalogue::CIFAR100_PYTHON,
-        folder: "cifar-100-python",
-        train: &["train"],
-        test: "test",
-        batches: &catalogue::CIFAR100_BATCHES,
-    },
-];
-
-impl Layout {
-    fn files(&self) -> impl Iterator<Item = &'static str> {
-        self.train.iter().copied().chain([self.test])
-    }
-
-    /// Number of images in a published file.
-    fn published(&self, file: &str) -> usize {
-        if file == self.test { 10_000 } else { 50_000 / self.train.len() }
-    }
-}
-
-fn layouts(name: Name) -> (&'static [Layout; 2], usize) {
-    if name == Name::Cifar100 { (&CIFAR100, 100) } else { (&CIFAR10, 10) }
-}
-
-/// Where a set was found: the folder of its files, or its archive.
-struct Location {
-    layout: &'static Layout,
-    path: PathBuf,
-    packed: bool,
-}
-
-/// A whole folder before an archive, an archive before a folder that an extraction left unfinished.
-fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
-    let (layouts, _) = layouts(name);
-    let mut archive = None;
-    let mut unfinished = None;
-    for (folder, layout) in
-        folders.iter().flat_map(|folder| layouts.iter().map(move |layout| (folder, layout)))
-    {
-        let stem = layout.archive.name.trim_end_matches(".tar.gz");
-        let inner = folder.join(stem);
-        for path in [folder.join(layout.folder), folder.clone(), inner.join(layout.folder), inner] {
-            let there = layout.files().filter(|file| is_there(&path.join(file))).count();
-            if there == layout.files().count() {
-                return Some(Location { layout, path, packed: false });
-            }
-            if there > 0 {
-                unfinished = unfinished.or(Some(Location { layout, path, packed: false }));
-            }
-        }
-        let path = folder.join(layout.archive.name);
-        if is_there(&path) {
-            archive = archive.or(Some(Location { layout, path, packed: true }));
-        }
-    }
-    archive.or(unfinished)
-}
 
 /// Loads CIFAR-10 or CIFAR-100; see [`crate::load`].
 ///
@@ -158,13 +47,24 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
             advice: name.advice(folders),
         });
     };
-    let advice = name.advice(folders);
+    let advice = location.advice(name, folders);
     let images = |half: &str| Images { name: format!("{name} {half}"), ..no_images(classes) };
     let (mut train, mut test) = (images("train"), images("test"));
-    let published = location.read(name, &advice, &mut train, &mut test)?;
+    let missing = location.missing();
+    if !missing.is_empty() {
+        return Err(Error::Missing {
+            name: name.as_str(),
+            missing,
+            forms: "others of the set are there; looked".to_owned(),
+            looked_in: vec![location.path],
+            advice: name.advice(folders),
+        });
+    }
+    let published = location.read(&mut train, &mut test).map_err(|error| error.advise(&advice))?;
     let counts = [(train.len(), 50_000), (test.len(), 10_000)];
     let mut set = DataSet::new(train, test, &[0.4914, 0.4822, 0.4465], &[0.2023, 0.1994, 0.2010]);
     set.origin = Origin::of(&counts, published.then_some(true));
+    set.note = location.note(set.origin == Origin::Part);
     if name == Name::Cifar100 {
         set.mean = vec![0.507_075_16, 0.486_548_9, 0.440_917_85];
         set.std = vec![0.267_334_28, 0.256_438_46, 0.276_150_47];
@@ -176,27 +76,14 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
 
 impl Location {
     /// Adds the images of all files, in the order of the layout. Whether they are known to be the published ones.
-    fn read(&self, name: Name, advice: &str, train: &mut Images, test: &mut Images) -> Result<bool, Error> {
+    fn read(&self, train: &mut Images, test: &mut Images) -> Result<bool, FileError> {
         if self.packed {
-            return Ok(self.unpack(train, test).map_err(|error| error.advise(advice))?);
-        }
-        let missing: Vec<&str> =
-            self.layout.files().filter(|file| !is_there(&self.path.join(file))).collect();
-        if !missing.is_empty() {
-            return Err(Error::Missing {
-                name: name.as_str(),
-                missing,
-                forms: "others of the set are there; looked".to_owned(),
-                looked_in: vec![self.path.clone()],
-                advice: format!("remove this folder, and {advice}"),
-            });
+            return self.unpack(train, test);
         }
         let mut published = true;
         for file in self.layout.files() {
             let half = if file == self.layout.test { &mut *test } else { &mut *train };
-            let md5 = append_file(half, self.layout.form, &self.path.join(file))
-                .map_err(|error| error.advise(advice))?;
-            published &= is_published(self.layout, file, &md5) == Some(true);
+            published &= append_file(half, self.layout, file, &self.path)? == Some(true);
         }
         Ok(published)
     }
@@ -233,16 +120,37 @@ impl Location {
     }
 }
 
-/// Adds the images of the file at `path`, whose MD5 is returned.
-fn append_file(images: &mut Images, form: Form, path: &Path) -> Result<String, FileError> {
-    let mut input = Input::open_hashed(path)?;
+/// Adds the images of a file in `folder`. Whether it is the published one, by its MD5; `None` in the binary layout, for which
+/// none is known.
+fn append_file(
+    images: &mut Images,
+    layout: &Layout,
+    file: &str,
+    folder: &Path,
+) -> Result<Option<bool>, FileError> {
+    let path = folder.join(file);
+    let index = layout.files().position(|other| other == file);
+    let Some(published) = index.and_then(|index| layout.batches.get(index)) else {
+        append_input(images, layout.form, &path, &mut Input::open(&path)?)?;
+        return Ok(None);
+    };
+    let mut input = Input::open_hashed(&path)?;
+    append_input(images, layout.form, &path, &mut input)?;
+    let md5 = input.md5().map_err(|error| FileError::new(&path, 0, FileProblem::reading(error)))?;
+    Ok(Some(md5 == *published))
+}
+
+fn append_input<R: Read>(
+    images: &mut Images,
+    form: Form,
+    path: &Path,
+    input: &mut Input<R>,
+) -> Result<(), FileError> {
     let length = input.length();
-    let unreadable = |at, error| FileError::new(path, at, FileProblem::reading(error));
-    match append(images, form, path, &mut input, length) {
-        Ok(()) => input.md5().map_err(|error| unreadable(length, error)),
-        Err(Failure::Reading(error)) => Err(unreadable(input.position(), error)),
-        Err(Failure::Content(error)) => Err(error),
-    }
+    append(images, form, path, input, length).map_err(|failure| match failure {
+        Failure::Reading(error) => FileError::new(path, input.position(), FileProblem::reading(error)),
+        Failure::Content(error) => error,
+    })
 }
 
 /// Adds the images of a file of at most `length` bytes, written as `path`.
@@ -326,12 +234,14 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             let found = train.len() + test.len();
             Ok(Content { found, published: 60_000, what: "images", verified: None })
         });
-        let file = layout.archive.name.to_owned();
-        return vec![FileReport {
-            file,
-            path: Some(location.path),
-            status: status.advise(&name.advice(folders)),
-        }];
+        let unfinished = location.passed_over.as_ref().map(|unfinished| FileReport {
+            file: layout.folder.to_owned(),
+            path: Some(unfinished.path.clone()),
+            status: Status::Unused { why: unfinished.why(&location.path) },
+        });
+        let (file, status) = (layout.archive.name.to_owned(), status.advise(&location.advice(name, folders)));
+        let report = FileReport { file, path: Some(location.path), status };
+        return unfinished.into_iter().chain([report]).collect();
     }
     let look = |file: &'static str| {
         let path = location.path.join(file);
@@ -340,18 +250,17 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
         }
         let published = layout.published(file);
         let mut images = no_images(classes);
-        let checked = append_file(&mut images, layout.form, &path)
-            .map(|md5| (images.len(), is_published(layout, file, &md5)));
+        let checked = append_file(&mut images, layout, file, &location.path);
         let status = match checked {
-            Ok((_, Some(true))) => Status::Ok,
-            Ok((found, _)) if found < published => {
-                Status::Part { what: format!("{found} of {published} images") }
+            Ok(Some(true)) => Status::Ok,
+            Ok(_) if images.len() < published => {
+                Status::Part { what: format!("{} of {published} images", images.len()) }
             }
-            Ok((found, _)) if found > published => {
-                Status::Other { why: format!("{found} images where {published} are published") }
+            Ok(_) if images.len() > published => {
+                Status::Other { why: format!("{} images where {published} are published", images.len()) }
             }
             Ok(_) => Status::Unpacked,
-            Err(error) => Status::Damaged(error.advise(&name.advice(folders))),
+            Err(error) => Status::Damaged(error.advise(&location.advice(name, folders))),
         };
         FileReport { file: file.to_owned(), path: Some(path), status }
     };
@@ -362,12 +271,6 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
 fn no_images(classes: usize) -> Images {
     let (name, pixels, labels) = (String::new(), Arc::default(), Vec::new());
     Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels }
-}
-
-/// Whether an unpacked file has the published md5; `None` in the binary layout, for which none is known.
-fn is_published(layout: &Layout, file: &str, md5: &str) -> Option<bool> {
-    let index = layout.files().position(|other| other == file)?;
-    Some(*layout.batches.get(index)? == md5)
 }
 
 #[cfg(test)]

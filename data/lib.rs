@@ -133,6 +133,8 @@ pub struct DataSet {
     pub test_std: Vec<f32>,
     /// Where the images come from.
     pub origin: Origin,
+    /// What a person should know of the files that were taken, such as that others are incomplete.
+    pub note: Option<String>,
 }
 
 impl DataSet {
@@ -147,6 +149,7 @@ impl DataSet {
             mean,
             std,
             origin: Origin::default(),
+            note: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::catalogue::PublishedFile;
 use crate::error::{FileError, FileProblem, Position};
 use crate::examine::{Content, FileReport, Status, examine};
 use crate::input::Input;
@@ -37,9 +38,11 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
             advice: Name::Svhn.advice(folders),
         });
     };
-    let half = |path, name: &str| read(path, name).map_err(|error| error.advise(&Name::Svhn.advice(folders)));
-    let (train, train_md5) = half(train_path, "svhn train")?;
-    let (test, test_md5) = half(test_path, "svhn test")?;
+    let half = |path, name: &str, file: &PublishedFile| {
+        read(path, name).map_err(|error| error.advise(&file.advice(Name::Svhn, folders)))
+    };
+    let (train, train_md5) = half(train_path, "svhn train", &files[0])?;
+    let (test, test_md5) = half(test_path, "svhn test", &files[1])?;
     let counts = [(train.len(), PUBLISHED[0]), (test.len(), PUBLISHED[1])];
     let is_published = [train_md5, test_md5] == [files[0].md5, files[1].md5];
     let origin = Origin::of(&counts, is_published.then_some(true));
@@ -50,7 +53,7 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
 /// Looks at both files.
 pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let files = Name::Svhn.files().iter().zip(PUBLISHED);
-    let look = |(file, expected): (&crate::catalogue::PublishedFile, usize)| {
+    let look = |(file, expected): (&PublishedFile, usize)| {
         let path = file.find(folders);
         let status = path.as_deref().map_or(Status::Missing, |path| {
             examine(file, path, || {
@@ -58,7 +61,11 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
                 Ok(Content { found, published: expected, what: "images", verified: None })
             })
         });
-        FileReport { file: file.name.to_owned(), path, status: status.advise(&Name::Svhn.advice(folders)) }
+        FileReport {
+            file: file.name.to_owned(),
+            path,
+            status: status.advise(&file.advice(Name::Svhn, folders)),
+        }
     };
     files.map(look).collect()
 }
