@@ -83,7 +83,8 @@ impl Location {
         let mut published = true;
         for file in self.layout.files() {
             let half = if file == self.layout.test { &mut *test } else { &mut *train };
-            published &= append_file(half, self.layout, file, &self.path)? == Some(true);
+            // Once a file differs, the others need not be compared.
+            published &= append_file(half, self.layout, file, &self.path, published)? == Some(true);
         }
         Ok(published)
     }
@@ -120,16 +121,17 @@ impl Location {
     }
 }
 
-/// Adds the images of a file in `folder`. Whether it is the published one, by its MD5; `None` in the binary layout, for which
-/// none is known.
+/// Adds the images of a file in `folder`. Whether it is the published one, by its MD5; `None` without `compare`, and in
+/// the binary layout, for which none is known.
 fn append_file(
     images: &mut Images,
     layout: &Layout,
     file: &str,
     folder: &Path,
+    compare: bool,
 ) -> Result<Option<bool>, FileError> {
     let path = folder.join(file);
-    let index = layout.files().position(|other| other == file);
+    let index = layout.files().position(|other| compare && other == file);
     let Some(published) = index.and_then(|index| layout.batches.get(index)) else {
         append_input(images, layout.form, &path, &mut Input::open(&path)?)?;
         return Ok(None);
@@ -250,7 +252,7 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
         }
         let published = layout.published(file);
         let mut images = no_images(classes);
-        let checked = append_file(&mut images, layout, file, &location.path);
+        let checked = append_file(&mut images, layout, file, &location.path, true);
         let status = match checked {
             Ok(Some(true)) => Status::Ok,
             Ok(_) if images.len() < published => {

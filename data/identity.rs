@@ -23,8 +23,8 @@ pub enum Origin {
 
 impl Origin {
     /// What numbers of images, each found and published, and checksums tell. `verified` is whether the files are those with
-    /// the published checksums, or `None` where no checksum is known for the form they are in; of fewer images, `Some(false)`
-    /// where they do not begin as the published ones do.
+    /// the published checksums, or `None` where no checksum is known for the form they are in; of fewer images,
+    /// `Some(false)` where they do not begin as the published ones do.
     pub(crate) fn of(counts: &[(usize, usize)], verified: Option<bool>) -> Self {
         if let Some((found, published)) = counts.iter().find(|(found, published)| found > published) {
             return Self::Other(format!("{found} images where {published} are published"));

@@ -1,4 +1,5 @@
-//! A file that is read once, from its beginning, in small pieces: its content never lies in memory beside what is made of it.
+//! A file that is read once, from its beginning, in small pieces: its content never lies in memory beside what is made of
+//! it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -122,8 +123,8 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Unpacks the gzip streams of a file one after the other, as `cat` and parallel packers leave them, and ends before what is
-/// none.
+/// Unpacks the gzip streams of a file one after the other, as `cat` and parallel packers leave them, and ends before what
+/// is none.
 pub(crate) struct Gunzip<R> {
     /// Always there, but while one stream follows another.
     decoder: Option<GzDecoder<Input<R>>>,

@@ -82,8 +82,8 @@ impl Function {
     }
 }
 
-/// Reads the array called `data`, of rows of `row` bytes, and the list of labels called `labels`, from the `length` bytes of the
-/// file at `path`.
+/// Reads the array called `data`, of rows of `row` bytes, and the list of labels called `labels`, from the `length` bytes
+/// of the file at `path`.
 pub(crate) fn read(
     path: &Path,
     reader: &mut dyn Read,

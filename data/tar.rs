@@ -9,8 +9,8 @@ use tar::{Archive, EntryType};
 use crate::error::{FileError, FileProblem};
 use crate::input::{Failure, Input, MOST_UNPACKED};
 
-/// Calls `visit` with the path, the length and the content of each regular file of the archive at `path`, which is read to its
-/// end so that its checksum is compared. The MD5 of the archive.
+/// Calls `visit` with the path, the length and the content of each regular file of the archive at `path`, which is read to
+/// its end so that its checksum is compared. The MD5 of the archive.
 ///
 /// The length is what a header announces, but never more than the archive can hold.
 pub(crate) fn members(
