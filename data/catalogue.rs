@@ -160,7 +160,22 @@ impl PublishedFile {
     ///
     /// In each, it may have a dot before `idx`, or lie in a folder of its own name, as from Kaggle.
     pub fn find(&self, folders: &[PathBuf]) -> Option<PathBuf> {
-        folders.iter().flat_map(|folder| self.places(folder)).find(|path| is_there(path))
+        self.copies(folders).next()
+    }
+
+    /// All places where the file lies, the one that is read first.
+    fn copies(&self, folders: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+        folders.iter().flat_map(|folder| self.places(folder)).filter(|path| is_there(path))
+    }
+
+    /// What to do when the file as it was found is damaged: another copy may be read instead.
+    pub(crate) fn advice(&self, name: Name, folders: &[PathBuf]) -> String {
+        let places = name.folders_and_torchvision(folders);
+        let read = self.find(&places);
+        match self.copies(&places).find(|copy| read.as_ref() != Some(copy)) {
+            Some(other) => format!("remove it, and {} is read instead", other.display()),
+            None => name.advice(folders),
+        }
     }
 
     fn places(&self, folder: &Path) -> [PathBuf; 5] {
@@ -202,6 +217,12 @@ pub(crate) const MNIST_UNPACKED: [&str; 4] = [
     "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+];
+
+/// The SHA-256 of the pixels of MNIST's first training and first test image.
+pub(crate) const MNIST_FIRST: [&str; 2] = [
+    "23ceaef5eb61f0e70d64ac18fdf0f60df3d5971cf30bbadac7b6ebf07f782d2c",
+    "8f6a418c9a639f9e14e96feca47a97df2a35a0a68ae2875431c5c80e05536941",
 ];
 
 const FASHION_MNIST: [PublishedFile; 4] = [

@@ -21,9 +21,7 @@ pub struct Report {
 impl Report {
     /// Whether every file can be used as it is, the published one or not.
     pub fn is_ok(&self) -> bool {
-        self.files.iter().all(|file| {
-            matches!(file.status, Status::Ok | Status::Unpacked | Status::Part { .. } | Status::Other { .. })
-        })
+        self.files.iter().all(|file| !matches!(file.status, Status::Missing | Status::Damaged(_)))
     }
 }
 

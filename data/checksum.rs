@@ -12,11 +12,6 @@ pub(crate) fn md5_of(path: &Path) -> io::Result<String> {
     md5_of_file(&mut File::open(path)?)
 }
 
-/// The md5 of bytes as lower-case hexadecimal digits.
-pub(crate) fn md5_of_bytes(bytes: &[u8]) -> String {
-    digits(&Md5::digest(bytes))
-}
-
 /// The md5 of the rest of an open file.
 pub(crate) fn md5_of_file(file: &mut File) -> io::Result<String> {
     let mut hash = Md5::new();

@@ -10,133 +10,23 @@
 //!
 //! A file may have any number of whole records. Images are in the order of the files.
 
+mod layout;
+
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalogue::{self, Name, PublishedFile, is_there};
-use crate::checksum::{md5_of, md5_of_bytes};
+use crate::catalogue::{Name, is_there};
 use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
+use crate::input::{Failure, Input, fill, reserve};
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
+use layout::{Form, Layout, Location, layouts, locate};
 
 /// Height and width of an image.
 pub const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const IMAGE: usize = 3 * PLANE;
-
-/// How the images and labels of a file are arranged.
-#[derive(Clone, Copy)]
-enum Form {
-    /// Records with this many label bytes, of which the last counts.
-    Binary { label_bytes: usize },
-    /// A pickle with the labels under this key.
-    Python { labels: &'static str },
-}
-
-/// One of the two ways a set is published.
-struct Layout {
-    form: Form,
-    archive: PublishedFile,
-    /// The folder in the archive.
-    folder: &'static str,
-    train: &'static [&'static str],
-    test: &'static str,
-    /// The md5 of each of the files, where it is known.
-    batches: &'static [&'static str],
-}
-
-const CIFAR10: [Layout; 2] = [
-    Layout {
-        form: Form::Binary { label_bytes: 1 },
-        archive: catalogue::CIFAR10_BINARY,
-        folder: "cifar-10-batches-bin",
-        train: &[
-            "data_batch_1.bin",
-            "data_batch_2.bin",
-            "data_batch_3.bin",
-            "data_batch_4.bin",
-            "data_batch_5.bin",
-        ],
-        test: "test_batch.bin",
-        batches: &[],
-    },
-    Layout {
-        form: Form::Python { labels: "labels" },
-        archive: catalogue::CIFAR10_PYTHON,
-        folder: "cifar-10-batches-py",
-        train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
-        test: "test_batch",
-        batches: &catalogue::CIFAR10_BATCHES,
-    },
-];
-
-const CIFAR100: [Layout; 2] = [
-    Layout {
-        form: Form::Binary { label_bytes: 2 },
-        archive: catalogue::CIFAR100_BINARY,
-        folder: "cifar-100-binary",
-        train: &["train.bin"],
-        test: "test.bin",
-        batches: &[],
-    },
-    Layout {
-        form: Form::Python { labels: "fine_labels" },
-        archive: catalogue::CIFAR100_PYTHON,
-        folder: "cifar-100-python",
-        train: &["train"],
-        test: "test",
-        batches: &catalogue::CIFAR100_BATCHES,
-    },
-];
-
-impl Layout {
-    fn files(&self) -> impl Iterator<Item = &'static str> {
-        self.train.iter().copied().chain([self.test])
-    }
-
-    /// Number of images in a published file.
-    fn published(&self, file: &str) -> usize {
-        if file == self.test { 10_000 } else { 50_000 / self.train.len() }
-    }
-}
-
-fn layouts(name: Name) -> (&'static [Layout; 2], usize) {
-    if name == Name::Cifar100 { (&CIFAR100, 100) } else { (&CIFAR10, 10) }
-}
-
-/// Where a set was found: the folder of its files, or its archive.
-struct Location {
-    layout: &'static Layout,
-    path: PathBuf,
-    packed: bool,
-}
-
-/// A whole folder before an archive, an archive before a folder that an extraction left unfinished.
-fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
-    let (layouts, _) = layouts(name);
-    let mut archive = None;
-    let mut unfinished = None;
-    for (folder, layout) in
-        folders.iter().flat_map(|folder| layouts.iter().map(move |layout| (folder, layout)))
-    {
-        let stem = layout.archive.name.trim_end_matches(".tar.gz");
-        let inner = folder.join(stem);
-        for path in [folder.join(layout.folder), folder.clone(), inner.join(layout.folder), inner] {
-            let there = layout.files().filter(|file| is_there(&path.join(file))).count();
-            if there == layout.files().count() {
-                return Some(Location { layout, path, packed: false });
-            }
-            if there > 0 {
-                unfinished = unfinished.or(Some(Location { layout, path, packed: false }));
-            }
-        }
-        let path = folder.join(layout.archive.name);
-        if is_there(&path) {
-            archive = archive.or(Some(Location { layout, path, packed: true }));
-        }
-    }
-    archive.or(unfinished)
-}
 
 /// Loads CIFAR-10 or CIFAR-100; see [`crate::load`].
 ///
@@ -157,30 +47,24 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
             advice: name.advice(folders),
         });
     };
-    let advice = name.advice(folders);
-    let images = |half: &str| Images {
-        name: format!("{name} {half}"),
-        height: SIDE,
-        width: SIDE,
-        channels: 3,
-        classes,
-        pixels: Arc::default(),
-        labels: Vec::new(),
-    };
+    let advice = location.advice(name, folders);
+    let images = |half: &str| Images { name: format!("{name} {half}"), ..no_images(classes) };
     let (mut train, mut test) = (images("train"), images("test"));
-    let mut same = true;
-    for (file, (path, bytes)) in location.layout.files().zip(location.read(name, &advice)?) {
-        // Once a file differs, the others need not be compared.
-        same = same && !location.packed && is_published(location.layout, file, &bytes) == Some(true);
-        let half = if file == location.layout.test { &mut test } else { &mut train };
-        append(half, location.layout.form, &path, &bytes).map_err(|error| error.advise(&advice))?;
+    let missing = location.missing();
+    if !missing.is_empty() {
+        return Err(Error::Missing {
+            name: name.as_str(),
+            missing,
+            forms: "others of the set are there; looked".to_owned(),
+            looked_in: vec![location.path],
+            advice: name.advice(folders),
+        });
     }
+    let published = location.read(&mut train, &mut test).map_err(|error| error.advise(&advice))?;
     let counts = [(train.len(), 50_000), (test.len(), 10_000)];
-    if location.packed && counts.iter().all(|(found, published)| found == published) {
-        same = md5_of(&location.path).ok().as_deref() == Some(location.layout.archive.md5);
-    }
     let mut set = DataSet::new(train, test, &[0.4914, 0.4822, 0.4465], &[0.2023, 0.1994, 0.2010]);
-    set.origin = Origin::of(&counts, same.then_some(true));
+    set.origin = Origin::of(&counts, published.then_some(true));
+    set.note = location.note(set.origin == Origin::Part);
     if name == Name::Cifar100 {
         set.mean = vec![0.507_075_16, 0.486_548_9, 0.440_917_85];
         set.std = vec![0.267_334_28, 0.256_438_46, 0.276_150_47];
@@ -191,100 +75,151 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
 }
 
 impl Location {
-    /// Path and bytes of each file, in the order of the layout.
-    fn read(&self, name: Name, advice: &str) -> Result<Vec<(PathBuf, Vec<u8>)>, Error> {
+    /// Adds the images of all files, in the order of the layout. Whether they are known to be the published ones.
+    fn read(&self, train: &mut Images, test: &mut Images) -> Result<bool, FileError> {
         if self.packed {
-            return Ok(self.unpack().map_err(|error| error.advise(advice))?);
+            return self.unpack(train, test);
         }
-        let missing: Vec<&str> =
-            self.layout.files().filter(|file| !is_there(&self.path.join(file))).collect();
-        if !missing.is_empty() {
-            return Err(Error::Missing {
-                name: name.as_str(),
-                missing,
-                forms: "others of the set are there; looked".to_owned(),
-                looked_in: vec![self.path.clone()],
-                advice: format!("remove this folder, and {advice}"),
-            });
+        let mut published = true;
+        for file in self.layout.files() {
+            let half = if file == self.layout.test { &mut *test } else { &mut *train };
+            // Once a file differs, the others need not be compared.
+            published &= append_file(half, self.layout, file, &self.path, published)? == Some(true);
         }
-        let read = |file| read_file(self.path.join(file)).map_err(|error| error.advise(advice).into());
-        self.layout.files().map(read).collect()
+        Ok(published)
     }
 
-    fn unpack(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, FileError> {
-        let file_name = |member: &str| member.rsplit('/').next().unwrap_or(member).to_owned();
-        let wanted = |member: &str| self.layout.files().any(|file| file == file_name(member));
-        let mut members = tar::members(&self.path, wanted)?;
-        let find = |file: &str| {
-            let Some(index) = members.iter().position(|member| file_name(&member.name) == file) else {
+    /// As [`Location::read`], from an archive, where the files may have any order.
+    fn unpack(&self, train: &mut Images, test: &mut Images) -> Result<bool, FileError> {
+        let files: Vec<&str> = self.layout.files().collect();
+        let mut counts = vec![0; files.len()];
+        let md5 = tar::members(&self.path, |member, length, reader| {
+            let file_name = member.rsplit('/').next().unwrap_or(member);
+            let Some(index) = files.iter().position(|file| *file == file_name) else { return Ok(()) };
+            if counts[index] > 0 {
+                return Ok(());
+            }
+            let is_test = files[index] == self.layout.test;
+            let (half, from) = if is_test { (&mut *test, index) } else { (&mut *train, 0) };
+            let before = half.len();
+            append(half, self.layout.form, &self.path.join(member), reader, length)?;
+            counts[index] = half.len() - before;
+            // Behind the files that it follows, before those that came too early.
+            let place: usize = counts[from..index].iter().sum();
+            half.labels[place..].rotate_right(counts[index]);
+            Arc::make_mut(&mut half.pixels)[place * IMAGE..].rotate_right(counts[index] * IMAGE);
+            Ok(())
+        })?;
+        match files.iter().zip(counts).find(|(_, count)| *count == 0) {
+            None => Ok(md5 == self.layout.archive.md5),
+            Some((file, _)) => {
                 let length = self.path.metadata().map_or(0, |metadata| metadata.len());
                 let expected = format!("the member {}/{file}", self.layout.folder);
-                return Err(FileError::format(&self.path, length, expected, "the end of the archive"));
-            };
-            let member = members.swap_remove(index);
-            Ok((self.path.join(member.name), member.bytes))
-        };
-        self.layout.files().map(find).collect()
+                Err(FileError::format(&self.path, length, expected, "the end of the archive"))
+            }
+        }
     }
 }
 
-fn read_file(path: PathBuf) -> Result<(PathBuf, Vec<u8>), FileError> {
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok((path, bytes)),
-        Err(error) => Err(FileError::new(&path, 0, FileProblem::reading(error))),
-    }
+/// Adds the images of a file in `folder`. Whether it is the published one, by its MD5; `None` without `compare`, and in
+/// the binary layout, for which none is known.
+fn append_file(
+    images: &mut Images,
+    layout: &Layout,
+    file: &str,
+    folder: &Path,
+    compare: bool,
+) -> Result<Option<bool>, FileError> {
+    let path = folder.join(file);
+    let index = layout.files().position(|other| compare && other == file);
+    let Some(published) = index.and_then(|index| layout.batches.get(index)) else {
+        append_input(images, layout.form, &path, &mut Input::open(&path)?)?;
+        return Ok(None);
+    };
+    let mut input = Input::open_hashed(&path)?;
+    append_input(images, layout.form, &path, &mut input)?;
+    let md5 = input.md5().map_err(|error| FileError::new(&path, 0, FileProblem::reading(error)))?;
+    Ok(Some(md5 == *published))
 }
 
-/// Adds the images of a file.
-fn append(images: &mut Images, form: Form, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    if bytes.is_empty() {
-        return Err(FileError::new(path, 0, FileProblem::Empty));
+fn append_input<R: Read>(
+    images: &mut Images,
+    form: Form,
+    path: &Path,
+    input: &mut Input<R>,
+) -> Result<(), FileError> {
+    let length = input.length();
+    append(images, form, path, input, length).map_err(|failure| match failure {
+        Failure::Reading(error) => FileError::new(path, input.position(), FileProblem::reading(error)),
+        Failure::Content(error) => error,
+    })
+}
+
+/// Adds the images of a file of at most `length` bytes, written as `path`.
+fn append(
+    images: &mut Images,
+    form: Form,
+    path: &Path,
+    reader: &mut dyn Read,
+    length: u64,
+) -> Result<(), Failure> {
+    if length == 0 {
+        return Err(FileError::new(path, 0, FileProblem::Empty).into());
     }
     let classes = images.classes;
     let mut label = |found: i64, at: u64| {
         let valid = u32::try_from(found).ok().filter(|&label| (label as usize) < classes);
         let problem = FileProblem::Label { classes, found };
         images.labels.push(valid.ok_or_else(|| FileError::new(path, at, problem))?);
-        Ok(())
+        Ok::<_, FileError>(())
     };
+    let pixels = Arc::make_mut(&mut images.pixels);
+    let start = pixels.len();
+    let no_memory = |problem| FileError::new(path, 0, problem);
     match form {
         Form::Binary { label_bytes } => {
-            let record = label_bytes + IMAGE;
-            if !bytes.len().is_multiple_of(record) {
-                let expected = bytes.len().next_multiple_of(record) as u64;
-                let problem = FileProblem::Truncated { expected };
-                return Err(FileError::new(path, bytes.len() as u64, problem));
-            }
-            let pixels = Arc::make_mut(&mut images.pixels);
-            pixels.reserve(bytes.len() / record * IMAGE);
-            for (index, record) in bytes.chunks(record).enumerate() {
-                let (labels, planes) = record.split_at(label_bytes);
-                let at = index * record.len() + label_bytes - 1;
-                label(i64::from(labels[label_bytes - 1]), at as u64)?;
-                interleave(planes, pixels);
+            let mut record = vec![0; label_bytes + IMAGE];
+            let size = record.len() as u64;
+            reserve(pixels, length / size * IMAGE as u64, length).map_err(no_memory)?;
+            for index in 0.. {
+                let at = index * size;
+                match fill(reader, &mut record)? as u64 {
+                    0 => break,
+                    found if found < size => {
+                        let problem = FileProblem::Truncated { expected: at + size };
+                        return Err(FileError::new(path, at + found, problem).into());
+                    }
+                    _ => label(i64::from(record[label_bytes - 1]), at + label_bytes as u64 - 1)?,
+                }
+                pixels.extend(&record[label_bytes..]);
             }
         }
         Form::Python { labels } => {
-            let batch = pickle::read(path, bytes, labels, IMAGE)?;
+            let batch = pickle::read(path, reader, length, labels, IMAGE)?;
             for &(found, at) in &batch.labels {
                 label(found, at)?;
             }
-            let pixels = Arc::make_mut(&mut images.pixels);
-            pixels.reserve(batch.rows.len());
-            for planes in batch.rows.chunks(IMAGE) {
-                interleave(planes, pixels);
+            if pixels.is_empty() {
+                *pixels = batch.rows;
+            } else {
+                reserve(pixels, batch.rows.len() as u64, length).map_err(no_memory)?;
+                pixels.extend(batch.rows);
             }
         }
     }
+    pixels[start..].chunks_exact_mut(IMAGE).for_each(interleave);
     Ok(())
 }
 
-/// Appends the pixels `[32, 32, 3]` of planes `[3, 32, 32]`.
-fn interleave(planes: &[u8], pixels: &mut Vec<u8>) {
+/// Makes pixels `[32, 32, 3]` of planes `[3, 32, 32]`.
+fn interleave(image: &mut [u8]) {
+    let mut planes = [0; IMAGE];
+    planes.copy_from_slice(image);
     let (red, rest) = planes.split_at(PLANE);
     let (green, blue) = rest.split_at(PLANE);
-    let colours = red.iter().zip(green).zip(blue);
-    pixels.extend(colours.flat_map(|((&red, &green), &blue)| [red, green, blue]));
+    for (pixel, ((&red, &green), &blue)) in image.chunks_exact_mut(3).zip(red.iter().zip(green).zip(blue)) {
+        pixel.copy_from_slice(&[red, green, blue]);
+    }
 }
 
 /// Looks at the archive, or at each of its files if they are unpacked.
@@ -296,18 +231,19 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
     let (layout, (_, classes)) = (location.layout, layouts(name));
     if location.packed {
         let status = examine(&layout.archive, &location.path, || {
-            let mut sum = 0;
-            for (path, bytes) in location.unpack()? {
-                sum += count(layout, classes, &path, &bytes)?;
-            }
-            Ok(Content { found: sum, published: 60_000, what: "images", verified: None })
+            let (mut train, mut test) = (no_images(classes), no_images(classes));
+            location.unpack(&mut train, &mut test)?;
+            let found = train.len() + test.len();
+            Ok(Content { found, published: 60_000, what: "images", verified: None })
         });
-        let file = layout.archive.name.to_owned();
-        return vec![FileReport {
-            file,
-            path: Some(location.path),
-            status: status.advise(&name.advice(folders)),
-        }];
+        let unfinished = location.passed_over.as_ref().map(|unfinished| FileReport {
+            file: layout.folder.to_owned(),
+            path: Some(unfinished.path.clone()),
+            status: Status::Unused { why: unfinished.why(&location.path) },
+        });
+        let (file, status) = (layout.archive.name.to_owned(), status.advise(&location.advice(name, folders)));
+        let report = FileReport { file, path: Some(location.path), status };
+        return unfinished.into_iter().chain([report]).collect();
     }
     let look = |file: &'static str| {
         let path = location.path.join(file);
@@ -315,37 +251,28 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             return FileReport { file: file.to_owned(), path: None, status: Status::Missing };
         }
         let published = layout.published(file);
-        let checked = read_file(path.clone()).and_then(|(path, bytes)| {
-            Ok((count(layout, classes, &path, &bytes)?, is_published(layout, file, &bytes)))
-        });
+        let mut images = no_images(classes);
+        let checked = append_file(&mut images, layout, file, &location.path, true);
         let status = match checked {
-            Ok((_, Some(true))) => Status::Ok,
-            Ok((found, _)) if found < published => {
-                Status::Part { what: format!("{found} of {published} images") }
+            Ok(Some(true)) => Status::Ok,
+            Ok(_) if images.len() < published => {
+                Status::Part { what: format!("{} of {published} images", images.len()) }
             }
-            Ok((found, _)) if found > published => {
-                Status::Other { why: format!("{found} images where {published} are published") }
+            Ok(_) if images.len() > published => {
+                Status::Other { why: format!("{} images where {published} are published", images.len()) }
             }
             Ok(_) => Status::Unpacked,
-            Err(error) => Status::Damaged(error.advise(&name.advice(folders))),
+            Err(error) => Status::Damaged(error.advise(&location.advice(name, folders))),
         };
         FileReport { file: file.to_owned(), path: Some(path), status }
     };
     layout.files().map(look).collect()
 }
 
-/// Number of images in a well-formed file.
-fn count(layout: &Layout, classes: usize, path: &Path, bytes: &[u8]) -> Result<usize, FileError> {
+/// No images yet.
+fn no_images(classes: usize) -> Images {
     let (name, pixels, labels) = (String::new(), Arc::default(), Vec::new());
-    let mut images = Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels };
-    append(&mut images, layout.form, path, bytes)?;
-    Ok(images.len())
-}
-
-/// Whether an unpacked file has the published md5; `None` in the binary layout, for which none is known.
-fn is_published(layout: &Layout, file: &str, bytes: &[u8]) -> Option<bool> {
-    let index = layout.files().position(|other| other == file)?;
-    Some(layout.batches.get(index)? == &md5_of_bytes(bytes))
+    Images { name, height: SIDE, width: SIDE, channels: 3, classes, pixels, labels }
 }
 
 #[cfg(test)]

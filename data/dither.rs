@@ -37,19 +37,18 @@ pub fn floyd_steinberg(pixels: &mut [u8], width: usize) {
 }
 
 impl Images {
-    /// These images dithered to black and white: every pixel 0 or 255.
+    /// These images dithered to black and white, where they lie: every pixel 0 or 255.
     ///
     /// # Errors
     /// [`Error::NotGrey`] if the images have more than one channel.
-    pub fn dithered(&self) -> Result<Images, Error> {
+    pub fn dithered(mut self) -> Result<Images, Error> {
         if self.channels != 1 {
-            return Err(Error::NotGrey { name: self.name.clone(), channels: self.channels });
+            return Err(Error::NotGrey { name: self.name, channels: self.channels });
         }
-        let mut images = self.clone();
-        for image in Arc::make_mut(&mut images.pixels).chunks_mut((self.height * self.width).max(1)) {
+        for image in Arc::make_mut(&mut self.pixels).chunks_mut((self.height * self.width).max(1)) {
             floyd_steinberg(image, self.width);
         }
-        Ok(images)
+        Ok(self)
     }
 }
 
@@ -58,11 +57,8 @@ impl DataSet {
     ///
     /// # Errors
     /// [`Error::NotGrey`] if the images have more than one channel.
-    pub fn dithered(&self) -> Result<DataSet, Error> {
-        let (train, test) = (self.train.dithered()?, self.test.dithered()?);
-        let [mean, std, test_mean, test_std] =
-            [&self.mean, &self.std, &self.test_mean, &self.test_std].map(Vec::clone);
-        Ok(DataSet { train, test, mean, std, test_mean, test_std, origin: self.origin.clone() })
+    pub fn dithered(self) -> Result<DataSet, Error> {
+        Ok(DataSet { train: self.train.dithered()?, test: self.test.dithered()?, ..self })
     }
 }
 
@@ -102,7 +98,7 @@ mod tests {
             pixels: Arc::new(grey.repeat(2)),
             labels: vec![0, 1],
         };
-        let dithered = images.dithered().unwrap();
+        let dithered = images.clone().dithered().unwrap();
         assert_eq!(dithered.image(0), dithered.image(1));
         assert!(dithered.pixels.iter().all(|&pixel| pixel == 0 || pixel == 255));
         assert_eq!(dithered.labels, images.labels);

@@ -9,7 +9,7 @@ impl Images {
     ///
     /// # Errors
     /// [`Error::Downsample`] if the factor is 0 or does not divide height and width.
-    pub fn downsampled(self, factor: usize) -> Result<Images, Error> {
+    pub fn downsampled(mut self, factor: usize) -> Result<Images, Error> {
         let (height, width, channels) = (self.height, self.width, self.channels);
         if factor == 0 || !height.is_multiple_of(factor) || !width.is_multiple_of(factor) {
             return Err(Error::Downsample { name: self.name, factor, height, width });
@@ -19,21 +19,26 @@ impl Images {
         }
         let count = (factor * factor) as u64;
         let (rows, columns) = (height / factor, width / factor);
-        let mut pixels = Vec::with_capacity(self.pixels.len() / (factor * factor));
-        for image in self.pixels.chunks_exact((height * width * channels).max(1)) {
+        let (image_len, pixels) = (height * width * channels, Arc::make_mut(&mut self.pixels));
+        // In place: a mean lies before every pixel that is still to be read.
+        let mut written = 0;
+        for image in (0..pixels.len()).step_by(image_len.max(1)) {
             for (y, x, c) in
                 (0..rows).flat_map(|y| (0..columns).flat_map(move |x| (0..channels).map(move |c| (y, x, c))))
             {
                 let mut sum = 0;
                 for row in 0..factor {
-                    let start = ((y * factor + row) * width + x * factor) * channels + c;
-                    sum += (0..factor).map(|step| u64::from(image[start + step * channels])).sum::<u64>();
+                    let start = image + ((y * factor + row) * width + x * factor) * channels + c;
+                    sum += (0..factor).map(|step| u64::from(pixels[start + step * channels])).sum::<u64>();
                 }
                 // A mean of bytes, rounded, is a byte.
-                pixels.push(((sum + count / 2) / count) as u8);
+                pixels[written] = ((sum + count / 2) / count) as u8;
+                written += 1;
             }
         }
-        Ok(Images { height: rows, width: columns, pixels: Arc::new(pixels), ..self })
+        pixels.truncate(written);
+        pixels.shrink_to_fit();
+        Ok(Images { height: rows, width: columns, ..self })
     }
 }
 

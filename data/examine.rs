@@ -32,6 +32,11 @@ pub enum Status {
     },
     /// Not there.
     Missing,
+    /// Not whole, and not needed: something else is read.
+    Unused {
+        /// What is missing, and what is read.
+        why: String,
+    },
     /// Undamaged and usable, but not the published file.
     Other {
         /// What tells.
@@ -58,11 +63,15 @@ impl fmt::Display for Status {
             Status::Unpacked => f.write_str("ok (unpacked: structure checked, no checksum to compare)"),
             Status::Part { what } => write!(f, "ok, but a part of the published set: {what}"),
             Status::Missing => f.write_str("missing"),
+            Status::Unused { why } => write!(f, "not used: {why}"),
             Status::Other { why } => write!(f, "ok, but not the published file: {why}"),
-            Status::Damaged(error) => write!(f, "damaged {}: {}", error.at, error.problem),
+            Status::Damaged(error) => write!(f, "damaged {}: {}; {}", error.at, error.problem, error.advice),
         }
     }
 }
+
+/// Why fewer examples than published are other ones.
+pub(crate) const OTHER_BEGINNING: &str = ", which do not begin as the published ones do";
 
 /// What a file holds.
 pub(crate) struct Content {
@@ -72,7 +81,7 @@ pub(crate) struct Content {
     pub(crate) published: usize,
     /// What they are called.
     pub(crate) what: &'static str,
-    /// Whether what is in it is what is published, where that can be told.
+    /// Whether what is in it is what is published, where that can be told; of fewer examples, `Some(false)` or `None`.
     pub(crate) verified: Option<bool>,
 }
 
@@ -89,8 +98,9 @@ pub(crate) fn examine(
     };
     match read() {
         Err(error) => Status::Damaged(error),
-        Ok(Content { found, published, what, .. }) if found < published => {
-            Status::Part { what: format!("{found} of {published} {what}") }
+        Ok(Content { found, published, what, verified }) if found < published => {
+            let other = if verified == Some(false) { OTHER_BEGINNING } else { "" };
+            Status::Part { what: format!("{found} of {published} {what}{other}") }
         }
         Ok(Content { found, published, what, .. }) if found > published => {
             Status::Other { why: format!("{found} {what} where {published} are published") }

@@ -1,6 +1,7 @@
 //! What a data set is, by its content: a digest, and whether it is the published one.
 
 use crate::checksum::digits;
+use crate::examine::OTHER_BEGINNING;
 use crate::{DataSet, Images};
 use sha2::{Digest, Sha256};
 
@@ -22,13 +23,16 @@ pub enum Origin {
 
 impl Origin {
     /// What numbers of images, each found and published, and checksums tell. `verified` is whether the files are those with
-    /// the published checksums, or `None` where no checksum is known for the form they are in.
+    /// the published checksums, or `None` where no checksum is known for the form they are in; of fewer images,
+    /// `Some(false)` where they do not begin as the published ones do.
     pub(crate) fn of(counts: &[(usize, usize)], verified: Option<bool>) -> Self {
         if let Some((found, published)) = counts.iter().find(|(found, published)| found > published) {
             return Self::Other(format!("{found} images where {published} are published"));
         }
+        let is_part = counts.iter().any(|(found, published)| found < published);
         match verified {
-            _ if counts.iter().any(|(found, published)| found < published) => Self::Part,
+            Some(false) if is_part => Self::Other(format!("fewer images{OTHER_BEGINNING}")),
+            _ if is_part => Self::Part,
             Some(true) => Self::Published,
             Some(false) => Self::Other("as many images, but not with the published checksums".to_owned()),
             None => Self::Unverified,
@@ -41,10 +45,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::BuiltIn => write!(f, "built in"),
             Self::Published => write!(f, "the published files"),
-            Self::Part => write!(
-                f,
-                "a part of the set, or other images: there are fewer than published, so that their content tells nothing"
-            ),
+            Self::Part => write!(f, "a part of the set, or other images: there are fewer than published"),
             Self::Unverified => write!(f, "files without known checksums"),
             Self::Other(why) => write!(f, "not the published images: {why}"),
         }
@@ -83,7 +84,8 @@ mod tests {
         assert_eq!(of(60_000, Some(true)), Origin::Published);
         assert_eq!(of(60_000, None), Origin::Unverified);
         assert!(matches!(of(60_000, Some(false)), Origin::Other(why) if why.contains("checksums")));
-        assert_eq!(of(20, Some(true)), Origin::Part);
+        assert_eq!(of(20, None), Origin::Part);
+        assert!(matches!(of(20, Some(false)), Origin::Other(why) if why.contains("do not begin as")));
         assert!(matches!(of(60_001, None), Origin::Other(why) if why.contains("60001 images where 60000")));
     }
 }

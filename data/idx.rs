@@ -4,21 +4,18 @@
 //! images) or `0x00000801` (one dimension: labels), the length of each dimension as a 32-bit word, the data. It may be
 //! packed with gzip; which it is shows in its first two bytes, not in its name.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use flate2::bufread::GzDecoder;
-
 use crate::Images;
 use crate::error::{FileError, FileProblem, Position};
+use crate::input::{Gunzip, Input, MOST_UNPACKED, reserve};
 
 /// Magic number of an image file.
 pub const IMAGES: u32 = 0x0000_0803;
 /// Magic number of a label file.
 pub const LABELS: u32 = 0x0000_0801;
-/// The first bytes of every gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Rows or columns beyond this are taken for a damaged header.
 const LARGEST_SIDE: u32 = 4096;
 /// Bytes after the expected end that are still read, to tell damage from a longer file.
@@ -73,15 +70,14 @@ pub(crate) fn header(words: &[u32]) -> Vec<u8> {
 type Problem = (Position, FileProblem);
 
 fn read<T>(path: &Path, parse: impl FnOnce(&mut Source) -> Result<T, Problem>) -> Result<T, FileError> {
-    let start = Position { byte: 0, unpacked: false };
-    fs::read(path)
-        .map_err(|error| (start, FileProblem::reading(error)))
-        .and_then(|bytes| match bytes.as_slice() {
-            [] => Err((start, FileProblem::Empty)),
-            packed if packed.starts_with(&GZIP) => parse(&mut Source::packed(packed)),
-            _ => parse(&mut Source::plain(bytes)),
-        })
-        .map_err(|(at, problem)| FileError { at, ..FileError::new(path, 0, problem) })
+    let mut input = Input::open(path)?;
+    let at = Position { byte: 0, unpacked: false };
+    let is_gzip = input.is_gzip().map_err(|error| FileError::new(path, 0, FileProblem::reading(error)))?;
+    let result = match input.length() {
+        0 => Err((at, FileProblem::Empty)),
+        length => parse(&mut Source::new(length, input, is_gzip)),
+    };
+    result.map_err(|(at, problem)| FileError { at, ..FileError::new(path, 0, problem) })
 }
 
 fn parse_images(source: &mut Source, shape: Option<(usize, usize)>) -> Result<IdxImages, Problem> {
@@ -110,8 +106,8 @@ fn parse_labels(source: &mut Source, classes: usize) -> Result<Vec<u8>, Problem>
 }
 
 /// The bytes of a file, unpacked on the way.
-struct Source<'a> {
-    reader: Reader<'a>,
+struct Source {
+    reader: Reader,
     file_length: u64,
     /// Unpacked bytes read so far.
     position: u64,
@@ -119,21 +115,15 @@ struct Source<'a> {
     expected: u64,
 }
 
-enum Reader<'a> {
-    /// The whole file: its data become the result without a copy.
-    Plain(Vec<u8>),
-    Gzip(Box<GzDecoder<&'a [u8]>>),
+enum Reader {
+    Plain(Input<File>),
+    Gzip(Gunzip<File>),
 }
 
-impl<'a> Source<'a> {
-    fn plain(bytes: Vec<u8>) -> Self {
-        let file_length = bytes.len() as u64;
-        Self { reader: Reader::Plain(bytes), file_length, position: 0, expected: 0 }
-    }
-
-    fn packed(bytes: &'a [u8]) -> Self {
-        let reader = Reader::Gzip(Box::new(GzDecoder::new(bytes)));
-        Self { reader, file_length: bytes.len() as u64, position: 0, expected: 0 }
+impl Source {
+    fn new(file_length: u64, input: Input<File>, is_gzip: bool) -> Self {
+        let reader = if is_gzip { Reader::Gzip(Gunzip::new(input)) } else { Reader::Plain(input) };
+        Self { reader, file_length, position: 0, expected: 0 }
     }
 
     fn is_packed(&self) -> bool {
@@ -148,50 +138,48 @@ impl<'a> Source<'a> {
     /// Where the next byte of the file itself lies.
     fn at_in_file(&self) -> Position {
         let byte = match &self.reader {
-            Reader::Plain(_) => self.position,
-            Reader::Gzip(decoder) => self.file_length - decoder.get_ref().len() as u64,
+            Reader::Plain(input) => input.position(),
+            Reader::Gzip(gunzip) => gunzip.position(),
         };
         Position { byte, unpacked: false }
     }
 
-    /// Up to `length` bytes; fewer only where the data end properly.
-    fn take(&mut self, length: u64) -> Result<Vec<u8>, Problem> {
-        let mut bytes = Vec::new();
-        // Memory grows with what is there, not with what a damaged header announces.
+    /// Appends up to `length` bytes to `bytes`; fewer only where the data end properly. How many there were.
+    fn take(&mut self, length: u64, bytes: &mut Vec<u8>) -> Result<u64, Problem> {
+        let before = bytes.len();
         let result = match &mut self.reader {
-            Reader::Plain(file) => {
-                let from = (self.position as usize).min(file.len());
-                let to = from + length.min((file.len() - from) as u64) as usize;
-                bytes.extend_from_slice(&file[from..to]);
-                Ok(to - from)
-            }
-            Reader::Gzip(reader) => read_members(reader, length, &mut bytes),
+            Reader::Plain(input) => input.take(length).read_to_end(bytes),
+            Reader::Gzip(gunzip) => gunzip.take(length).read_to_end(bytes),
         };
-        self.position += bytes.len() as u64;
+        let taken = (bytes.len() - before) as u64;
+        self.position += taken;
         let unpacked = self.position;
-        match result {
-            Ok(_) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+        match (result, &self.reader) {
+            (Ok(_), _) => Ok(taken),
+            (Err(error), Reader::Plain(_)) => Err((self.at(), FileProblem::reading(error))),
+            (Err(error), _) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let at = Position { byte: self.file_length, unpacked: false };
                 Err((at, FileProblem::GzipTruncated { unpacked, expected: self.expected }))
             }
-            Err(error) => Err((self.at_in_file(), FileProblem::Gzip { unpacked, detail: error.to_string() })),
+            (Err(error), _) => {
+                Err((self.at_in_file(), FileProblem::Gzip { unpacked, detail: error.to_string() }))
+            }
         }
     }
 
-    /// Exactly `length` bytes.
-    fn exactly(&mut self, length: u64) -> Result<Vec<u8>, Problem> {
-        let bytes = self.take(length)?;
-        if (bytes.len() as u64) < length {
+    /// Appends exactly `length` bytes.
+    fn exactly(&mut self, length: u64, bytes: &mut Vec<u8>) -> Result<(), Problem> {
+        if self.take(length, bytes)? < length {
             return Err((self.at(), FileProblem::Truncated { expected: self.expected }));
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// A big-endian word of the header and its place.
     fn word(&mut self) -> Result<(Position, u32), Problem> {
         let at = self.at();
-        let bytes = self.exactly(4)?;
+        let mut bytes = Vec::with_capacity(4);
+        self.exactly(4, &mut bytes)?;
         Ok((at, bytes.iter().fold(0, |word, &byte| (word << 8) | u32::from(byte))))
     }
 
@@ -222,36 +210,22 @@ impl<'a> Source<'a> {
     /// The remaining `length` bytes, after which the file must end.
     fn rest(&mut self, length: u64) -> Result<Vec<u8>, Problem> {
         self.expected = self.position + length;
-        if let Reader::Plain(file) = &mut self.reader
-            && file.len() as u64 == self.expected
-        {
-            let mut bytes = std::mem::take(file);
-            bytes.drain(..self.position as usize);
-            return Ok(bytes);
-        }
-        let bytes = self.exactly(length)?;
+        let can_come = self.file_length.saturating_mul(if self.is_packed() { MOST_UNPACKED } else { 1 });
+        let mut bytes = Vec::new();
+        reserve(&mut bytes, length, can_come).map_err(|problem| (self.at(), problem))?;
+        self.exactly(length, &mut bytes)?;
         let end = self.at();
         // Reading on also makes the decoder compare its checksum.
-        if !self.take(1)?.is_empty() {
+        let mut tail = Vec::new();
+        if self.take(1, &mut tail)? > 0 {
             // Damage can make a gzip stream longer; then its checksum or its structure is what is wrong.
-            self.take(LONGEST_TAIL)?;
+            while self.position < end.byte + LONGEST_TAIL && self.take(1 << 16, &mut tail)? > 0 {
+                tail.clear();
+            }
             return Err((end, FileProblem::Trailing));
         }
         let end = self.at_in_file();
         if end.byte < self.file_length { Err((end, FileProblem::Trailing)) } else { Ok(bytes) }
-    }
-}
-
-/// Up to `length` unpacked bytes. A file may consist of several gzip streams, as `cat` and parallel packers make them.
-fn read_members(reader: &mut GzDecoder<&[u8]>, length: u64, bytes: &mut Vec<u8>) -> io::Result<usize> {
-    let mut read = 0;
-    loop {
-        read += reader.by_ref().take(length - read as u64).read_to_end(bytes)?;
-        let rest: &[u8] = reader.get_ref();
-        if read as u64 == length || !rest.starts_with(&GZIP) {
-            return Ok(read);
-        }
-        *reader = GzDecoder::new(rest);
     }
 }
 

@@ -38,6 +38,7 @@ mod examine;
 pub mod fetch;
 mod identity;
 pub mod idx;
+mod input;
 mod mat;
 mod mnist;
 #[cfg(test)]
@@ -132,6 +133,8 @@ pub struct DataSet {
     pub test_std: Vec<f32>,
     /// Where the images come from.
     pub origin: Origin,
+    /// What a person should know of the files that were taken, such as that others are incomplete.
+    pub note: Option<String>,
 }
 
 impl DataSet {
@@ -146,6 +149,7 @@ impl DataSet {
             mean,
             std,
             origin: Origin::default(),
+            note: None,
         }
     }
 }

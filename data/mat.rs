@@ -6,12 +6,13 @@
 //! name, data in column-major order. Elements of up to 4 bytes may have length, kind and data within 8 bytes.
 //! (Source: MathWorks, *MAT-File Format*.)
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use flate2::bufread::ZlibDecoder;
 
 use crate::error::{FileError, FileProblem, Position};
+use crate::input::{Input, MOST_UNPACKED, fill, reserve};
 
 /// Kind of an element of unsigned bytes.
 pub(crate) const UINT8: u32 = 2;
@@ -21,8 +22,6 @@ pub(crate) const DOUBLE: u32 = 9;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 const HEADER: usize = 128;
-/// More unpacked bytes than this are refused.
-const LARGEST: u64 = 1 << 30;
 
 /// A numeric array.
 pub(crate) struct Array {
@@ -36,120 +35,151 @@ pub(crate) struct Array {
     pub(crate) at: Position,
 }
 
-/// All arrays of the file at `path`, whose content is `file`.
-pub(crate) fn arrays(path: &Path, file: &[u8]) -> Result<Vec<Array>, FileError> {
-    let cut = |expected: usize| {
-        let problem = FileProblem::Truncated { expected: expected as u64 };
-        Err(FileError::new(path, file.len() as u64, problem))
-    };
-    if file.is_empty() {
+/// The arrays of the file at `path` whose names are `wanted`; what else it has is read over.
+pub(crate) fn arrays<R: Read>(
+    path: &Path,
+    input: &mut Input<R>,
+    wanted: &[&str],
+) -> Result<Vec<Array>, FileError> {
+    let length = input.length();
+    let cut = |expected| Err(FileError::new(path, length, FileProblem::Truncated { expected }));
+    let unreadable = |at: u64| move |error: io::Error| FileError::new(path, at, FileProblem::reading(error));
+    let mut header = [0; HEADER];
+    let found = fill(input, &mut header).map_err(unreadable(0))?;
+    if found == 0 {
         return Err(FileError::new(path, 0, FileProblem::Empty));
     }
-    if file.starts_with(b"MATLAB 7.3") || file.starts_with(b"\x89HDF") {
+    if header.starts_with(b"MATLAB 7.3") || header.starts_with(b"\x89HDF") {
         return Err(FileError::new(path, 0, FileProblem::Hdf5));
     }
-    if file.len() < HEADER {
-        return cut(HEADER);
+    if found < HEADER {
+        return cut(HEADER as u64);
     }
-    if file[124..128] != [0x00, 0x01, b'I', b'M'] {
-        let found = format!("the bytes {:02x?}", &file[124..128]);
+    if header[124..128] != [0x00, 0x01, b'I', b'M'] {
+        let found = format!("the bytes {:02x?}", &header[124..128]);
         return Err(FileError::format(path, 124, "a little-endian MATLAB 5 file", found));
     }
     let mut arrays = Vec::new();
-    let mut at = HEADER;
-    while at < file.len() {
-        if file.len() - at < 8 {
+    while input.position() < length {
+        let at = input.position();
+        let mut tag = [0; 8];
+        if fill(input, &mut tag).map_err(unreadable(at))? < tag.len() {
             return cut(at + 8);
         }
-        let (kind, length) = (word(file, at), word(file, at + 4) as usize);
-        let Some(data) = file[at + 8..].get(..length) else { return cut(at + 8 + length) };
-        if kind == COMPRESSED {
-            let unpacked = unpack(data).map_err(|(read, detail)| {
-                FileError::new(path, (at + 8 + read) as u64, FileProblem::Archive { detail })
-            })?;
-            let damaged = |(byte, problem)| FileError {
-                at: Position { byte, unpacked: true },
-                ..FileError::new(path, byte, problem)
-            };
-            if unpacked.len() >= 8 && word(&unpacked, 0) == MATRIX {
-                arrays.push(array(&unpacked, 8, true).map_err(damaged)?);
-            }
-            at += 8 + length;
-        } else {
-            if kind == MATRIX {
-                let matrix = array(&file[..at + 8 + length], at + 8, false);
-                arrays.push(matrix.map_err(|(byte, problem)| FileError::new(path, byte, problem))?);
-            }
-            at += 8 + length.next_multiple_of(8);
+        let (kind, size) = (word(&tag), u64::from(word(&tag[4..])));
+        if length.saturating_sub(at + 8) < size {
+            return cut(at + 8 + size);
         }
+        let data = input.by_ref().take(size);
+        let found = match kind {
+            COMPRESSED => packed(data, size, wanted),
+            MATRIX => Elements { reader: data, at: at + 8, can_come: size }.array(wanted),
+            _ => Ok(None),
+        };
+        arrays.extend(found.map_err(|wrong| match wrong {
+            Wrong::Content(byte, problem) => {
+                let at = Position { byte, unpacked: kind == COMPRESSED };
+                FileError { at, ..FileError::new(path, byte, problem) }
+            }
+            Wrong::Reading(error) if kind == COMPRESSED => {
+                FileError::new(path, input.position(), FileProblem::archive(error))
+            }
+            Wrong::Reading(error) => unreadable(input.position())(error),
+        })?);
+        let padded = if kind == COMPRESSED { size } else { size.next_multiple_of(8) };
+        let rest = at + 8 + padded - input.position();
+        io::copy(&mut input.by_ref().take(rest), &mut io::sink()).map_err(unreadable(at))?;
     }
     Ok(arrays)
 }
 
-fn unpack(packed: &[u8]) -> Result<Vec<u8>, (usize, String)> {
-    let mut decoder = ZlibDecoder::new(packed).take(LARGEST);
-    let mut bytes = Vec::new();
-    match decoder.read_to_end(&mut bytes) {
-        Ok(_) if bytes.len() as u64 == LARGEST => Err((0, "its content is too large".to_owned())),
-        Ok(_) => Ok(bytes),
-        Err(error) => {
-            let cut = error.kind() == io::ErrorKind::UnexpectedEof;
-            let left = if cut { 0 } else { decoder.get_ref().get_ref().len() };
-            Err((packed.len() - left, error.to_string()))
+/// What is wrong with an element.
+enum Wrong {
+    /// What it says at this byte.
+    Content(u64, FileProblem),
+    /// It cannot be read or unpacked.
+    Reading(io::Error),
+}
+
+impl From<io::Error> for Wrong {
+    fn from(error: io::Error) -> Self {
+        Wrong::Reading(error)
+    }
+}
+
+/// The array in a packed element of `size` bytes, if that is one and its name is wanted.
+fn packed(data: impl BufRead, size: u64, wanted: &[&str]) -> Result<Option<Array>, Wrong> {
+    let mut reader = ZlibDecoder::new(data);
+    let mut tag = [0; 8];
+    let is_array = fill(&mut reader, &mut tag)? == tag.len() && word(&tag) == MATRIX;
+    let mut elements = Elements { reader, at: 8, can_come: size * MOST_UNPACKED };
+    let array = if is_array { elements.array(wanted)? } else { None };
+    // Reading to the end makes the decoder compare its checksum.
+    io::copy(&mut elements.reader, &mut io::sink())?;
+    Ok(array.map(|array| Array { at: Position { unpacked: true, ..array.at }, ..array }))
+}
+
+/// The elements that an array consists of.
+struct Elements<R> {
+    reader: R,
+    /// Where the next byte lies.
+    at: u64,
+    /// More bytes cannot come.
+    can_come: u64,
+}
+
+impl<R: Read> Elements<R> {
+    fn array(&mut self, wanted: &[&str]) -> Result<Option<Array>, Wrong> {
+        // The flags repeat what the other elements say.
+        self.next()?;
+        let (kind, start, shape) = self.next()?;
+        if kind != INT32 {
+            let (expected, found) = (format!("an element of kind {INT32}"), format!("kind {kind}"));
+            return Err(Wrong::Content(start, FileProblem::Format { expected, found }));
         }
-    }
-}
-
-/// The array whose elements begin at byte `at`.
-fn array(bytes: &[u8], mut at: usize, unpacked: bool) -> Result<Array, (u64, FileProblem)> {
-    let mut next = |wanted: Option<u32>| {
-        let (kind, start, length) = element(bytes, &mut at)?;
-        match wanted {
-            Some(wanted) if kind != wanted => Err((
-                start as u64,
-                FileProblem::Format {
-                    expected: format!("an element of kind {wanted}"),
-                    found: format!("kind {kind}"),
-                },
-            )),
-            _ => Ok((kind, start, &bytes[start..start + length])),
+        let shape = shape.chunks_exact(4).map(|size| word(size) as usize).collect();
+        let (_, _, name) = self.next()?;
+        let name = String::from_utf8_lossy(&name).into_owned();
+        if !wanted.contains(&name.as_str()) {
+            return Ok(None);
         }
-    };
-    // The flags repeat what the other elements say.
-    next(None)?;
-    let (_, _, shape) = next(Some(INT32))?;
-    let (_, _, name) = next(None)?;
-    let (kind, start, data) = next(None)?;
-    Ok(Array {
-        name: String::from_utf8_lossy(name).into_owned(),
-        shape: shape.chunks_exact(4).map(|size| word(size, 0) as usize).collect(),
-        kind,
-        bytes: data.to_vec(),
-        at: Position { byte: start as u64, unpacked },
-    })
+        let (kind, byte, bytes) = self.next()?;
+        Ok(Some(Array { name, shape, kind, bytes, at: Position { byte, unpacked: false } }))
+    }
+
+    /// Kind, place and content of the next element.
+    fn next(&mut self) -> Result<(u32, u64, Vec<u8>), Wrong> {
+        let mut tag = [0; 8];
+        let start = self.at + 8;
+        self.at += fill(&mut self.reader, &mut tag)? as u64;
+        let first = word(&tag);
+        let (kind, length) = (first & 0xffff, (first >> 16) as usize);
+        if self.at < start {
+            return Err(Wrong::Content(self.at, FileProblem::Truncated { expected: start }));
+        }
+        if let Some(short) = tag[4..].get(..length)
+            && length > 0
+        {
+            return Ok((kind, start - 4, short.to_vec()));
+        }
+        if length > 0 {
+            let (expected, found) = ("at most 4 bytes in a short element".to_owned(), length.to_string());
+            return Err(Wrong::Content(start - 8, FileProblem::Format { expected, found }));
+        }
+        let length = u64::from(word(&tag[4..]));
+        let mut bytes = Vec::new();
+        reserve(&mut bytes, length, self.can_come).map_err(|problem| Wrong::Content(start, problem))?;
+        self.at += self.reader.by_ref().take(length).read_to_end(&mut bytes)? as u64;
+        if self.at < start + length {
+            return Err(Wrong::Content(self.at, FileProblem::Truncated { expected: start + length }));
+        }
+        let padding = length.next_multiple_of(8) - length;
+        self.at += io::copy(&mut self.reader.by_ref().take(padding), &mut io::sink())?;
+        Ok((kind, start, bytes))
+    }
 }
 
-/// Kind, start and length of the element at `at`, which moves on to the next.
-fn element(bytes: &[u8], at: &mut usize) -> Result<(u32, usize, usize), (u64, FileProblem)> {
-    let cut = |expected: usize| (bytes.len() as u64, FileProblem::Truncated { expected: expected as u64 });
-    if bytes.len().saturating_sub(*at) < 8 {
-        return Err(cut(*at + 8));
-    }
-    let first = word(bytes, *at);
-    let (kind, start, length, next) = if first >> 16 != 0 {
-        (first & 0xffff, *at + 4, (first >> 16) as usize, *at + 8)
-    } else {
-        let length = word(bytes, *at + 4) as usize;
-        (first, *at + 8, length, *at + 8 + length.next_multiple_of(8))
-    };
-    if start + length > bytes.len() || next < start + length {
-        return Err(cut(start + length));
-    }
-    *at = next;
-    Ok((kind, start, length))
-}
-
-/// The little-endian number of four bytes at `at`, which lies within `bytes`.
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+/// The little-endian number that `bytes` begin with, at least four.
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }

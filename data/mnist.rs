@@ -11,6 +11,8 @@ use crate::{DataSet, Error, Images, Origin, idx};
 
 /// Numbers of training and test images of the published sets.
 const PUBLISHED: [usize; 2] = [60_000, 10_000];
+/// Pixels of an image.
+const IMAGE: usize = 28 * 28;
 
 /// Loads MNIST or Fashion-MNIST; see [`crate::load`].
 pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
@@ -24,25 +26,31 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         .map(|(f, _)| f.unpacked_name())
         .collect();
     let found: Vec<PathBuf> = found.into_iter().flatten().collect();
-    let advice = name.advice(folders);
-    let [train_images, train_labels, test_images, test_labels] = found.as_slice() else {
+    if !missing.is_empty() {
         return Err(Error::Missing {
             name: name.as_str(),
             missing,
             forms: "each looked for as FILE.gz and FILE".to_owned(),
             looked_in: folders.to_vec(),
-            advice,
+            advice: name.advice(folders),
         });
-    };
+    }
     let (mean, std) = match name {
         Name::FashionMnist => (0.2860, 0.3530),
         _ => (0.1307, 0.3081),
     };
-    let train = load_half(name, "train", train_images, train_labels, &advice)?;
-    let test = load_half(name, "test", test_images, test_labels, &advice)?;
+    let of = |index: usize| (found[index].as_path(), name.files()[index].advice(name, folders));
+    let train = load_half(name, "train", of(0), of(1))?;
+    let test = load_half(name, "test", of(2), of(3))?;
     let counts = [(train.len(), PUBLISHED[0]), (test.len(), PUBLISHED[1])];
     let whole = counts.iter().all(|(found, published)| found == published);
-    let verified = if whole { verify(name, &found, [&train, &test])? } else { None };
+    let verified = if whole {
+        verify(name, &found, [&train, &test])?
+    } else {
+        let as_published = |(half, first): (&Images, &str)| begins_as(name, &half.pixels, first);
+        let other = [&train, &test].into_iter().zip(catalogue::MNIST_FIRST).any(|half| !as_published(half));
+        other.then_some(false)
+    };
     Ok(DataSet { origin: Origin::of(&counts, verified), ..DataSet::new(train, test, &[mean], &[std]) })
 }
 
@@ -68,25 +76,31 @@ fn verify(name: Name, paths: &[PathBuf], halves: [&Images; 2]) -> Result<Option<
     Ok(packed.into_iter().all(|same| same).then_some(true))
 }
 
+/// Whether the first image is MNIST's; of Fashion-MNIST's none is known here.
+fn begins_as(name: Name, pixels: &[u8], first: &str) -> bool {
+    name != Name::Mnist || sha256_of_bytes(&[&pixels[..pixels.len().min(IMAGE)]]) == first
+}
+
+/// Reads a half from its two files, each with the advice for when it is damaged.
 fn load_half(
     name: Name,
     half: &str,
-    images_path: &Path,
-    labels_path: &Path,
-    advice: &str,
+    (images_path, images_advice): (&Path, String),
+    (labels_path, labels_advice): (&Path, String),
 ) -> Result<Images, Error> {
-    for path in [images_path, labels_path] {
+    for (path, advice) in [(images_path, &images_advice), (labels_path, &labels_advice)] {
         refuse_other_set(name, path, advice)?;
     }
-    let images = idx::read_images(images_path, Some((28, 28))).map_err(|error| error.advise(advice))?;
-    let labels = idx::read_labels(labels_path, 10).map_err(|error| error.advise(advice))?;
+    let images =
+        idx::read_images(images_path, Some((28, 28))).map_err(|error| error.advise(&images_advice))?;
+    let labels = idx::read_labels(labels_path, 10).map_err(|error| error.advise(&labels_advice))?;
     if images.count != labels.len() {
         return Err(Error::CountMismatch {
             images_path: images_path.to_path_buf(),
             images: images.count,
             labels_path: labels_path.to_path_buf(),
             labels: labels.len(),
-            advice: advice.to_owned(),
+            advice: images_advice,
         });
     }
     Ok(Images {
@@ -123,10 +137,13 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
         let path = file.find(&places);
         let status = path.as_deref().map_or(Status::Missing, |path| {
             examine(file, path, || {
+                let mut begins = true;
                 let (found, content) = match what {
                     "images" => {
                         let images = idx::read_images(path, Some((28, 28)))?;
                         let header = idx::header(&[idx::IMAGES, images.count as u32, 28, 28]);
+                        let first = catalogue::MNIST_FIRST[usize::from(published == test)];
+                        begins = begins_as(name, &images.pixels, first);
                         (images.count, sha256_of_bytes(&[&header, &images.pixels]))
                     }
                     _ => {
@@ -135,11 +152,12 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
                         (labels.len(), sha256_of_bytes(&[&header, &labels]))
                     }
                 };
-                let verified = (name == Name::Mnist).then_some(content == unpacked);
+                let is_part = found < published && begins;
+                let verified = (name == Name::Mnist && !is_part).then_some(content == unpacked);
                 Ok(Content { found, published, what, verified })
             })
         });
-        FileReport { file: file.name.to_owned(), path, status: status.advise(&name.advice(folders)) }
+        FileReport { file: file.name.to_owned(), path, status: status.advise(&file.advice(name, folders)) }
     };
     name.files().iter().zip(counts).zip(catalogue::MNIST_UNPACKED).map(look).collect()
 }

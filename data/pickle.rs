@@ -8,65 +8,107 @@
 
 mod machine;
 
+use std::io::{BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::error::FileError;
+use crate::input::Failure;
+use machine::Stop;
 
 /// What a batch file holds.
 #[derive(Debug)]
-pub(crate) struct Batch<'a> {
+pub(crate) struct Batch {
     /// Labels, each with the byte it stands at.
     pub(crate) labels: Vec<(i64, u64)>,
     /// The bytes of the array, by rows.
-    pub(crate) rows: &'a [u8],
+    pub(crate) rows: Vec<u8>,
 }
 
 /// A value on the stack of the machine.
 #[derive(Clone, Debug)]
-enum Value<'a> {
+enum Value {
     Mark,
     None,
     Int {
         value: i64,
         at: u64,
     },
+    /// A string, of bytes or text.
     Bytes {
-        bytes: &'a [u8],
+        bytes: Rc<Vec<u8>>,
         at: u64,
     },
-    /// A function or class, such as `numpy.ndarray`.
-    Global {
-        module: &'a [u8],
-        name: &'a [u8],
-    },
+    Function(Function),
     /// A NumPy data type of little-endian or single-byte values, such as `u1`.
-    Type(&'a [u8]),
+    Type(Rc<Vec<u8>>),
     /// A list or a tuple.
-    Sequence(Vec<Value<'a>>),
-    Dictionary(Vec<(Value<'a>, Value<'a>)>),
+    Sequence(Vec<Value>),
+    Dictionary(Vec<(Value, Value)>),
     /// A call that was not made.
     Call {
-        function: Box<Value<'a>>,
-        arguments: Vec<Value<'a>>,
-        state: Option<Vec<Value<'a>>>,
+        function: Function,
+        arguments: Vec<Value>,
+        state: Option<Vec<Value>>,
     },
 }
 
-/// Reads the array called `data`, of rows of `row` bytes, and the list of labels called `labels`.
-pub(crate) fn read<'a>(
+/// The functions that matter here; modules of NumPy have been renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    /// `_codecs.encode(text, encoding)`: bytes.
+    Encode,
+    /// `numpy.dtype(name, ..)`.
+    DataType,
+    /// `numpy.core.multiarray.scalar(dtype, bytes)`: a number.
+    Scalar,
+    /// `numpy.core.multiarray._reconstruct(..)`: an array whose state follows.
+    Reconstruct,
+    /// `numpy.core.numeric._frombuffer(bytes, dtype, shape, order)`: an array.
+    FromBuffer,
+    Other,
+}
+
+impl Function {
+    fn of(module: &[u8], name: &[u8]) -> Self {
+        match (module, name) {
+            (b"_codecs", b"encode") => Self::Encode,
+            (b"numpy", b"dtype") => Self::DataType,
+            (_, b"scalar") => Self::Scalar,
+            (_, b"_reconstruct") => Self::Reconstruct,
+            (_, b"_frombuffer") => Self::FromBuffer,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Reads the array called `data`, of rows of `row` bytes, and the list of labels called `labels`, from the `length` bytes
+/// of the file at `path`.
+pub(crate) fn read(
     path: &Path,
-    bytes: &'a [u8],
+    reader: &mut dyn Read,
+    length: u64,
     labels: &str,
     row: usize,
-) -> Result<Batch<'a>, FileError> {
-    let value = machine::run(bytes).map_err(|(at, problem)| FileError::new(path, at as u64, problem))?;
-    let missing = |key: &str| FileError::format(path, 0, format!("the key `{key}`"), "none of that name");
-    let Value::Dictionary(pairs) = value else {
+) -> Result<Batch, Failure> {
+    let value = machine::run(&mut BufReader::new(reader), length).map_err(|(at, stop)| match stop {
+        Stop::Reading(error) => Failure::Reading(error),
+        Stop::Content(problem) => FileError::new(path, at, problem).into(),
+    })?;
+    Ok(batch(path, value, labels, row)?)
+}
+
+fn batch(path: &Path, value: Value, labels: &str, row: usize) -> Result<Batch, FileError> {
+    let Value::Dictionary(mut pairs) = value else {
         return Err(FileError::format(path, 0, "a dictionary", "something else"));
     };
-    let find = |key: &str| {
-        let is_key = |value: &Value| matches!(value, Value::Bytes { bytes, .. } if *bytes == key.as_bytes());
-        pairs.iter().find(|(name, _)| is_key(name)).map(|(_, value)| value).ok_or_else(|| missing(key))
+    let mut find = |key: &str| {
+        let is_key = |(name, _): &(Value, Value)| matches!(name, Value::Bytes { bytes, .. } if **bytes == key.as_bytes());
+        let index = pairs
+            .iter()
+            .position(is_key)
+            .ok_or_else(|| FileError::format(path, 0, format!("the key `{key}`"), "none of that name"))?;
+        Ok(pairs.swap_remove(index).1)
     };
     let Value::Sequence(values) = find(labels)? else {
         return Err(FileError::format(path, 0, format!("a list as `{labels}`"), "something else"));
@@ -82,31 +124,32 @@ pub(crate) fn read<'a>(
         Value::Int { value, at } => Ok((value, at)),
         _ => Err(FileError::format(path, 0, format!("integers in `{labels}`"), "something else")),
     };
-    Ok(Batch { labels: values.iter().map(label).collect::<Result<_, _>>()?, rows })
+    let labels = values.iter().map(label).collect::<Result<_, _>>()?;
+    drop(pairs);
+    Ok(Batch { labels, rows: Rc::try_unwrap(rows).unwrap_or_else(|shared| shared.to_vec()) })
 }
 
 /// The bytes of an array of unsigned bytes by rows: `_reconstruct(..)` with the state (version, shape, dtype, order,
 /// bytes), or, since protocol 5, `_frombuffer(bytes, dtype, shape, order)`.
-fn array<'a>(value: &Value<'a>, count: usize, row: usize) -> Option<(&'a [u8], u64)> {
+fn array(value: Value, count: usize, row: usize) -> Option<(Rc<Vec<u8>>, u64)> {
     let Value::Call { function, arguments, state } = value else { return None };
-    let Value::Global { name, .. } = **function else { return None };
-    let (data, class, shape, by_rows) = match (name, arguments.as_slice(), state.as_deref()) {
-        (b"_reconstruct", _, Some([_, shape, class, Value::Int { value, .. }, data])) => {
+    let (data, class, shape, by_rows) = match (function, arguments.as_slice(), state.as_deref()) {
+        (Function::Reconstruct, _, Some([_, shape, class, Value::Int { value, .. }, data])) => {
             (data, class, shape, *value == 0)
         }
-        (b"_frombuffer", [data, class, shape, Value::Bytes { bytes, .. }], None) => {
-            (data, class, shape, *bytes == b"C")
+        (Function::FromBuffer, [data, class, shape, Value::Bytes { bytes, .. }], None) => {
+            (data, class, shape, **bytes == b"C")
         }
         _ => return None,
     };
-    let (Value::Bytes { bytes, at }, Value::Type(b"u1"), Value::Sequence(shape)) = (data, class, shape)
+    let (Value::Bytes { bytes, at }, Value::Type(class), Value::Sequence(shape)) = (data, class, shape)
     else {
         return None;
     };
     let is =
         |value: &Value, wanted: usize| matches!(value, Value::Int { value, .. } if *value == wanted as i64);
     let fits = matches!(shape.as_slice(), [n, width] if is(n, count) && is(width, row));
-    (by_rows && fits).then_some((*bytes, *at))
+    (by_rows && fits && **class == b"u1").then(|| (Rc::clone(bytes), *at))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::checksum::md5_of;
+use crate::catalogue::PublishedFile;
 use crate::error::{FileError, FileProblem, Position};
 use crate::examine::{Content, FileReport, Status, examine};
+use crate::input::Input;
 use crate::mat::{self, Array};
 use crate::{DataSet, Error, Images, Name, Origin};
 
@@ -37,14 +38,14 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
             advice: Name::Svhn.advice(folders),
         });
     };
-    let half = |path, name: &str| read(path, name).map_err(|error| error.advise(&Name::Svhn.advice(folders)));
-    let (train, test) = (half(train_path, "svhn train")?, half(test_path, "svhn test")?);
+    let half = |path, name: &str, file: &PublishedFile| {
+        read(path, name).map_err(|error| error.advise(&file.advice(Name::Svhn, folders)))
+    };
+    let (train, train_md5) = half(train_path, "svhn train", &files[0])?;
+    let (test, test_md5) = half(test_path, "svhn test", &files[1])?;
     let counts = [(train.len(), PUBLISHED[0]), (test.len(), PUBLISHED[1])];
-    let mut hashes =
-        files.iter().zip(&found).map(|(file, path)| md5_of(path).ok().as_deref() == Some(file.md5));
-    // Only whole files can be the published ones; others are not worth the time.
-    let whole = counts.iter().all(|(found, published)| found == published);
-    let origin = Origin::of(&counts, (whole && hashes.all(|same| same)).then_some(true));
+    let is_published = [train_md5, test_md5] == [files[0].md5, files[1].md5];
+    let origin = Origin::of(&counts, is_published.then_some(true));
     let set = DataSet::new(train, test, &[0.4377, 0.4438, 0.4728], &[0.1980, 0.2010, 0.1970]);
     Ok(DataSet { origin, ..set })
 }
@@ -52,30 +53,35 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
 /// Looks at both files.
 pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let files = Name::Svhn.files().iter().zip(PUBLISHED);
-    let look = |(file, expected): (&crate::catalogue::PublishedFile, usize)| {
+    let look = |(file, expected): (&PublishedFile, usize)| {
         let path = file.find(folders);
         let status = path.as_deref().map_or(Status::Missing, |path| {
             examine(file, path, || {
-                let found = read(path, "")?.len();
+                let found = read(path, "")?.0.len();
                 Ok(Content { found, published: expected, what: "images", verified: None })
             })
         });
-        FileReport { file: file.name.to_owned(), path, status: status.advise(&Name::Svhn.advice(folders)) }
+        FileReport {
+            file: file.name.to_owned(),
+            path,
+            status: status.advise(&file.advice(Name::Svhn, folders)),
+        }
     };
     files.map(look).collect()
 }
 
-fn read(path: &Path, name: &str) -> Result<Images, FileError> {
-    let bytes = std::fs::read(path).map_err(|error| FileError::new(path, 0, FileProblem::reading(error)))?;
-    let mut arrays = mat::arrays(path, &bytes)?;
+/// The images of a file, and its MD5.
+fn read(path: &Path, name: &str) -> Result<(Images, String), FileError> {
+    let mut input = Input::open_hashed(path)?;
+    let mut arrays = mat::arrays(path, &mut input, &["X", "y"])?;
     let mut find = |name: &str| {
         let Some(index) = arrays.iter().position(|array| array.name == name) else {
-            let end = bytes.len() as u64;
+            let end = input.length();
             return Err(FileError::format(path, end, format!("an array `{name}`"), "the end of the file"));
         };
         Ok(arrays.swap_remove(index))
     };
-    let (x, y) = (find("X")?, find("y")?);
+    let (mut x, y) = (find("X")?, find("y")?);
     let labels = labels(path, &y)?;
     let expected = [SIDE, SIDE, 3, labels.len()];
     // MATLAB drops a last dimension of 1.
@@ -85,23 +91,26 @@ fn read(path: &Path, name: &str) -> Result<Images, FileError> {
         let expected = format!("unsigned bytes of shape {expected:?} in `X`");
         return Err(FileError { at: x.at, ..FileError::format(path, 0, expected, found) });
     }
-    let mut pixels = vec![0; x.bytes.len()];
-    for (image, columns) in pixels.chunks_mut(IMAGE).zip(x.bytes.chunks(IMAGE)) {
+    let mut columns = [0; IMAGE];
+    for image in x.bytes.chunks_exact_mut(IMAGE) {
+        columns.copy_from_slice(image);
         for (index, &byte) in columns.iter().enumerate() {
             let (channel, column, row) = (index / PLANE, index / SIDE % SIDE, index % SIDE);
             image[(row * SIDE + column) * 3 + channel] = byte;
         }
     }
-    let name = name.to_owned();
-    Ok(Images {
-        name,
+    let images = Images {
+        name: name.to_owned(),
         height: SIDE,
         width: SIDE,
         channels: 3,
         classes: CLASSES,
-        pixels: Arc::new(pixels),
+        pixels: Arc::new(x.bytes),
         labels,
-    })
+    };
+    let end = input.length();
+    let md5 = input.md5().map_err(|error| FileError::new(path, end, FileProblem::reading(error)))?;
+    Ok((images, md5))
 }
 
 /// Labels 1 to 10 as the digits 1 to 9 and 0.

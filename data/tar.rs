@@ -1,87 +1,73 @@
-//! The wanted members of a `.tar.gz`, by name: ustar, old, GNU and pax headers, long names included.
+//! The members of a `.tar.gz`, one after the other: ustar, old, GNU and pax headers, long names included.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
 use crate::error::{FileError, FileProblem};
+use crate::input::{Failure, Input, MOST_UNPACKED};
 
-/// Larger members are refused: no file of a known data set comes near.
-const LARGEST: u64 = 1 << 28;
-
-/// A regular file of an archive.
-pub(crate) struct Member {
-    /// Its path in the archive.
-    pub(crate) name: String,
-    /// What is in it.
-    pub(crate) bytes: Vec<u8>,
-}
-
-/// The members of the archive at `path` whose names are `wanted`, in the order of the archive, which is read to its end so
-/// that its checksum is compared.
-pub(crate) fn members(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Member>, FileError> {
-    let file = File::open(path).map_err(|error| FileError::new(path, 0, FileProblem::reading(error)))?;
-    let mut reader = MultiGzDecoder::new(Counted { inner: BufReader::new(file), count: 0 });
-    unpack(&mut reader, wanted).map_err(|error| {
+/// Calls `visit` with the path, the length and the content of each regular file of the archive at `path`, which is read to
+/// its end so that its checksum is compared. The MD5 of the archive.
+///
+/// The length is what a header announces, but never more than the archive can hold.
+pub(crate) fn members(
+    path: &Path,
+    mut visit: impl FnMut(&str, u64, &mut dyn Read) -> Result<(), Failure>,
+) -> Result<String, FileError> {
+    let input = Input::open_hashed(path)?;
+    let most = input.length().saturating_mul(MOST_UNPACKED);
+    let mut reader = MultiGzDecoder::new(input);
+    let damaged = |reader: &MultiGzDecoder<Input<_>>, error| {
         // The decoder reads ahead only where nothing is left.
-        FileError::new(path, reader.get_ref().count, FileProblem::archive(error))
-    })
+        FileError::new(path, reader.get_ref().position(), FileProblem::archive(error))
+    };
+    let visited = unpack(&mut reader, most, &mut visit);
+    if let Err(Failure::Reading(error)) = visited {
+        return Err(damaged(&reader, error));
+    }
+    // Damage to the archive explains whatever its members say.
+    io::copy(&mut reader, &mut io::sink()).map_err(|error| damaged(&reader, error))?;
+    match visited {
+        Err(Failure::Content(error)) => Err(error),
+        _ => reader.into_inner().md5().map_err(|error| FileError::new(path, 0, FileProblem::reading(error))),
+    }
 }
 
-fn unpack(reader: &mut impl Read, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Member>> {
-    let mut members = Vec::new();
-    let mut archive = Archive::new(reader);
-    for entry in archive.entries()? {
+fn unpack(
+    reader: &mut impl Read,
+    most: u64,
+    visit: &mut impl FnMut(&str, u64, &mut dyn Read) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for entry in Archive::new(reader).entries()? {
         let entry = entry?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if entry.header().entry_type() != EntryType::Regular || !wanted(&name) {
+        if entry.header().entry_type() != EntryType::Regular {
             continue;
         }
-        let size = entry.size();
-        if size > LARGEST {
-            return Err(invalid(format!("the member {name} is said to have {size} bytes")));
-        }
-        let mut bytes = Vec::new();
-        // Memory grows with what is there, not with what a damaged header announces.
-        entry.take(size).read_to_end(&mut bytes)?;
-        if (bytes.len() as u64) < size {
-            let detail = format!("it ends within the member {name}");
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let left = entry.size();
+        visit(&name, left.min(most), &mut Member { entry, left, name: &name })?;
+    }
+    Ok(())
+}
+
+/// What is in a member: that it ends before its announced length is an error.
+struct Member<'a, R> {
+    entry: R,
+    left: u64,
+    name: &'a str,
+}
+
+impl<R: Read> Read for Member<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.entry.read(buffer)?;
+        if length == 0 && !buffer.is_empty() && self.left > 0 {
+            let detail = format!("it ends within the member {}", self.name);
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail));
         }
-        members.push(Member { name, bytes });
-    }
-    io::copy(&mut archive.into_inner(), &mut io::sink())?;
-    Ok(members)
-}
-
-fn invalid(detail: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, detail)
-}
-
-/// A reader that knows how many bytes were taken from it.
-struct Counted<R> {
-    inner: R,
-    count: u64,
-}
-
-impl<R: BufRead> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.count += length as u64;
+        self.left -= (length as u64).min(self.left);
         Ok(length)
-    }
-}
-
-impl<R: BufRead> BufRead for Counted<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, length: usize) {
-        self.count += length as u64;
-        self.inner.consume(length);
     }
 }

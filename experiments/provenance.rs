@@ -22,9 +22,11 @@ impl DataIdentity {
         Self { digest: data.digest(), origin: data.origin.to_string(), known }
     }
 
-    /// What a person should know of data that are not the published ones.
+    /// What a person should know of data that are not the published ones, or do not lie as expected.
     pub fn note(&self, data: &DataSet) -> Option<String> {
-        (!self.known).then(|| format!("{}: {}", data.train.name, self.origin))
+        let unknown = (!self.known).then(|| self.origin.clone());
+        let known: Vec<String> = unknown.into_iter().chain(data.note.clone()).collect();
+        (!known.is_empty()).then(|| format!("{}: {}", data.train.name, known.join("; ")))
     }
 }
 

@@ -1,5 +1,5 @@
 //! Methods in the loss and in the gradient against PyTorch, tensor by tensor, on the CPU device and on a GPU adapter: three
-//! AdamW steps of a small MLP with batch norm.
+//! AdamW steps of a small MLP with batch norm, and of a small vision transformer.
 //!
 //! The expected values and the script that made them are in `tests/fixtures/`.
 
@@ -16,11 +16,22 @@ use experiments::training_step::{METRICS, RING_ROWS, StepMemory};
 use fixtures::{Tolerances, devices, differences, fixture, floats, strip};
 
 const TOLERANCES: Tolerances = Tolerances { logits: 1e-4, loss: 1e-5, tensors: 1e-4 };
-const MODEL: [&str; 4] = ["model.image_size=6", "model.channels=1", "model.classes=5", "model.hidden=[10,6]"];
+const MLP: [&str; 4] = ["model.image_size=6", "model.channels=1", "model.classes=5", "model.hidden=[10,6]"];
+
+const VIT: [&str; 8] = [
+    "model.name=vit-tiny",
+    "model.image_size=8",
+    "model.patch=4",
+    "model.channels=1",
+    "model.classes=5",
+    "model.dim=4",
+    "model.heads=2",
+    "model.depth=2",
+];
 
 /// Trains as the fixture was trained; the loss is the one that the metrics ring shows.
-fn train(device: &Device, expected: &File, sets: &[&str]) -> File {
-    let layers: Vec<_> = MODEL.iter().chain(sets).map(|set| parse_set(set).unwrap()).collect();
+fn train(device: &Device, expected: &File, model: &[&str], sets: &[&str]) -> File {
+    let layers: Vec<_> = model.iter().chain(sets).map(|set| parse_set(set).unwrap()).collect();
     let config = Config::resolve(&layers).unwrap();
     let model = config.model.build().unwrap();
     let (model, parameters) = (model.as_ref(), model.parameters());
@@ -87,10 +98,14 @@ fn train(device: &Device, expected: &File, sets: &[&str]) -> File {
 }
 
 fn check(name: &str, sets: &[&str]) {
+    check_model(name, &MLP, sets);
+}
+
+fn check_model(name: &str, model: &[&str], sets: &[&str]) {
     let expected = fixture(&format!("objective_{name}"));
     let mut failures = Vec::new();
     for device in devices() {
-        let got = train(&device, &expected, sets);
+        let got = train(&device, &expected, model, sets);
         failures.extend(differences(&device, &expected, &got, TOLERANCES));
     }
     assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
@@ -123,6 +138,12 @@ fn self_distillation_from_an_average_that_follows() {
 fn regen_in_both_forms() {
     check("regen", &REGEN);
     check("regen_last_tensors", &[&REGEN[..], &["intervention.regen.form=last-tensors"]].concat());
+}
+
+#[test]
+fn regen_pulls_the_tensor_of_a_transformer_that_the_released_code_creates_last() {
+    let sets = [&REGEN[..], &["intervention.regen.form=last-tensors", "model.dropout=0"]].concat();
+    check_model("regen_vit", &VIT, &sets);
 }
 
 #[test]

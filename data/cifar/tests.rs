@@ -2,6 +2,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use super::layout::{CIFAR10, CIFAR100};
 use super::*;
 use crate::testing::{pickle, tar_gz};
 
@@ -84,6 +85,9 @@ fn every_layout_is_read_from_folders_and_archives() {
                         .collect();
                     let mut members: Vec<(&str, &[u8])> =
                         members.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())).collect();
+                    // The published archives have their files in no order.
+                    members.swap(0, layout.train.len());
+                    members.reverse();
                     members.insert(1, ("readme.html", b"hello"));
                     fs::write(home.join(layout.archive.name), tar_gz(&members)).unwrap();
                 } else {
@@ -190,6 +194,52 @@ fn damaged_archives_are_named_with_the_byte() {
     flipped[half] ^= 0x55;
     fails(&flipped, "at byte ");
     fails(b"no gzip at all", "at byte ");
+}
+
+/// The unpacked files of CIFAR-100 and the archive of the same, in one folder.
+fn folder_and_archive() -> (TempDir, std::path::PathBuf, std::path::PathBuf) {
+    let dir = TempDir::new().unwrap();
+    let (folder, archive) = (dir.path().join("cifar-100-binary"), dir.path().join("cifar-100-binary.tar.gz"));
+    write(&folder, &CIFAR100[0]);
+    let files = files(&CIFAR100[0]);
+    let members: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    fs::write(&archive, tar_gz(&members)).unwrap();
+    (dir, folder, archive)
+}
+
+#[test]
+fn an_archive_is_read_where_its_folder_is_not_whole() {
+    let (dir, folder, archive) = folder_and_archive();
+    fs::remove_file(folder.join("test.bin")).unwrap();
+    let set = load_from(Name::Cifar100, &dir).unwrap();
+    expect(&set, 1);
+    let why = format!("without test.bin; {} is read instead", archive.display());
+    assert_eq!(set.note, Some(format!("{} is {why}", folder.display())));
+    let reports = check(Name::Cifar100, &Name::Cifar100.folders(dir.path()));
+    let states: Vec<String> = reports.iter().map(|report| report.status.to_string()).collect();
+    assert_eq!(states[0], format!("not used: {why}"));
+    assert!(states[1].starts_with("ok, but a part"), "{states:?}");
+}
+
+#[test]
+fn a_damaged_folder_beside_its_archive_is_to_be_removed() {
+    let (dir, folder, archive) = folder_and_archive();
+    let set = load_from(Name::Cifar100, &dir).unwrap();
+    assert!(set.note.unwrap().contains(&format!("without its files, {} would", archive.display())));
+    fs::write(folder.join("test.bin"), [1; 100]).unwrap();
+    let advice = format!("; remove it, and {} is read instead", archive.display());
+    let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
+    assert!(text.contains("test.bin: at byte 100") && text.ends_with(&advice), "{text}");
+    let reports = check(Name::Cifar100, &Name::Cifar100.folders(dir.path()));
+    let text = reports[1].status.to_string();
+    assert!(text.starts_with("damaged") && text.ends_with(&advice), "{text}");
+    // Without an archive, what is fetched is read only where the folder is no longer whole.
+    fs::remove_file(archive).unwrap();
+    let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
+    assert!(text.contains("; remove it, and get it with `ht data fetch"), "{text}");
+    fs::remove_file(folder.join("test.bin")).unwrap();
+    let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
+    assert!(text.contains("test.bin") && text.contains("; get it with `ht data fetch"), "{text}");
 }
 
 #[test]

@@ -1,52 +1,81 @@
 //! The stack machine that a pickle is a program for.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
+use std::rc::Rc;
 
-use super::Value;
+use super::{Function, Value};
 use crate::error::FileProblem;
+use crate::input::reserve;
 
 /// More lists, tuples and dictionaries than this are refused: a file of these sets has about 20.
 const MOST_CONTAINERS: usize = 64;
 
-/// The value that the program `bytes` leaves, or where in it what is wrong.
-pub(super) fn run(bytes: &[u8]) -> Result<Value<'_>, (usize, FileProblem)> {
+/// Longer strings are not kept to be referred to again: names and keys are, an array of pixels is not.
+const LONGEST_KEPT: usize = 1 << 12;
+/// A longer name of a function or a module is refused.
+const LONGEST_NAME: u64 = 1 << 10;
+
+/// Why a program was not run to its end.
+pub(super) enum Stop {
+    /// Its bytes could not be read.
+    Reading(io::Error),
+    /// It is wrong.
+    Content(FileProblem),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Reading(error)
+    }
+}
+
+impl From<FileProblem> for Stop {
+    fn from(problem: FileProblem) -> Self {
+        Stop::Content(problem)
+    }
+}
+
+/// The value that a program of `length` bytes leaves, or where in it what is wrong.
+pub(super) fn run(reader: &mut dyn BufRead, length: u64) -> Result<Value, (u64, Stop)> {
     let mut machine =
-        Machine { bytes, at: 0, stack: Vec::new(), memo: BTreeMap::new(), puts: 0, containers: 0 };
-    machine.run().map_err(|problem| (machine.at, problem))
+        Machine { reader, length, at: 0, stack: Vec::new(), memo: BTreeMap::new(), puts: 0, containers: 0 };
+    machine.run().map_err(|stop| (machine.at, stop))
 }
 
 struct Machine<'a> {
-    bytes: &'a [u8],
+    reader: &'a mut dyn BufRead,
+    length: u64,
     /// The next byte; after a failure, where it lies.
-    at: usize,
-    stack: Vec<Value<'a>>,
+    at: u64,
+    stack: Vec<Value>,
     /// Strings, numbers and names that may be referred to again.
-    memo: BTreeMap<usize, Value<'a>>,
+    memo: BTreeMap<usize, Value>,
     /// How many values were memorised: the number that MEMOIZE gives the next.
     puts: usize,
     containers: usize,
 }
 
-type Step<T> = Result<T, FileProblem>;
+type Step<T> = Result<T, Stop>;
 
-fn wrong(expected: impl Into<String>, found: impl Into<String>) -> FileProblem {
-    FileProblem::Format { expected: expected.into(), found: found.into() }
+fn wrong(expected: impl Into<String>, found: impl Into<String>) -> Stop {
+    Stop::Content(FileProblem::Format { expected: expected.into(), found: found.into() })
 }
 
-impl<'a> Machine<'a> {
-    fn run(&mut self) -> Step<Value<'a>> {
-        if !self.bytes.starts_with(&[0x80]) {
+impl Machine<'_> {
+    fn run(&mut self) -> Step<Value> {
+        if self.reader.fill_buf()?.first() != Some(&0x80) {
             return Err(wrong("a Python pickle of protocol 2 to 5", "other bytes"));
         }
         loop {
             let start = self.at;
-            let operation = self.take(1)?[0];
+            let [operation] = self.take()?;
             if operation == b'.' {
                 return self.pop();
             }
-            self.operate(operation).inspect_err(|problem| {
+            self.operate(operation).inspect_err(|stop| {
                 // What is missing is missing at the end; anything else is wrong where the operation stands.
-                if !matches!(problem, FileProblem::Truncated { .. }) {
+                if !matches!(stop, Stop::Content(FileProblem::Truncated { .. })) {
                     self.at = start;
                 }
             })?;
@@ -54,11 +83,11 @@ impl<'a> Machine<'a> {
     }
 
     fn operate(&mut self, operation: u8) -> Step<()> {
-        let at = self.at as u64;
+        let at = self.at;
         let value = match operation {
             // PROTO, FRAME
-            0x80 => return self.take(1).map(|_| ()),
-            0x95 => return self.take(8).map(|_| ()),
+            0x80 => return self.take::<1>().map(|_| ()),
+            0x95 => return self.take::<8>().map(|_| ()),
             b'(' => Value::Mark,
             b'N' => Value::None,
             // NEWTRUE, NEWFALSE
@@ -67,7 +96,7 @@ impl<'a> Machine<'a> {
             // BININT1, BININT2, BININT, LONG1
             b'K' => self.integer(1)?,
             b'M' => self.integer(2)?,
-            b'J' => Value::Int { value: i64::from(self.length(4)? as u32 as i32), at },
+            b'J' => Value::Int { value: i64::from(i32::from_le_bytes(self.take()?)), at },
             0x8a => {
                 let length = self.length(1)?;
                 self.integer(length)?
@@ -77,7 +106,10 @@ impl<'a> Machine<'a> {
             b'T' | b'X' | b'B' => self.string(4)?,
             // BINUNICODE8, BINBYTES8, BYTEARRAY8
             0x8d | 0x8e | 0x96 => self.string(8)?,
-            b'c' => Value::Global { module: self.line()?, name: self.line()? },
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                Value::Function(Function::of(&module, &name))
+            }
             // STACK_GLOBAL
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
@@ -85,7 +117,7 @@ impl<'a> Machine<'a> {
                 else {
                     return Err(wrong("the name of a function", "something else"));
                 };
-                Value::Global { module, name }
+                Value::Function(Function::of(&module, &name))
             }
             b']' | b')' => self.sequence(Vec::new())?,
             b't' => {
@@ -138,11 +170,11 @@ impl<'a> Machine<'a> {
             }
             // BINPUT, LONG_BINPUT, MEMOIZE
             b'q' => {
-                let index = self.length(1)?;
+                let index = self.length(1)? as usize;
                 return self.memorise(index);
             }
             b'r' => {
-                let index = self.length(4)?;
+                let index = self.length(4)? as usize;
                 return self.memorise(index);
             }
             0x94 => return self.memorise(self.puts),
@@ -159,32 +191,27 @@ impl<'a> Machine<'a> {
     }
 
     /// A call becomes a value, and at once a simple one where it is known: a data type, an integer of NumPy, and bytes
-    /// written as text (`_codecs.encode`, by Python 3) where they are ASCII.
-    fn call(&mut self) -> Step<Value<'a>> {
+    /// written as text, as Python 3 does in protocol 2.
+    fn call(&mut self) -> Step<Value> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let Value::Sequence(arguments) = arguments else {
-            return Err(wrong("a tuple of arguments", "something else"));
+        let (Value::Sequence(mut arguments), Value::Function(function)) = (arguments, function) else {
+            return Err(wrong("a function and a tuple of arguments", "something else"));
         };
-        let simple = match (&function, arguments.as_slice()) {
-            (
-                Value::Global { module: b"_codecs", name: b"encode" },
-                [text @ Value::Bytes { bytes, .. }, ..],
-            ) => {
-                if !bytes.is_ascii() {
-                    let found = "text encoded as bytes, which pickle protocol 3 avoids";
-                    return Err(wrong("byte strings as such", found));
-                }
-                text.clone()
+        let simple = match (function, arguments.as_mut_slice()) {
+            (Function::Encode, [Value::Bytes { bytes, at }, Value::Bytes { bytes: encoding, .. }])
+                if matches!(encoding.as_slice(), b"latin1" | b"latin-1") =>
+            {
+                let (text, at) = (std::mem::take(bytes), *at);
+                let text = Rc::try_unwrap(text).unwrap_or_else(|shared| shared.to_vec());
+                Value::Bytes { bytes: Rc::new(latin1(text)?), at }
             }
-            (Value::Global { module: b"numpy", name: b"dtype" }, [Value::Bytes { bytes, .. }, ..]) => {
-                Value::Type(bytes)
-            }
-            (Value::Global { name: b"scalar", .. }, [Value::Type(class), Value::Bytes { bytes, at }]) => {
+            (Function::DataType, [Value::Bytes { bytes, .. }, ..]) => Value::Type(Rc::clone(bytes)),
+            (Function::Scalar, [Value::Type(class), Value::Bytes { bytes, at }]) => {
                 Value::Int { value: number(class, bytes)?, at: *at }
             }
             _ => {
                 self.count_container()?;
-                return Ok(Value::Call { function: Box::new(function), arguments, state: None });
+                return Ok(Value::Call { function, arguments, state: None });
             }
         };
         // The tuple of arguments is gone: each label may have had one.
@@ -193,10 +220,10 @@ impl<'a> Machine<'a> {
     }
 
     /// Gives the object on the stack its state; that of a data type begins with (version, byte order).
-    fn build(&mut self, new: Vec<Value<'a>>) -> Step<()> {
+    fn build(&mut self, new: Vec<Value>) -> Step<()> {
         match self.stack.last_mut() {
             Some(Value::Call { state, .. }) => *state = Some(new),
-            Some(Value::Type(_)) if matches!(new.get(1), Some(Value::Bytes { bytes: b"|" | b"<", .. })) => {
+            Some(Value::Type(_)) if little_endian(new.get(1)) => {
                 self.containers = self.containers.saturating_sub(1);
             }
             Some(Value::Type(_)) => return Err(wrong("little-endian numbers", "another byte order")),
@@ -205,58 +232,75 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn take(&mut self, length: usize) -> Step<&'a [u8]> {
-        let Some(taken) = self.bytes.get(self.at..).and_then(|rest| rest.get(..length)) else {
-            let expected = (self.at as u64).saturating_add(length as u64);
-            self.at = self.bytes.len();
-            return Err(FileProblem::Truncated { expected });
-        };
-        self.at += length;
+    /// Moves over `length` bytes, if there are so many.
+    fn advance(&mut self, length: u64) -> Step<()> {
+        let end = self.at.saturating_add(length);
+        self.at = end.min(self.length);
+        if end > self.length { Err(FileProblem::Truncated { expected: end }.into()) } else { Ok(()) }
+    }
+
+    fn take<const LENGTH: usize>(&mut self) -> Step<[u8; LENGTH]> {
+        self.advance(LENGTH as u64)?;
+        let mut taken = [0; LENGTH];
+        self.reader.read_exact(&mut taken)?;
         Ok(taken)
     }
 
     /// A little-endian number of up to 8 bytes, not negative.
-    fn length(&mut self, bytes: usize) -> Step<usize> {
-        let number = self.take(bytes)?.iter().rev().fold(0u64, |word, &byte| (word << 8) | u64::from(byte));
-        usize::try_from(number).map_err(|_| wrong("a length that fits into the memory", number.to_string()))
+    fn length(&mut self, bytes: usize) -> Step<u64> {
+        self.advance(bytes as u64)?;
+        let mut number = [0; 8];
+        self.reader.read_exact(&mut number[..bytes])?;
+        Ok(u64::from_le_bytes(number))
     }
 
     /// A little-endian number of up to 4 bytes as a value, not negative.
-    fn integer(&mut self, bytes: usize) -> Step<Value<'a>> {
+    fn integer(&mut self, bytes: u64) -> Step<Value> {
         if bytes > 4 {
             return Err(wrong("integers of at most 4 bytes", bytes.to_string()));
         }
-        let at = self.at as u64;
-        Ok(Value::Int { value: self.length(bytes)? as i64, at })
+        let at = self.at;
+        Ok(Value::Int { value: self.length(bytes as usize)? as i64, at })
     }
 
-    fn string(&mut self, length_bytes: usize) -> Step<Value<'a>> {
+    fn string(&mut self, length_bytes: usize) -> Step<Value> {
         let length = self.length(length_bytes)?;
-        let at = self.at as u64;
-        Ok(Value::Bytes { bytes: self.take(length)?, at })
+        let at = self.at;
+        self.advance(length)?;
+        let mut bytes = Vec::new();
+        reserve(&mut bytes, length, self.length)?;
+        if ((&mut *self.reader).take(length).read_to_end(&mut bytes)? as u64) < length {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(Value::Bytes { bytes: Rc::new(bytes), at })
     }
 
-    fn line(&mut self) -> Step<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
-        let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
-        let line = self.take(length)?;
-        self.take(1)?;
-        Ok(line)
+    /// The rest of a line.
+    fn line(&mut self) -> Step<Vec<u8>> {
+        let mut line = Vec::new();
+        (&mut *self.reader).take(LONGEST_NAME).read_until(b'\n', &mut line)?;
+        self.advance(line.len() as u64)?;
+        if line.pop() == Some(b'\n') {
+            return Ok(line);
+        }
+        // It ends too early, or is no name.
+        self.advance(1)?;
+        Err(wrong("the name of a function", "a longer line"))
     }
 
-    fn pop(&mut self) -> Step<Value<'a>> {
+    fn pop(&mut self) -> Step<Value> {
         self.stack.pop().ok_or_else(underflow)
     }
 
     /// What lies above the last mark, which is removed.
-    fn pop_to_mark(&mut self) -> Step<Vec<Value<'a>>> {
+    fn pop_to_mark(&mut self) -> Step<Vec<Value>> {
         let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark)).ok_or_else(underflow)?;
         let items = self.stack.split_off(mark + 1);
         self.stack.pop();
         Ok(items)
     }
 
-    fn sequence(&mut self, items: Vec<Value<'a>>) -> Step<Value<'a>> {
+    fn sequence(&mut self, items: Vec<Value>) -> Step<Value> {
         self.count_container()?;
         Ok(Value::Sequence(items))
     }
@@ -274,17 +318,40 @@ impl<'a> Machine<'a> {
         self.puts += 1;
         match self.stack.last() {
             Some(Value::Mark | Value::Sequence(_) | Value::Dictionary(_) | Value::Call { .. }) => {}
+            Some(Value::Bytes { bytes, .. }) if bytes.len() > LONGEST_KEPT => {}
             Some(value) => drop(self.memo.insert(index, value.clone())),
             None => return Err(underflow()),
         }
         Ok(())
     }
 
-    fn recall(&mut self, bytes: usize) -> Step<Value<'a>> {
+    fn recall(&mut self, bytes: usize) -> Step<Value> {
         let index = self.length(bytes)?;
-        let value = self.memo.get(&index).cloned();
+        let value = usize::try_from(index).ok().and_then(|index| self.memo.get(&index)).cloned();
         value.ok_or_else(|| wrong("a string or a name in the memo", "nothing of the kind"))
     }
+}
+
+fn little_endian(order: Option<&Value>) -> bool {
+    matches!(order, Some(Value::Bytes { bytes, .. }) if matches!(bytes.as_slice(), b"|" | b"<"))
+}
+
+/// The bytes that UTF-8 text of the characters 0 to 255 stands for, in the memory of the text.
+fn latin1(mut text: Vec<u8>) -> Step<Vec<u8>> {
+    let (mut read, mut written) = (0, 0);
+    while let [first, rest @ ..] = &text[read..] {
+        let (byte, length) = match (first, rest) {
+            (0..=0x7f, _) => (*first, 1),
+            (0xc2..=0xc3, [second @ 0x80..=0xbf, ..]) => (first << 6 | second & 0x3f, 2),
+            _ => return Err(wrong("text of the characters 0 to 255", "another one")),
+        };
+        text[written] = byte;
+        read += length;
+        written += 1;
+    }
+    text.truncate(written);
+    text.shrink_to_fit();
+    Ok(text)
 }
 
 /// The value of a little-endian NumPy integer.
@@ -304,6 +371,6 @@ fn number(class: &[u8], bytes: &[u8]) -> Step<i64> {
     Ok(i64::from_le_bytes(all))
 }
 
-fn underflow() -> FileProblem {
+fn underflow() -> Stop {
     wrong("a value on the stack", "none")
 }

@@ -1,8 +1,14 @@
 use super::*;
 use crate::testing::pickle;
 
-fn read(bytes: &[u8]) -> Result<Batch<'_>, String> {
-    super::read(Path::new("batch"), bytes, "labels", 3072).map_err(|error| error.to_string())
+fn read(bytes: &[u8]) -> Result<Batch, String> {
+    let mut reader = bytes;
+    super::read(Path::new("batch"), &mut reader, bytes.len() as u64, "labels", 3072).map_err(|failure| {
+        match failure {
+            Failure::Content(error) => error.to_string(),
+            Failure::Reading(error) => panic!("{error}"),
+        }
+    })
 }
 
 fn good() -> Vec<u8> {
@@ -135,10 +141,52 @@ fn newer_protocols_and_numpy_integers_are_read() {
     }
 }
 
+/// As Python 3 writes protocol 2 with NumPy: bytes are text that `_codecs.encode` turns back.
+fn text(labels: &[i64], rows: &[u8], encoding: &str) -> Vec<u8> {
+    let bytes = |bytes: &[u8], memo: &[u8]| {
+        let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+        let length = (text.len() as u32).to_le_bytes();
+        let name = [&(encoding.len() as u32).to_le_bytes(), encoding.as_bytes()].concat();
+        [b"c_codecs\nencode\nX".as_slice(), &length, text.as_bytes(), memo, b"X", &name, b"\x86R"].concat()
+    };
+    let class = |name: &[u8], order: &[u8]| {
+        let name = [b"cnumpy\ndtype\nX\x02\0\0\0", name, b"\x89\x88\x87R(K\x03X\x01\0\0\0", order].concat();
+        [name.as_slice(), b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"].concat()
+    };
+    let mut pickle = b"\x80\x02}q\0(X\x06\0\0\0labelsq\x01]q\x02(".to_vec();
+    for label in labels {
+        pickle.extend(b"cnumpy.core.multiarray\nscalar\n");
+        pickle
+            .extend([class(b"i8", b"<"), bytes(&label.to_le_bytes(), b"q\x03"), b"\x86R".to_vec()].concat());
+    }
+    pickle.extend(b"eX\x04\0\0\0dataq\x04cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85");
+    pickle.extend([bytes(b"b", b"q\x05").as_slice(), b"\x87R(K\x01K"].concat());
+    pickle.push(labels.len() as u8);
+    pickle.extend(b"M\0\x0c\x86");
+    pickle.extend([class(b"u1", b"|").as_slice(), b"\x89", &bytes(rows, b"q\x06"), b"tbu."].concat());
+    pickle
+}
+
+#[test]
+fn bytes_written_as_text_are_read() {
+    let rows: Vec<u8> = (0..2 * 3072).map(|i| (i * 7 % 256) as u8).collect();
+    let batch = read(&text(&[4, 200], &rows, "latin1")).unwrap();
+    assert_eq!(batch.labels.iter().map(|(label, _)| *label).collect::<Vec<_>>(), [4, 200]);
+    assert_eq!(batch.rows, rows);
+    assert!(read(&text(&[4, 200], &rows, "cp1252")).is_err());
+    // A third character that no byte stands for, and half a character.
+    let mut bytes = text(&[4, 200], &rows, "latin1");
+    let at = bytes.windows(4).rposition(|window| window == b"\xc3\xbf\0\x07").unwrap_or(bytes.len() - 40);
+    bytes[at] = 0xc4;
+    let error = read(&bytes).unwrap_err();
+    assert!(error.contains("expected text of the characters 0 to 255"), "{error}");
+}
+
 #[test]
 fn fuzz_pickles() {
     let mut mutator = crate::mutate::Mutator::new(31);
-    let (good, mut refused) = ([good()], 0);
+    let pixels: Vec<u8> = (0..3072).map(|i| (i * 7 % 256) as u8).collect();
+    let (good, mut refused) = ([good(), text(&[7], &pixels, "latin1"), modern(true, b'<')], 0);
     for _ in 0..crate::mutate::rounds() {
         let bytes = mutator.bytes(&good);
         // What is read lies in the file: nothing was made up, and nothing grew.

@@ -13,6 +13,11 @@ fn two(y: &[u8], packed: bool) -> Vec<u8> {
     file(&[("X", &[32, 32, 3, 2], 2, &bytes(2)), ("y", &[2, 1], 2, y)], packed)
 }
 
+fn arrays(bytes: &[u8]) -> Result<Vec<Array>, FileError> {
+    let mut input = Input::new(bytes.len() as u64, bytes);
+    mat::arrays(Path::new("train_32x32.mat"), &mut input, &["X", "y"])
+}
+
 fn load_with(train: &[u8], test: &[u8]) -> Result<DataSet, Error> {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("svhn")).unwrap();
@@ -87,11 +92,11 @@ fn no_cut_and_no_change_of_a_byte_panics() {
     for bytes in [&good, &packed] {
         for at in (100..260).chain(bytes.len() - 80..bytes.len()) {
             // A cut between two arrays is none.
-            assert!(mat::arrays(Path::new("x"), &bytes[..at]).map_or(0, |arrays| arrays.len()) < 2);
+            assert!(arrays(&bytes[..at]).map_or(0, |arrays| arrays.len()) < 2);
             for value in [0, 1, 15, 0x7f, 0xff] {
                 let mut changed = bytes.clone();
                 changed[at] = value;
-                let _ = mat::arrays(Path::new("x"), &changed);
+                let _ = arrays(&changed);
             }
         }
     }
@@ -119,7 +124,7 @@ fn fuzz_mat_files() {
     let mut refused = 0;
     for _ in 0..crate::mutate::rounds() {
         let bytes = mutator.bytes(&good);
-        match crate::mat::arrays(Path::new("train_32x32.mat"), &bytes) {
+        match arrays(&bytes) {
             // Deflate makes at most 1,032 bytes of one.
             Ok(arrays) => assert!(arrays.iter().map(|a| a.bytes.len()).sum::<usize>() <= 1032 * bytes.len()),
             Err(_) => refused += 1,

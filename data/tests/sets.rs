@@ -74,7 +74,8 @@ fn files_are_found_in_either_folder() {
 fn a_set_says_whether_it_is_the_published_one() {
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
-    assert_eq!(load_from("mnist", dir.path()).unwrap().origin, Origin::Part);
+    let other = Origin::Other("fewer images, which do not begin as the published ones do".to_owned());
+    assert_eq!(load_from("mnist", dir.path()).unwrap().origin, other);
     let write = |train: usize| {
         for (half, count) in [("train", train), ("t10k", 10_000)] {
             let images = images(count);
@@ -154,6 +155,21 @@ fn damage_names_the_file_the_byte_and_the_remedy() {
 }
 
 #[test]
+fn a_damaged_file_beside_another_copy_is_to_be_removed() {
+    let dir = TempDir::new().unwrap();
+    write_set(dir.path());
+    let packed = dir.path().join("t10k-labels-idx1-ubyte.gz");
+    fs::write(&packed, b"\x1f\x8b").unwrap();
+    let advice = format!("; remove it, and {} is read instead", dir.path().join(FILES[3]).display());
+    let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+    assert!(text.ends_with(&advice), "{text}");
+    let state = check("mnist", dir.path()).unwrap().files[3].status.to_string();
+    assert!(state.starts_with("damaged at byte 2") && state.ends_with(&advice), "{state}");
+    fs::remove_file(packed).unwrap();
+    load_from("mnist", dir.path()).unwrap();
+}
+
+#[test]
 fn images_and_labels_must_belong_together() {
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
@@ -209,7 +225,10 @@ fn a_check_tells_the_state_of_each_file() {
     let report = check("mnist", dir.path()).unwrap();
     assert!(!report.is_ok());
     let states: Vec<String> = report.files.iter().map(|file| file.status.to_string()).collect();
-    assert_eq!(states[0], "ok, but a part of the published set: 3 of 60000 images");
+    assert_eq!(
+        states[0],
+        "ok, but a part of the published set: 3 of 60000 images, which do not begin as the published ones do"
+    );
     assert_eq!(states[1], "ok, but not the published file: as many labels, but other ones");
     assert!(states[2].starts_with("damaged at byte 2: the gzip stream breaks off"), "{}", states[2]);
     assert_eq!(states[3], "missing");

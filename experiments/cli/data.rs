@@ -101,7 +101,8 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
             }
             let looked: Vec<_> = report.looked_in.iter().map(|folder| folder.display().to_string()).collect();
             anyhow::bail!(
-                "{} is not usable as it lies in {}; `ht data fetch {} --data {}` brings what is missing or damaged",
+                "{} is not usable as it lies in {}: what to do stands beside each damaged file, and \
+                 `ht data fetch {} --data {}` brings what is missing",
                 report.name,
                 looked.join(" or "),
                 report.name,
