@@ -3,8 +3,9 @@
 //! Architecture invariants of this crate:
 //!
 //! - It knows nothing of what is written: every other crate that writes a file may use it, and it uses none of them.
-//! - A regular file is replaced by renaming a complete, durable one over it. Readers see the old content or the new. The
-//!   temporary file has a name of its own, so that any number of processes may replace one file at once: the last wins.
+//! - A regular file is replaced by renaming a complete one over it, which is durable unless the caller says that it need
+//!   not be. Readers see the old content or the new. The temporary file has a name of its own, so that any number of
+//!   processes may replace one file at once: the last wins.
 //! - Links are followed: what they point at is replaced, and they stay. What is no regular file (a pipe, a device) is
 //!   written through, never replaced.
 
@@ -31,6 +32,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The reason why `content` or the system failed. A regular file is untouched then, and no temporary file stays.
 pub fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    put(path, true, content)
+}
+
+/// As [`write`], without waiting for the disk: for what can be made again, in many small files.
+///
+/// Readers see the old content or the new, but after a loss of power the file may be empty.
+///
+/// # Errors
+/// As [`write_with`].
+pub fn write_not_durable(path: &Path, bytes: &[u8]) -> Result<()> {
+    put(path, false, |file| file.write_all(bytes))
+}
+
+fn put(path: &Path, durable: bool, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let target = target_of(path)?;
     let present = match std::fs::metadata(&target) {
         Ok(metadata) => Some(metadata),
@@ -46,13 +61,14 @@ pub fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> Result<()
             content(&mut file)?;
             file.flush()
         }
-        present => replace(&target, present.as_ref(), content),
+        present => replace(&target, present.as_ref(), durable, content),
     }
 }
 
 fn replace(
     target: &Path,
     present: Option<&Metadata>,
+    durable: bool,
     content: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let (folder, name) = (folder_of(target), target.file_name().unwrap_or_default());
@@ -75,9 +91,11 @@ fn replace(
     content(&mut file)?;
     file.flush()?;
     drop(file);
-    temporary.as_file().sync_all()?;
+    if durable {
+        temporary.as_file().sync_all()?;
+    }
     temporary.persist(target).map_err(|failed| failed.error)?;
-    sync_folder(folder)
+    if durable { sync_folder(folder) } else { Ok(()) }
 }
 
 /// Makes the names in a folder durable.

@@ -21,6 +21,20 @@ fn a_file_is_made_and_replaced() {
 }
 
 #[test]
+fn a_file_that_need_not_be_durable_is_replaced_whole_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.md");
+    write_not_durable(&path, b"one").unwrap();
+    let mut reader = File::open(&path).unwrap();
+    write_not_durable(&path, b"two").unwrap();
+    let mut old = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut old).unwrap();
+    assert_eq!(old, "one", "who has it open reads on in the old file");
+    assert_eq!(fs::read(&path).unwrap(), b"two");
+    assert_eq!(names(folder.path()), ["report.md"]);
+}
+
+#[test]
 fn a_writer_that_fails_leaves_the_old_file_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint");

@@ -51,6 +51,7 @@ mod result;
 mod sections;
 mod settings;
 mod statistics;
+mod text;
 mod write;
 
 use find::Found;
@@ -104,7 +105,7 @@ pub struct NotRead {
 
 impl std::fmt::Display for NotRead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&output::plain(&format!("{}: {}", self.path.display(), self.reason)))
+        f.write_str(&text::plain(&format!("{}: {}", self.path.display(), self.reason)))
     }
 }
 

@@ -38,7 +38,8 @@ pub(crate) fn write(
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(unwritable(parent))?;
         }
-        files::write(&path, content.as_bytes()).map_err(unwritable(&path))?;
+        // A report can be made again, and has many files: none is worth a wait for the disk.
+        files::write_not_durable(&path, content.as_bytes()).map_err(unwritable(&path))?;
         files.push(path);
         Ok::<(), Error>(())
     };

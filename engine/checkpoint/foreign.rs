@@ -6,10 +6,6 @@ const CONVERT: &str = "convert it in Python with safetensors.torch.save_file(tor
 
 /// Names the format of a file that is no safetensors file, and the way out; `None` where its first bytes tell nothing.
 pub(super) fn describe(bytes: &[u8]) -> Option<String> {
-    // A header begins behind its length, whose bytes may be anything: 640 is those of a pickle.
-    if bytes.get(super::read::PREFIX) == Some(&b'{') {
-        return None;
-    }
     let start = bytes.trim_ascii_start();
     let start = start[..start.len().min(16)].to_ascii_lowercase();
     let page = [&b"<!doctype html"[..], b"<html", b"<?xml"].iter().any(|tag| start.starts_with(tag));

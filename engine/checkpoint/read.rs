@@ -11,13 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Bytes before the header: its length, little endian.
-pub(super) const PREFIX: usize = 8;
+const PREFIX: usize = 8;
 /// What wrappers of PyTorch put into the names: `DataParallel` and its kin, and `torch.compile`.
 const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// The tensors of a file with these bytes, or what is wrong with it.
 pub(super) fn parse(bytes: &[u8]) -> Result<File, String> {
-    if let Some(format) = foreign::describe(bytes) {
+    // A header begins behind its length, whose bytes may be anything: 640 is those of a pickle.
+    let has_header = bytes.get(PREFIX) == Some(&b'{');
+    if let Some(format) = foreign::describe(bytes).filter(|_| !has_header) {
         return Err(format);
     }
     check_header(bytes)?;

@@ -1,98 +1,32 @@
 //! The CPU device: the kernels in Rust over pooled, aligned memory.
 
+use super::account::Account;
 use super::launch::CheckedLaunch;
-use super::memory::{HostWords, Memory};
-use super::program::first_non_finite;
-use super::{Counters, LaunchReport, NonFinite};
+use super::memory::{CpuMemory, HostWords, Memory};
+use super::report::{LaunchReport, NonFinite, first_non_finite};
 use crate::error::{Error, Result};
 use kernels::kernel::MAX_BINDINGS;
 use kernels::{Access, Arg, Args, Clock, Cpu};
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-
-/// A cache line: the unit of allocation, so that every buffer is aligned for any vector.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line(#[allow(dead_code)] [u32; 16]);
-
-/// Memory of the CPU device. All access goes through [`CpuDevice`], which holds its lock meanwhile.
-pub(super) struct CpuMemory {
-    words: Words,
-    /// The counter of the device that it belongs to.
-    allocated: Arc<AtomicU64>,
-}
-
-enum Words {
-    /// The device's own.
-    Owned(Box<[UnsafeCell<Line>]>),
-    /// The host's, only read: no launch and no copy may write a constant.
-    Shared(HostWords),
-}
-
-// SAFETY: the contents are only touched by `CpuDevice` and `CpuProgram` under the device's lock; what the host shares is
-// never written.
-unsafe impl Sync for CpuMemory {}
-
-impl std::fmt::Debug for CpuMemory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.words {
-            Words::Owned(_) => write!(f, "{} bytes", self.bytes()),
-            Words::Shared(words) => words.fmt(f),
-        }
-    }
-}
-
-impl CpuMemory {
-    /// Bytes that the device allocated for it.
-    fn bytes(&self) -> u64 {
-        match &self.words {
-            Words::Owned(lines) => lines.len() as u64 * 64,
-            Words::Shared(_) => 0,
-        }
-    }
-
-    /// Its first word; of shared memory, one that is not written through this pointer.
-    fn start(&self) -> *mut u32 {
-        match &self.words {
-            Words::Owned(lines) => lines.as_ptr().cast_mut().cast(),
-            Words::Shared(words) => words.as_slice().as_ptr().cast_mut(),
-        }
-    }
-}
-
-impl Drop for CpuMemory {
-    fn drop(&mut self) {
-        self.allocated.fetch_sub(self.bytes(), Ordering::Relaxed);
-    }
-}
 
 /// The processor, its worker threads, and the lock under which memory is touched.
 #[derive(Debug)]
 pub struct CpuDevice {
     cpu: Cpu,
     lock: Mutex<()>,
-    allocated: Arc<AtomicU64>,
-    objects: AtomicU64,
-    uploads: AtomicU64,
-    reads: AtomicU64,
+    account: Arc<Account>,
 }
 
 impl CpuDevice {
     pub(super) fn new(threads: usize) -> Result<Self> {
-        Ok(Self {
-            cpu: Cpu::new(threads)?,
-            lock: Mutex::new(()),
-            allocated: Arc::default(),
-            objects: AtomicU64::new(0),
-            uploads: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
-        })
+        let cpu = Cpu::new(threads)?;
+        let name = format!("cpu ({:?}, {} threads)", cpu.isa, cpu.threads.count());
+        Ok(Self { cpu, lock: Mutex::new(()), account: Account::open(name) })
     }
 
-    pub(super) fn name(&self) -> String {
-        format!("cpu ({:?}, {} threads)", self.cpu.isa, self.cpu.threads.count())
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
     pub(super) fn instruction_set(&self) -> String {
@@ -105,54 +39,31 @@ impl CpuDevice {
     }
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<CpuMemory>> {
-        let (count, mut lines) = (words.div_ceil(16), Vec::new());
-        lines.try_reserve_exact(count).map_err(|_| Error::OutOfMemory {
-            device: self.name(),
+        let memory = CpuMemory::allocate(&self.account, words).map_err(|_| Error::OutOfMemory {
+            device: self.account.name().to_string(),
             what: format!("{} bytes asked for '{what}'", words as u64 * 4),
-            in_use: self.allocated_bytes(),
+            in_use: self.account.allocated_bytes(),
         })?;
-        lines.extend((0..count).map(|_| UnsafeCell::new(Line([0; 16]))));
-        let lines = lines.into_boxed_slice();
-        self.objects.fetch_add(1, Ordering::Relaxed);
-        self.allocated.fetch_add(lines.len() as u64 * 64, Ordering::Relaxed);
-        Ok(Arc::new(CpuMemory { words: Words::Owned(lines), allocated: Arc::clone(&self.allocated) }))
+        Ok(Arc::new(memory))
     }
 
     /// The host's memory as memory of this device.
     pub(super) fn share(&self, words: HostWords) -> Arc<CpuMemory> {
-        self.objects.fetch_add(1, Ordering::Relaxed);
-        Arc::new(CpuMemory { words: Words::Shared(words), allocated: Arc::clone(&self.allocated) })
-    }
-
-    /// Whether this device made the memory.
-    pub(super) fn owns(&self, memory: &CpuMemory) -> bool {
-        Arc::ptr_eq(&self.allocated, &memory.allocated)
+        Arc::new(CpuMemory::share(&self.account, words))
     }
 
     pub(super) fn write(&self, memory: &CpuMemory, offset: usize, data: &[u32]) {
         let _guard = self.lock();
-        self.uploads.fetch_add(1, Ordering::Relaxed);
+        self.account.uploaded();
         // SAFETY: `Device::write` checked the range and that it is no constant, and the lock makes the access exclusive.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), memory.start().add(offset), data.len()) };
     }
 
     pub(super) fn read(&self, memory: &CpuMemory, offset: usize, into: &mut [u32]) {
         let _guard = self.lock();
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.account.read_back();
         // SAFETY: `Device::read_into` checked the range, and the lock makes the access exclusive.
         unsafe { std::ptr::copy_nonoverlapping(memory.start().add(offset), into.as_mut_ptr(), into.len()) };
-    }
-
-    pub(super) fn allocated_bytes(&self) -> u64 {
-        self.allocated.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn counters(&self) -> Counters {
-        Counters {
-            objects: self.objects.load(Ordering::Relaxed),
-            uploads: self.uploads.load(Ordering::Relaxed),
-            reads: self.reads.load(Ordering::Relaxed),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A launch, and the one check that makes it safe to run.
 
-use super::{Device, Slice};
+use super::account::Account;
+use super::memory::Slice;
 use crate::error::{Error, Result};
 use kernels::kernel::MAX_BINDINGS;
 use kernels::{Access, Binding, Kernel};
@@ -18,7 +19,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// `kernel` on one slice per binding, in its order. [`Device::compile`] checks that they fit.
+    /// `kernel` on one slice per binding, in its order. [`Device::compile`](super::Device::compile) checks that they fit.
     pub fn new(label: impl Into<String>, kernel: Arc<dyn Kernel>, slices: Vec<Slice>) -> Self {
         Self { label: label.into(), kernel, slices }
     }
@@ -35,8 +36,8 @@ pub(super) struct CheckedLaunch {
 }
 
 impl CheckedLaunch {
-    /// Checks a launch for a device.
-    pub(super) fn new(device: &Device, launch: Launch) -> Result<Self> {
+    /// Checks a launch for the device with this account.
+    pub(super) fn new(device: &Arc<Account>, launch: Launch) -> Result<Self> {
         let bindings = launch.kernel.bindings();
         let malformed = |message: String| Err(Error::shape(launch.label.clone(), message));
         if bindings.len() != launch.slices.len() || bindings.len() > MAX_BINDINGS {

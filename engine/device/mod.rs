@@ -3,30 +3,30 @@
 //! A [`Program`] is a list of launches whose buffers are fixed. It is compiled once and replayed with a new
 //! [`Clock`](kernels::Clock) every step.
 
+mod account;
 mod adapter;
 mod cpu;
 mod gpu;
 mod launch;
 mod memory;
 mod program;
+mod report;
 
+pub use account::Counters;
 pub use adapter::{AdapterReport, DeviceReport, list_devices};
 pub use launch::Launch;
-pub use memory::{Buffer, HostWords, Slice};
-pub use program::{LaunchReport, NonFinite, Program};
+pub use memory::{Buffer, HostWords, Slice, padded};
+pub use program::Program;
+pub use report::{LaunchReport, NonFinite};
 
 pub use kernels::kernel::ALIGNMENT;
 
 use crate::error::{Error, Result};
+use account::Account;
 use launch::CheckedLaunch;
 use memory::Memory;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// `words` rounded up to [`ALIGNMENT`].
-pub fn padded(words: usize) -> usize {
-    words.next_multiple_of(ALIGNMENT)
-}
 
 /// A device: the CPU, or a GPU through wgpu. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,17 +35,6 @@ pub enum Device {
     Cpu(Arc<cpu::CpuDevice>),
     /// The kernels in WGSL.
     Gpu(Arc<gpu::GpuDevice>),
-}
-
-/// Work a device has done outside of launches since it was opened: constant in the steady state of training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Buffers, shaders, pipelines, bind groups and query sets created.
-    pub objects: u64,
-    /// Host-to-device copies.
-    pub uploads: u64,
-    /// Device-to-host copies.
-    pub reads: u64,
 }
 
 impl Device {
@@ -72,12 +61,16 @@ impl Device {
         }
     }
 
+    fn account(&self) -> &Arc<Account> {
+        match self {
+            Device::Cpu(device) => device.account(),
+            Device::Gpu(device) => device.account(),
+        }
+    }
+
     /// A short name for tables and result files.
     pub fn name(&self) -> String {
-        match self {
-            Device::Cpu(device) => device.name(),
-            Device::Gpu(device) => device.name().to_string(),
-        }
+        self.account().name().to_string()
     }
 
     /// The instruction set of a CPU device, on which the last bits of its results depend: `avx512`, `avx2`, `portable`.
@@ -139,7 +132,7 @@ impl Device {
     /// # Errors
     /// Words that do not fit, a constant or another device's buffer; device loss.
     pub fn write(&self, buffer: &Buffer, offset: usize, data: &[u32]) -> Result<()> {
-        buffer.check(self, "a write", offset, data.len())?;
+        buffer.check(self.account(), "a write", offset, data.len())?;
         if buffer.constant {
             return Err(Error::Constant { what: "the target of a write".into() });
         }
@@ -157,7 +150,7 @@ impl Device {
     /// A range outside the buffer, or another device's buffer; device loss.
     pub fn read(&self, buffer: &Buffer, range: Range<usize>) -> Result<Vec<u32>> {
         // Before memory is taken for words that are not there.
-        buffer.check(self, "a read", range.start, range.len())?;
+        buffer.check(self.account(), "a read", range.start, range.len())?;
         let mut words = vec![0; range.len()];
         self.read_into(buffer, range.start, &mut words)?;
         Ok(words)
@@ -168,7 +161,7 @@ impl Device {
     /// # Errors
     /// As [`Device::read`].
     pub fn read_into(&self, buffer: &Buffer, offset: usize, into: &mut [u32]) -> Result<()> {
-        buffer.check(self, "a read", offset, into.len())?;
+        buffer.check(self.account(), "a read", offset, into.len())?;
         match (self, &buffer.memory) {
             (Device::Cpu(device), Memory::Cpu(memory)) => device.read(memory, offset, into),
             (Device::Gpu(device), Memory::Gpu(memory)) => device.read(memory, offset, into)?,
@@ -192,7 +185,7 @@ impl Device {
     /// A slice of another device or outside its buffer, overlapping buffers in one launch, a written constant, a limit of
     /// the device, a shader that does not compile.
     pub fn compile(&self, launches: Vec<Launch>) -> Result<Program> {
-        let checked = |launch| CheckedLaunch::new(self, launch);
+        let checked = |launch| CheckedLaunch::new(self.account(), launch);
         let launches = launches.into_iter().map(checked).collect::<Result<Vec<_>>>()?;
         Ok(match self {
             Device::Cpu(device) => Program::Cpu(Arc::new(cpu::CpuProgram::new(device.clone(), launches)?)),
@@ -213,18 +206,12 @@ impl Device {
 
     /// Bytes of memory allocated on this device through this object; what it shares with the host is not counted.
     pub fn allocated_bytes(&self) -> u64 {
-        match self {
-            Device::Cpu(device) => device.allocated_bytes(),
-            Device::Gpu(device) => device.allocated_bytes(),
-        }
+        self.account().allocated_bytes()
     }
 
     /// What was created, uploaded and read back so far.
     pub fn counters(&self) -> Counters {
-        match self {
-            Device::Cpu(device) => device.counters(),
-            Device::Gpu(device) => device.counters(),
-        }
+        self.account().counters()
     }
 
     /// The properties by which kernels choose their tiles; `None` for the CPU.

@@ -1,9 +1,9 @@
 //! Launches compiled for a device, to be replayed.
 
+use super::report::{LaunchReport, NonFinite};
 use super::{cpu, gpu};
 use crate::error::Result;
-use kernels::{Access, Binding, Clock, Cost};
-use std::fmt;
+use kernels::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,21 +14,6 @@ pub enum Program {
     Cpu(Arc<cpu::CpuProgram>),
     /// On a GPU.
     Gpu(Arc<gpu::GpuProgram>),
-}
-
-/// What a program does, launch by launch.
-#[derive(Clone, Debug)]
-pub struct LaunchReport {
-    /// The launch's label.
-    pub label: String,
-    /// The kernel's name.
-    pub kernel: &'static str,
-    /// The kernel's shape.
-    pub shape: String,
-    /// Arithmetic and traffic.
-    pub cost: Cost,
-    /// GPU: shader label and grid of every dispatch; empty on the CPU.
-    pub dispatches: Vec<(String, [u32; 3])>,
 }
 
 impl Program {
@@ -82,27 +67,4 @@ impl Program {
             Program::Gpu(program) => program.scratch_bytes(),
         }
     }
-}
-
-/// The first value that was not finite in a checked run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NonFinite {
-    /// The launch.
-    pub launch: String,
-    /// The kernel's buffer.
-    pub buffer: &'static str,
-    /// Index of the value in the buffer.
-    pub index: usize,
-}
-
-impl fmt::Display for NonFinite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' of '{}' at index {}", self.buffer, self.launch, self.index)
-    }
-}
-
-/// The index of the first float that is not finite, where `binding` is written and holds floats.
-pub(super) fn first_non_finite(binding: &Binding, words: &[u32]) -> Option<usize> {
-    let floats = binding.access != Access::Read && !binding.integers;
-    floats.then(|| words.iter().position(|&word| !f32::from_bits(word).is_finite()))?
 }

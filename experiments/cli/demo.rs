@@ -1,7 +1,7 @@
 //! `ht demo`: the main job in miniature, on built-in data.
 
 use super::sweep::{Plan, found};
-use super::{DeviceArgs, print, run};
+use super::{DeviceArgs, run};
 use crate::sweep::SweepRun;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -48,5 +48,5 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let report =
         ::report::report(std::slice::from_ref(&args.out), Some(&args.out), &super::report::methods())?;
     let files: Vec<String> = report.files.iter().map(|file| format!("  {}", file.display())).collect();
-    print(&format!("{}\nwritten:\n{}", report.text, files.join("\n")))
+    super::report::show(&report, &format!("\n\nwritten:\n{}", files.join("\n")))
 }

@@ -16,6 +16,15 @@ pub(super) fn methods() -> Vec<::report::Method> {
     Method::ALL.iter().map(shown).collect()
 }
 
+/// Prints a report and what was written of it, and on standard error what was not read for it.
+pub(super) fn show(report: &::report::Report, written: &str) -> anyhow::Result<()> {
+    let printed = print(&format!("{}{written}", report.text.trim_end()));
+    for item in &report.not_read {
+        let _ = writeln!(std::io::stderr(), "not read: {item}");
+    }
+    printed
+}
+
 /// Arguments of `ht report`.
 #[derive(Debug, Args)]
 #[command(
@@ -49,11 +58,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<()> {
             "\nwritten:{written}\n  {tables_in}: {tables} CSV files\n  {figures_in}: {figures} SVG files"
         );
     }
-    let printed = print(&format!("{}{written}", report.text.trim_end()));
-    for item in &report.not_read {
-        let _ = writeln!(std::io::stderr(), "not read: {item}");
-    }
-    printed?;
+    show(&report, &written)?;
     let refused: Vec<String> = report
         .not_read
         .iter()

@@ -1,11 +1,12 @@
 //! The report as GitHub-flavoured Markdown, with its figures as files.
 
 use super::{Block, Section, Sheet};
+use crate::text::plain;
 use std::fmt::Write;
 
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
-    for character in super::plain(text).chars() {
+    for character in plain(text).chars() {
         if "\\|*<_`".contains(character) {
             escaped.push('\\');
         }

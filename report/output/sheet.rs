@@ -1,6 +1,7 @@
 //! Tables of figures: one description for the terminal, Markdown, CSV and HTML.
 
 use crate::statistics::Summary;
+use crate::text::plain;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 /// What a column holds and how it is shown.
@@ -111,10 +112,9 @@ impl Sheet {
         let rule = || LineStyle::none().fill('-').junction('-');
         let mut table = Table::new();
         table.load_style(TableStyle::new().top_border(rule()).header_separator(rule()).bottom_border(rule()));
-        table.set_header(self.columns.iter().map(|column| super::plain(&column.heading)));
+        table.set_header(self.columns.iter().map(|column| plain(&column.heading)));
         for row in &self.rows {
-            table
-                .add_row(self.columns.iter().zip(row).map(|(column, cell)| super::plain(&column.show(cell))));
+            table.add_row(self.columns.iter().zip(row).map(|(column, cell)| plain(&column.show(cell))));
         }
         for (shown, column) in table.column_iter_mut().zip(&self.columns) {
             if column.is_right() {

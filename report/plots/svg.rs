@@ -130,7 +130,7 @@ fn points(points: &[(f64, f64)]) -> String {
 /// A text with the five characters replaced that mean something in XML.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::new();
-    for character in crate::output::plain(text).chars() {
+    for character in crate::text::plain(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),

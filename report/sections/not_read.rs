@@ -1,7 +1,8 @@
 //! What was left out because it could not be read.
 
 use crate::NotRead;
-use crate::output::{Block, Section, plain};
+use crate::output::{Block, Section};
+use crate::text::plain;
 use std::path::PathBuf;
 
 const INTRO: &str = "Whatever could not be read is left out here, and hides nothing else. Repair or remove it, and make the \

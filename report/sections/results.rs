@@ -1,10 +1,11 @@
 //! The table of all configurations, and what a reader of its means has to know.
 
 use crate::group::{Comparison, Group};
-use crate::output::{Block, Cell, Column, Kind, Section, Sheet, plain};
+use crate::output::{Block, Cell, Column, Kind, Section, Sheet};
 use crate::read::Run;
 use crate::result::RunResult;
 use crate::statistics::{Summary, summarize_complete};
+use crate::text::plain;
 use std::path::PathBuf;
 
 /// A column of figures: how it is called, where it comes from, how it is shown.

@@ -8,13 +8,14 @@ mod program;
 
 pub(super) use program::GpuProgram;
 
-use super::{Counters, adapter};
+use super::account::Account;
+use super::adapter;
+use super::memory::GpuMemory;
 use crate::error::{Error, Result};
 use kernels::{Clock, GpuTraits};
 use pipeline::{Pipeline, PipelineKey};
 use program::Prepared;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// Program runs that share one submit (a step and its tortoise are two): enough to hide the cost of a submit, few enough
@@ -26,7 +27,6 @@ const SUBMITS_IN_FLIGHT: usize = 3;
 /// An open adapter. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct GpuDevice {
-    name: String,
     device: wgpu::Device,
     queue: wgpu::Queue,
     traits: GpuTraits,
@@ -34,10 +34,7 @@ pub struct GpuDevice {
     pipelines: Arc<Mutex<HashMap<PipelineKey, Arc<Pipeline>>>>,
     recorder: Arc<Mutex<Recorder>>,
     failure: Arc<Failure>,
-    allocated: Arc<AtomicU64>,
-    objects: Arc<AtomicU64>,
-    uploads: Arc<AtomicU64>,
-    reads: Arc<AtomicU64>,
+    account: Arc<Account>,
 }
 
 /// What went wrong behind our back: wgpu reports loss and stray errors through callbacks only.
@@ -53,19 +50,6 @@ struct Recorder {
     pending: Vec<(Arc<Prepared>, Clock)>,
     in_flight: Vec<wgpu::SubmissionIndex>,
     staging: Option<wgpu::Buffer>,
-}
-
-/// Memory of a GPU device.
-#[derive(Debug)]
-pub(super) struct GpuMemory {
-    buffer: wgpu::Buffer,
-    allocated: Arc<AtomicU64>,
-}
-
-impl Drop for GpuMemory {
-    fn drop(&mut self) {
-        self.allocated.fetch_sub(self.buffer.size(), Ordering::Relaxed);
-    }
 }
 
 impl GpuDevice {
@@ -117,7 +101,6 @@ impl GpuDevice {
             largest_binding: (limits.max_storage_buffer_binding_size / 4) as usize,
         };
         Ok(Self {
-            name: info.name,
             device,
             queue,
             traits,
@@ -125,15 +108,16 @@ impl GpuDevice {
             pipelines: Arc::default(),
             recorder: Arc::default(),
             failure,
-            allocated: Arc::default(),
-            objects: Arc::default(),
-            uploads: Arc::default(),
-            reads: Arc::default(),
+            account: Account::open(info.name),
         })
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    fn name(&self) -> String {
+        self.account.name().to_string()
     }
 
     pub(super) fn traits(&self) -> GpuTraits {
@@ -145,22 +129,6 @@ impl GpuDevice {
         Self { traits, ..self.clone() }
     }
 
-    pub(super) fn allocated_bytes(&self) -> u64 {
-        self.allocated.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn counters(&self) -> Counters {
-        Counters {
-            objects: self.objects.load(Ordering::Relaxed),
-            uploads: self.uploads.load(Ordering::Relaxed),
-            reads: self.reads.load(Ordering::Relaxed),
-        }
-    }
-
-    fn created(&self) {
-        self.objects.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn recorder(&self) -> MutexGuard<'_, Recorder> {
         self.recorder.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -168,7 +136,7 @@ impl GpuDevice {
     /// The device's loss, as an error of ours. What fails on a lost device fails for that reason.
     fn present(&self) -> Result<()> {
         match self.failure.lost.get() {
-            Some(reason) => Err(Error::DeviceLost { device: self.name.clone(), reason: reason.clone() }),
+            Some(reason) => Err(Error::DeviceLost { device: self.name(), reason: reason.clone() }),
             None => Ok(()),
         }
     }
@@ -178,13 +146,13 @@ impl GpuDevice {
         self.present()?;
         match self.failure.error.lock().ok().and_then(|mut slot| slot.take()) {
             Some(wgpu::Error::OutOfMemory { source }) => Err(self.out_of_memory(source.to_string())),
-            Some(error) => Err(Error::Gpu { device: self.name.clone(), message: error.to_string() }),
+            Some(error) => Err(Error::Gpu { device: self.name(), message: error.to_string() }),
             None => Ok(()),
         }
     }
 
     fn out_of_memory(&self, what: String) -> Error {
-        Error::OutOfMemory { device: self.name.clone(), what, in_use: self.allocated_bytes() }
+        Error::OutOfMemory { device: self.name(), what, in_use: self.account.allocated_bytes() }
     }
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
@@ -194,7 +162,7 @@ impl GpuDevice {
             return Err(Error::Limit {
                 what: format!("the buffer '{what}'"),
                 need: format!("{bytes} bytes"),
-                device: self.name.clone(),
+                device: self.name(),
                 have: format!("{most} bytes in one buffer"),
                 hint: "take a smaller batch, model or data set, or the CPU",
             });
@@ -211,20 +179,13 @@ impl GpuDevice {
             return Err(self.out_of_memory(format!("{bytes} bytes asked for '{what}'")));
         }
         self.healthy()?;
-        self.created();
-        self.allocated.fetch_add(bytes, Ordering::Relaxed);
-        Ok(Arc::new(GpuMemory { buffer, allocated: Arc::clone(&self.allocated) }))
-    }
-
-    /// Whether this device, or one that shares everything with it, made the memory.
-    pub(super) fn owns(&self, memory: &GpuMemory) -> bool {
-        Arc::ptr_eq(&self.allocated, &memory.allocated)
+        Ok(Arc::new(GpuMemory::new(&self.account, buffer)))
     }
 
     pub(super) fn write(&self, memory: &GpuMemory, offset: usize, data: &[u32]) -> Result<()> {
         let mut recorder = self.recorder();
         self.submit(&mut recorder)?;
-        self.uploads.fetch_add(1, Ordering::Relaxed);
+        self.account.uploaded();
         // The runtime stages the data in memory of its own: keep each piece small enough for any heap.
         for (index, piece) in data.chunks(4 << 20).enumerate() {
             self.queue.write_buffer(
@@ -244,10 +205,10 @@ impl GpuDevice {
     fn read_buffer(&self, buffer: &wgpu::Buffer, offset: usize, into: &mut [u32]) -> Result<()> {
         let mut recorder = self.recorder();
         self.submit(&mut recorder)?;
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.account.read_back();
         let bytes = (into.len() * 4) as u64;
         if recorder.staging.as_ref().is_none_or(|staging| staging.size() < bytes) {
-            self.created();
+            self.account.created();
             recorder.staging = Some(self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("read-back"),
                 size: bytes.next_power_of_two().max(4096),
@@ -268,17 +229,14 @@ impl GpuDevice {
             Ok(Ok(())) => {}
             _ => {
                 self.healthy()?;
-                return Err(Error::Gpu {
-                    device: self.name.clone(),
-                    message: "a read-back was not mapped".into(),
-                });
+                return Err(Error::Gpu { device: self.name(), message: "a read-back was not mapped".into() });
             }
         }
         {
             let view = staging
                 .slice(..bytes)
                 .get_mapped_range()
-                .map_err(|error| Error::Gpu { device: self.name.clone(), message: error.to_string() })?;
+                .map_err(|error| Error::Gpu { device: self.name(), message: error.to_string() })?;
             bytemuck::cast_slice_mut::<u32, u8>(into).copy_from_slice(&view);
         }
         staging.unmap();
@@ -302,7 +260,7 @@ impl GpuDevice {
             Ok(_) => self.healthy(),
             Err(error) => {
                 self.healthy()?;
-                Err(Error::Gpu { device: self.name.clone(), message: error.to_string() })
+                Err(Error::Gpu { device: self.name(), message: error.to_string() })
             }
         }
     }

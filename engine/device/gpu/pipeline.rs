@@ -43,12 +43,12 @@ impl GpuDevice {
             self.present()?;
             return Err(Error::Compile {
                 kernel: format!("{kernel} ({})", dispatch.label),
-                device: self.name.clone(),
+                device: self.name(),
                 log: error.to_string(),
             });
         }
         self.healthy()?;
-        self.created();
+        self.account.created();
         let pipeline = Arc::new(pipeline);
         pipelines.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)

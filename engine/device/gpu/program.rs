@@ -1,11 +1,10 @@
 //! Launches on a GPU: pipelines and bind groups made once, encoded again every step.
 
-use super::super::launch::CheckedLaunch;
-use super::super::memory::Memory;
-use super::super::program::first_non_finite;
-use super::super::{LaunchReport, NonFinite, padded};
 use super::pipeline::Pipeline;
-use super::{GpuDevice, GpuMemory, PROGRAMS_PER_SUBMIT};
+use super::{GpuDevice, PROGRAMS_PER_SUBMIT};
+use crate::device::launch::CheckedLaunch;
+use crate::device::memory::{GpuMemory, Memory, padded};
+use crate::device::report::{LaunchReport, NonFinite, first_non_finite};
 use crate::error::{Error, Result};
 use kernels::kernel::SCRATCH;
 use kernels::{Access, Clock, Dispatch};
@@ -209,7 +208,7 @@ fn prepare(
         return Err(Error::Limit {
             what: format!("the grid of {kernel}"),
             need: format!("{most} workgroups"),
-            device: device.name.clone(),
+            device: device.name(),
             have: "65535 in one dimension".into(),
             hint: "take a smaller batch",
         });
@@ -254,7 +253,7 @@ fn prepare(
                 return Err(Error::Limit {
                     what: format!("the buffer '{name}' of '{}'", launch.label()),
                     need: format!("{} bytes", 4 * words.len()),
-                    device: device.name.clone(),
+                    device: device.name(),
                     have: format!("{} bytes in one binding", 4 * device.traits.largest_binding),
                     hint: "take a smaller batch, model or data set, or the CPU",
                 });
@@ -276,9 +275,9 @@ fn prepare(
     });
     if let Some(error) = pollster::block_on(scope.pop()) {
         device.present()?;
-        return Err(Error::Compile { kernel, device: device.name.clone(), log: error.to_string() });
+        return Err(Error::Compile { kernel, device: device.name(), log: error.to_string() });
     }
-    device.created();
+    device.account.created();
     Ok(PreparedDispatch {
         pipeline,
         bind_group,

@@ -1,62 +1,46 @@
 //! Memory of a device, and the ranges of it that launches bind.
 
-use super::{ALIGNMENT, Device, cpu, gpu};
+mod cpu;
+mod gpu;
+mod host;
+
+pub(super) use cpu::CpuMemory;
+pub(super) use gpu::GpuMemory;
+pub use host::HostWords;
+
+use super::account::Account;
 use crate::error::{Error, Result};
+use kernels::kernel::ALIGNMENT;
 use std::sync::Arc;
+
+/// `words` rounded up to [`ALIGNMENT`].
+pub fn padded(words: usize) -> usize {
+    words.next_multiple_of(ALIGNMENT)
+}
 
 /// Memory of a device, zero at first. Cheap to clone: clones share the memory.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     pub(super) memory: Memory,
     pub(super) words: usize,
-    /// Whether nothing may write it: see [`Device::constant`].
+    /// Whether nothing may write it: see [`Device::constant`](super::Device::constant).
     pub(super) constant: bool,
-}
-
-/// Memory of the host that a constant shares, as words.
-#[derive(Clone)]
-pub struct HostWords(Host);
-
-#[derive(Clone)]
-enum Host {
-    Words(Arc<Vec<u32>>),
-    /// As many as whole words, and aligned as words.
-    Bytes(Arc<Vec<u8>>),
-}
-
-impl HostWords {
-    /// Bytes as words, in the processor's order; `None` if they do not make whole words or do not lie where a word may.
-    pub fn of_bytes(bytes: Arc<Vec<u8>>) -> Option<Self> {
-        bytemuck::try_cast_slice::<u8, u32>(&bytes).ok()?;
-        Some(Self(Host::Bytes(bytes)))
-    }
-
-    /// The words.
-    pub fn as_slice(&self) -> &[u32] {
-        match &self.0 {
-            Host::Words(words) => words,
-            // Nobody else can change or move them meanwhile.
-            Host::Bytes(bytes) => bytemuck::cast_slice(bytes),
-        }
-    }
-}
-
-impl std::fmt::Debug for HostWords {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} words of the host", self.as_slice().len())
-    }
-}
-
-impl From<Arc<Vec<u32>>> for HostWords {
-    fn from(words: Arc<Vec<u32>>) -> Self {
-        Self(Host::Words(words))
-    }
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Memory {
-    Cpu(Arc<cpu::CpuMemory>),
-    Gpu(Arc<gpu::GpuMemory>),
+    Cpu(Arc<CpuMemory>),
+    Gpu(Arc<GpuMemory>),
+}
+
+impl Memory {
+    /// The account of the device that made it.
+    fn account(&self) -> &Arc<Account> {
+        match self {
+            Memory::Cpu(memory) => &memory.account,
+            Memory::Gpu(memory) => &memory.account,
+        }
+    }
 }
 
 /// A range of a buffer, as a launch binds it. It starts at a multiple of [`ALIGNMENT`].
@@ -94,15 +78,17 @@ impl Buffer {
         }
     }
 
-    /// That this is memory of `device`, and that `words` words from `offset` on lie inside it; `action` is for the error.
-    pub(super) fn check(&self, device: &Device, action: &str, offset: usize, words: usize) -> Result<()> {
-        let owned = match (&self.memory, device) {
-            (Memory::Cpu(memory), Device::Cpu(device)) => device.owns(memory),
-            (Memory::Gpu(memory), Device::Gpu(device)) => device.owns(memory),
-            _ => false,
-        };
-        if !owned {
-            return Err(Error::OtherDevice { what: action.to_string(), device: device.name() });
+    /// That this is memory of the device with this account, and that `words` words from `offset` on lie inside it; `action`
+    /// is for the error.
+    pub(super) fn check(
+        &self,
+        device: &Arc<Account>,
+        action: &str,
+        offset: usize,
+        words: usize,
+    ) -> Result<()> {
+        if !Arc::ptr_eq(self.memory.account(), device) {
+            return Err(Error::OtherDevice { what: action.to_string(), device: device.name().to_string() });
         }
         match offset.checked_add(words) {
             Some(end) if end <= self.words => Ok(()),
