@@ -17,6 +17,7 @@ pub mod conv2d;
 pub mod cpu;
 pub mod dropout;
 pub mod elementwise;
+mod error;
 pub mod gather;
 pub mod gelu;
 pub mod kernel;
@@ -35,7 +36,8 @@ pub mod units;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
-pub use cpu::{Cpu, CpuError};
+pub use cpu::Cpu;
+pub use error::CpuError;
 pub use kernel::{Access, Arg, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 
 /// The cases of every family: the one list that tests and benches read.

@@ -18,7 +18,6 @@
 mod adamw;
 mod blend;
 mod cases;
-mod cpu;
 mod norm;
 mod perturb;
 mod regen;
