@@ -28,6 +28,7 @@ pub mod matmul;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+mod run;
 pub mod simd;
 pub mod template;
 pub mod threads;
@@ -39,6 +40,7 @@ pub use case::{Case, Size, Values};
 pub use cpu::Cpu;
 pub use error::CpuError;
 pub use kernel::{Access, Arg, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+pub use run::{ArgsError, run};
 
 /// The cases of every family: the one list that tests and benches read.
 pub fn cases() -> Vec<Case> {

@@ -80,7 +80,7 @@ impl Kernel for AdamW {
         over_vectors(self, source.into(), &parameters, true, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([params, gradients, exp_avg, exp_avg_sq, clip], _) = args.split();
         adamw(
             self,

@@ -39,7 +39,7 @@ impl Kernel for Blend {
         over_vectors(self, include_str!("blend.wgsl").into(), &parameters, false, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([target, source], _) = args.split();
         blend(cpu, self.keep as f32, (1.0 - self.keep) as f32, target.f32_mut(), source.f32());
     }
@@ -73,7 +73,7 @@ impl Kernel for Copy {
         over_vectors(self, include_str!("copy.wgsl").into(), &[], false, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([target, source], _) = args.split();
         let source = source.u32();
         cpu.threads.chunks_mut(target.u32_mut(), CHUNK, &|index, part| {
@@ -113,7 +113,7 @@ impl Kernel for Fill {
         over_vectors(self, include_str!("fill.wgsl").into(), &[self.value], false, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([target], _) = args.split();
         cpu.threads.chunks_mut(target.f32_mut(), CHUNK, &|_, part| part.fill(self.value));
     }

@@ -233,7 +233,7 @@ fn perturb(len: usize, keep: f64, scale: f64, size: Size) -> Case {
 mod tests {
     use super::*;
     use crate::case::check_on_cpu;
-    use crate::kernel::{Arg, Args};
+    use crate::{Arg, run};
     use approx::assert_relative_eq;
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
             let (mut clip, mut ring, mut scratch) = ([0u32; 2], [0u32; 4], [0u32; 1]);
             let gradients: &[u32] = bytemuck::cast_slice(&gradients);
             let arguments = [Arg::Read(gradients), Arg::Write(&mut clip), Arg::Write(&mut ring)];
-            norm.run(&cpu, &clock(t, 1e-2), &mut Args::new(arguments, &mut scratch));
+            run(&norm, &cpu, &clock(t, 1e-2), arguments, &mut scratch).unwrap();
             norms.push(f32::from_bits(clip[0]));
             let arguments = [
                 Arg::Write(bytemuck::cast_slice_mut(&mut params)),
@@ -287,7 +287,7 @@ mod tests {
                 Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg_sq)),
                 Arg::Read(&clip),
             ];
-            step.run(&cpu, &clock(t, 1e-2), &mut Args::new(arguments, &mut []));
+            run(&step, &cpu, &clock(t, 1e-2), arguments, &mut []).unwrap();
         }
         let close = |got: &[f32], expected: &[f32]| {
             assert_relative_eq!(got, expected, epsilon = 0.0, max_relative = 5e-7);
@@ -314,7 +314,7 @@ mod tests {
                 Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg_sq)),
                 Arg::Read(&[0, 1f32.to_bits()]),
             ];
-            step.run(&cpu, &clock(1, 1e-3), &mut Args::new(arguments, &mut []));
+            run(&step, &cpu, &clock(1, 1e-3), arguments, &mut []).unwrap();
             assert_eq!((exp_avg[0], exp_avg[1]), (0.0, 0.0), "{isa:?}");
             assert!(exp_avg[2] > 1e-30 && exp_avg[3] < -1e-30 && exp_avg[4].is_nan() && exp_avg[5] > 0.4);
             assert_eq!((exp_avg_sq[0], exp_avg_sq[2]), (0.0, 0.0), "{isa:?}");

@@ -121,7 +121,7 @@ impl Kernel for GradientNorm {
         self.len.div_ceil(CHUNK)
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([gradients, clip, ring], scratch) = args.split();
         let sum = sum_of_squares(cpu, gradients.f32(), bytemuck::cast_slice_mut(scratch));
         let norm = sum.sqrt() as f32;

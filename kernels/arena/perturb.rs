@@ -91,7 +91,7 @@ impl Kernel for Perturb {
         })
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([target, table], _) = args.split();
         perturb(self, cpu, clock, target.f32_mut(), bytemuck::cast_slice(table.u32()));
     }

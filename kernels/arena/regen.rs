@@ -135,7 +135,7 @@ impl Kernel for Regen {
         self.len.div_ceil(CHUNK)
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([params, initial, gradients, ring], scratch) = args.split();
         let (params, initial, gradients) = (params.f32(), initial.f32(), gradients.f32_mut());
         let partials = bytemuck::cast_slice_mut(scratch);

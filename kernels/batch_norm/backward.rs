@@ -158,7 +158,7 @@ impl Kernel for BatchNormBackward {
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         cpu_backward::scratch(self.rows, self.channels)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let (mut buffers, scratch) = args.each();
         let mut next = || buffers.next().expect("as many as declared");
         let buffers = Buffers {

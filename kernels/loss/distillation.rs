@@ -72,7 +72,7 @@ impl Kernel for Distillation {
             windows: Vec::new(),
         }]
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         distillation(self, cpu, args);
     }
 }
