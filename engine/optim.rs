@@ -2,7 +2,7 @@
 
 use crate::device::{Buffer, Launch};
 use kernels::Clock;
-use kernels::arena::{AdamW as AdamWKernel, GradientNorm};
+use kernels::arena::{Adam, GradientNorm, WeightDecay};
 use std::sync::Arc;
 
 /// Hyper-parameters of AdamW; the defaults are PyTorch's.
@@ -52,12 +52,13 @@ impl AdamW {
     pub fn launches(&self, len: usize, memory: &AdamWMemory<'_>) -> Vec<Launch> {
         let norm =
             GradientNorm { len, max_norm: self.clip, ring_rows: memory.ring_rows, words: memory.row_words };
-        let update = AdamWKernel {
+        let update = Adam {
             len,
             beta1: self.beta1,
             beta2: self.beta2,
             eps: self.eps,
-            weight_decay: self.weight_decay,
+            eps_root: 0.0,
+            weight_decay: WeightDecay::Decoupled(self.weight_decay),
         };
         let ring = memory.ring.slice(0, memory.ring_rows * memory.row_words);
         let arena = |buffer: &Buffer| buffer.slice(0, len);
