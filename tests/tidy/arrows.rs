@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Every crate with those of the project that it may use.
 const CRATES: [(&str, &[&str]); 7] = [
     ("files", &[]),
+    ("kernels", &[]),
     ("engine", &["files", "kernels"]),
     ("models", &["engine", "kernels"]),
     ("data", &["files"]),
