@@ -6,7 +6,7 @@
 mod common;
 
 use common::{or_exit, throughput};
-use engine::optim::AdamW;
+use engine::optim::{AdamW, Optimizer};
 use engine::{Clock, Cost, Device, Program};
 use experiments::training_step::{METRICS, RING_ROWS, StepMemory};
 use models::{MlpConfig, Model, ModelConfig, ResNetConfig, VggConfig};

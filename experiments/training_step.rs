@@ -2,7 +2,7 @@
 //!
 //! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
 
-use engine::optim::{AdamW, AdamWMemory};
+use engine::optim::{AdamW, Optimizer, OptimizerMemory};
 use engine::{
     Buffer, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Result, Slice, Tensor, Wanted,
     Workspace,
@@ -135,11 +135,10 @@ impl StepMemory {
         step.launches.extend(self.additions.after_gradient.iter().cloned());
         step.launches.extend(optimizer.launches(
             model.parameters().words(),
-            &AdamWMemory {
+            &OptimizerMemory {
                 parameters: &self.network.parameters,
                 gradients: &self.gradients,
-                exp_avg: &self.exp_avg,
-                exp_avg_sq: &self.exp_avg_sq,
+                states: &[&self.exp_avg, &self.exp_avg_sq],
                 clip: &self.clip,
                 ring: &self.ring,
                 ring_rows: RING_ROWS,

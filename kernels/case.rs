@@ -121,7 +121,8 @@ impl Case {
             crate::Access::Read => crate::Arg::Read(buffer),
             _ => crate::Arg::Write(buffer),
         });
-        self.kernel.run(cpu, &self.clock, &mut crate::Args::new(arguments, &mut scratch));
+        crate::run(&*self.kernel, cpu, &self.clock, arguments, &mut scratch)
+            .unwrap_or_else(|error| panic!("{self:?}: {error}"));
         buffers
     }
 

@@ -163,8 +163,12 @@ pub trait Kernel: Debug + Send + Sync {
         0
     }
 
-    /// The same maths on the CPU. Allocates nothing.
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args);
+    /// The same maths on the CPU. Allocates nothing. [`crate::run()`] is this behind a check.
+    ///
+    /// # Safety
+    /// Kernels take pointers into their buffers. So `args` holds exactly the buffers of [`Kernel::bindings`], each as long
+    /// as its binding says and [`Arg::Write`] if it is not only read, and [`Kernel::cpu_scratch`] words of scratch memory.
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args);
 }
 
 /// The most buffers a kernel may have: what WebGPU guarantees per shader stage.
@@ -214,7 +218,7 @@ impl Arg<'_> {
     }
 }
 
-/// The buffers of one CPU run, each exactly as long as its [`Binding`] says, and scratch memory.
+/// The buffers of one CPU run and scratch memory. Whether they are those that a kernel declares is for [`crate::run()`] to check.
 #[derive(Debug)]
 pub struct Args<'a> {
     slots: [Arg<'a>; MAX_BINDINGS],

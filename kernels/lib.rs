@@ -17,6 +17,7 @@ pub mod conv2d;
 pub mod cpu;
 pub mod dropout;
 pub mod elementwise;
+mod error;
 pub mod gather;
 pub mod gelu;
 pub mod kernel;
@@ -27,6 +28,7 @@ pub mod matmul;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+mod run;
 pub mod simd;
 pub mod template;
 pub mod threads;
@@ -35,8 +37,10 @@ pub mod units;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
-pub use cpu::{Cpu, CpuError};
+pub use cpu::Cpu;
+pub use error::CpuError;
 pub use kernel::{Access, Arg, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+pub use run::{ArgsError, run};
 
 /// The cases of every family: the one list that tests and benches read.
 pub fn cases() -> Vec<Case> {

@@ -7,7 +7,7 @@
 mod fixtures;
 
 use engine::checkpoint::{File, StoredValues};
-use engine::optim::AdamW;
+use engine::optim::{AdamW, Optimizer};
 use engine::{Clock, Device};
 use experiments::Config;
 use experiments::config::parse_set;

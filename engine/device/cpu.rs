@@ -135,7 +135,9 @@ impl CpuProgram {
         });
         // SAFETY: the scratch buffer has room for the largest kernel and belongs to this program alone.
         let scratch = unsafe { std::slice::from_raw_parts_mut(self.scratch.start(), step.scratch) };
-        step.launch.kernel().run(&self.device.cpu, clock, &mut Args::new(arguments, scratch));
+        let mut args = Args::new(arguments, scratch);
+        // SAFETY: one argument per binding, of its length and access, by `places`; the scratch memory that it asked for.
+        unsafe { step.launch.kernel().run(&self.device.cpu, clock, &mut args) };
     }
 
     pub(super) fn run(&self, clock: &Clock) {

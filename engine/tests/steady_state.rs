@@ -5,7 +5,7 @@ mod common;
 
 use common::network::{Forward, Network, batch_norm, bias, filters, weight};
 use engine::layers::LayerNorm;
-use engine::optim::{AdamW, AdamWMemory};
+use engine::optim::{AdamW, Optimizer, OptimizerMemory};
 use engine::{Activation, Clock, Device, Parameters};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,11 +96,10 @@ fn check(device: &Device, network: &Network, replays: u32) {
     let mut launches = loaded.launches.clone();
     launches.extend(optimizer.launches(
         words,
-        &AdamWMemory {
+        &OptimizerMemory {
             parameters: &loaded.values,
             gradients: &loaded.gradients,
-            exp_avg: &buffer("exp_avg", words),
-            exp_avg_sq: &buffer("exp_avg_sq", words),
+            states: &[&buffer("exp_avg", words), &buffer("exp_avg_sq", words)],
             clip: &buffer("clip", 2),
             ring: &buffer("ring", 8 * 4),
             ring_rows: 8,

@@ -5,7 +5,7 @@ use crate::config::{Engine, resolve_model};
 use crate::training_step::{RING_ROWS, StepMemory};
 use clap::Args;
 use engine::ceiling::Ceiling;
-use engine::optim::AdamW;
+use engine::optim::{AdamW, Optimizer};
 use engine::{Clock, Device, Launch, Program};
 use models::Model;
 use serde_json::json;

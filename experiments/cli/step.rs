@@ -11,7 +11,7 @@ use anyhow::Context;
 use bytemuck::cast_slice;
 use clap::Args;
 use engine::checkpoint::{File, Stored, StoredValues};
-use engine::optim::AdamW;
+use engine::optim::{AdamW, Optimizer};
 use engine::{Clock, Device, Parameters};
 use models::{Input, Model};
 use std::path::{Path, PathBuf};

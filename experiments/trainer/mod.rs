@@ -19,7 +19,7 @@ use crate::schedule::Phase;
 use crate::training_step::{Additions, METRICS, RING_ROWS, StepMemory, record_forward};
 use data::DataSet;
 use engine::checkpoint::File;
-use engine::optim::AdamW;
+use engine::optim::{AdamW, Optimizer};
 use engine::{Buffer, Device, Graph, Launch, Network, Program};
 use kernels::Clock;
 use kernels::arena::Fill;

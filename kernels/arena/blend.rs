@@ -1,8 +1,9 @@
 //! Blending, copying and filling ranges of arenas.
 
-use super::{cpu, over_vectors};
+use super::{CHUNK, over_vectors};
 use crate::Cpu;
 use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::simd::{Simd, Vectorised};
 
 /// `target = keep * target + (1 - keep) * source`, both `[len]`.
 ///
@@ -38,9 +39,9 @@ impl Kernel for Blend {
         over_vectors(self, include_str!("blend.wgsl").into(), &parameters, false, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([target, source], _) = args.split();
-        cpu::blend(cpu, self.keep as f32, (1.0 - self.keep) as f32, target.f32_mut(), source.f32());
+        blend(cpu, self.keep as f32, (1.0 - self.keep) as f32, target.f32_mut(), source.f32());
     }
 }
 
@@ -72,11 +73,11 @@ impl Kernel for Copy {
         over_vectors(self, include_str!("copy.wgsl").into(), &[], false, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([target, source], _) = args.split();
         let source = source.u32();
-        cpu.threads.chunks_mut(target.u32_mut(), super::CHUNK, &|index, part| {
-            let start = index * super::CHUNK;
+        cpu.threads.chunks_mut(target.u32_mut(), CHUNK, &|index, part| {
+            let start = index * CHUNK;
             part.copy_from_slice(&source[start..start + part.len()]);
         });
     }
@@ -112,8 +113,39 @@ impl Kernel for Fill {
         over_vectors(self, include_str!("fill.wgsl").into(), &[self.value], false, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([target], _) = args.split();
-        cpu.threads.chunks_mut(target.f32_mut(), super::CHUNK, &|_, part| part.fill(self.value));
+        cpu.threads.chunks_mut(target.f32_mut(), CHUNK, &|_, part| part.fill(self.value));
     }
+}
+
+struct BlendChunk<'a> {
+    target: &'a mut [f32],
+    source: &'a [f32],
+    keep: f32,
+    one_minus_keep: f32,
+}
+
+impl Vectorised for BlendChunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (keep, one_minus_keep) = (s.splat(self.keep), s.splat(self.one_minus_keep));
+        let (target, target_tail) = self.target.as_chunks_mut::<16>();
+        let (source, source_tail) = self.source.as_chunks::<16>();
+        for (t, v) in target.iter_mut().zip(source) {
+            s.store(t, s.fma(keep, s.load(t), s.mul(one_minus_keep, s.load(v))));
+        }
+        let (old, v) = (s.load_partial(target_tail), s.load_partial(source_tail));
+        s.store_partial(target_tail, s.fma(keep, old, s.mul(one_minus_keep, v)));
+    }
+}
+
+/// `target = keep * target + one_minus_keep * source`.
+fn blend(cpu: &Cpu, keep: f32, one_minus_keep: f32, target: &mut [f32], source: &[f32]) {
+    cpu.threads.chunks_mut(target, CHUNK, &|index, target| {
+        let source = &source[index * CHUNK..][..target.len()];
+        cpu.isa.run(BlendChunk { target, source, keep, one_minus_keep });
+    });
 }

@@ -1,21 +1,19 @@
-//! The cases of the arena kernels.
+//! The cases of the arena kernels but the optimisers.
 
-use super::{
-    AdamW, BLOCK, Blend, Copy, Distance, FADED, FADED_SQUARE, Fill, Fresh, GradientNorm, Perturb, Regen,
-};
+use super::{BLOCK, Blend, Copy, Distance, Fill, Fresh, GradientNorm, Perturb, Regen};
 use crate::case::{Case, Definition, Size, Values, test_values};
 use crate::kernel::{Clock, Kernel};
 use crate::random::{pcg4d, stream, unit};
 use std::sync::Arc;
 
 /// Odd and ragged lengths, the last of them of several CPU chunks and GPU partial sums.
-const TINY: [usize; 8] = [1, 3, 63, 64, 65, 1000, 4097, 40_003];
+pub(super) const TINY: [usize; 8] = [1, 3, 63, 64, 65, 1000, 4097, 40_003];
 
 /// Arenas of an MLP 784-100-100-10, an MLP 784-512-256-10 and a ResNet-18 with a head of 512.
-const REAL: [usize; 3] = [90_010, 537_354, 11_436_618];
+pub(super) const REAL: [usize; 3] = [90_010, 537_354, 11_436_618];
 
 /// The clock of step `t` of a phase.
-fn clock(t: i32, learning_rate: f32) -> Clock {
+pub(super) fn clock(t: i32, learning_rate: f32) -> Clock {
     Clock {
         seed: 1,
         step: t as u32,
@@ -26,11 +24,11 @@ fn clock(t: i32, learning_rate: f32) -> Clock {
     }
 }
 
-fn floats(len: usize, stream: u32, scale: f32) -> Values {
+pub(super) fn floats(len: usize, stream: u32, scale: f32) -> Values {
     Values::F32(test_values(len, stream).into_iter().map(|v| v * scale).collect())
 }
 
-fn case(
+pub(super) fn case(
     kernel: impl Kernel + 'static,
     clock: Clock,
     inputs: Vec<Values>,
@@ -40,15 +38,10 @@ fn case(
     Case { kernel: Arc::new(kernel), clock, inputs, expected, tolerance: 1e-6, size }
 }
 
-/// The cases of this family.
-pub fn cases() -> Vec<Case> {
+/// The cases of these kernels.
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for len in TINY {
-        cases.push(adamw(len, 0.01, clock(1, 1e-3), 1.0, Size::Tiny));
-        cases.push(adamw(len, 0.0, clock(1000, 1e-3), 0.37, Size::Tiny));
-        cases.push(adamw_fading(len));
-        // A step as large as the parameters, so that an error in it shows.
-        cases.push(adamw(len, 0.1, clock(7, 0.5), 2.0, Size::Tiny));
         for max_norm in [None, Some(0.1), Some(1e9), Some(f64::INFINITY)] {
             cases.push(gradient_norm(len, max_norm, Size::Tiny));
         }
@@ -63,7 +56,6 @@ pub fn cases() -> Vec<Case> {
         cases.push(perturb(len, 0.0, 1.0, Size::Tiny));
     }
     for len in REAL {
-        cases.push(adamw(len, 0.01, clock(1000, 1e-3), 0.37, Size::Real));
         cases.push(gradient_norm(len, Some(1.0), Size::Real));
         cases.push(blend(len, 0.999, Size::Real));
         cases.push(regen(len, Distance::HalfSquare, Size::Real));
@@ -74,60 +66,6 @@ pub fn cases() -> Vec<Case> {
         cases.extend([copy(len, Size::Real), fill(len, 0.25, Size::Real)]);
     }
     cases
-}
-
-fn adamw(len: usize, weight_decay: f64, clock: Clock, factor: f32, size: Size) -> Case {
-    let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
-    let second_moments = test_values(len, 4).into_iter().map(|v| v * v * 1e-2).collect();
-    let inputs = vec![
-        floats(len, 1, 0.1),
-        floats(len, 2, 0.3),
-        floats(len, 3, 0.1),
-        Values::F32(second_moments),
-        Values::F32(vec![f32::NAN, factor]),
-    ];
-    let expected: Definition = Box::new(move |inputs| {
-        let [mut params, gradients, mut exp_avg, mut exp_avg_sq, clip] =
-            std::array::from_fn(|index| inputs[index].f64());
-        let learning_rate = f64::from(clock.learning_rate);
-        for i in 0..len {
-            let g = gradients[i] * clip[1];
-            params[i] *= 1.0 - learning_rate * weight_decay;
-            exp_avg[i] += (g - exp_avg[i]) * (1.0 - beta1);
-            exp_avg_sq[i] = exp_avg_sq[i] * beta2 + (1.0 - beta2) * g * g;
-            let denominator = exp_avg_sq[i].sqrt() / f64::from(clock.bias_correction2_sqrt) + eps;
-            params[i] -= learning_rate / f64::from(clock.bias_correction1) * exp_avg[i] / denominator;
-        }
-        vec![Some(params), None, Some(exp_avg), Some(exp_avg_sq), None]
-    });
-    case(AdamW { len, beta1, beta2, eps, weight_decay }, clock, inputs, expected, size)
-}
-
-/// Moments to both sides of the limits below which they are stored as 0. With powers of two every device is exact.
-fn adamw_fading(len: usize) -> Case {
-    let cycle = |values: [i32; 4]| {
-        let values = values.map(|exponent| exponent.signum() as f32 * -(2f32.powi(-exponent.abs())));
-        Values::F32((0..len).map(|i| values[i % 4]).collect())
-    };
-    let inputs = vec![
-        floats(len, 1, 0.1),
-        Values::F32(vec![0.0; len]),
-        // Halved, the first two are above 1e-30 and the last two below.
-        cycle([98, -98, 99, -99]),
-        // Halved, the first two are above 1e-37 and the last two below.
-        cycle([-10, -121, -122, -124]),
-        Values::F32(vec![f32::NAN, 1.0]),
-    ];
-    let expected: Definition = Box::new(move |inputs| {
-        let kept = |moments: &Values, limit: f32| {
-            let halves = moments.f64().into_iter().map(|moment| moment / 2.0);
-            halves.map(|moment| if moment.abs() < f64::from(limit) { 0.0 } else { moment }).collect()
-        };
-        let (m, v) = (kept(&inputs[2], FADED), kept(&inputs[3], FADED_SQUARE));
-        vec![Some(inputs[0].f64()), None, Some(m), Some(v), None]
-    });
-    let kernel = AdamW { len, beta1: 0.5, beta2: 0.5, eps: 1e-8, weight_decay: 0.0 };
-    Case { tolerance: 0.0, ..case(kernel, clock(1000, 1e-3), inputs, expected, Size::Tiny) }
 }
 
 fn gradient_norm(len: usize, max_norm: Option<f64>, size: Size) -> Case {
@@ -233,12 +171,10 @@ fn perturb(len: usize, keep: f64, scale: f64, size: Size) -> Case {
 mod tests {
     use super::*;
     use crate::case::check_on_cpu;
-    use crate::kernel::{Arg, Args};
-    use approx::assert_relative_eq;
 
     #[test]
     fn arena_kernels_agree_with_their_definitions() {
-        check_on_cpu(cases());
+        check_on_cpu(super::super::cases());
     }
 
     #[test]
@@ -251,75 +187,6 @@ mod tests {
             let clip = &case.run_on_cpu(&cpu)[1];
             assert!(!f32::from_bits(clip[0]).is_finite());
             assert_eq!(f32::from_bits(clip[1]), 1.0);
-        }
-    }
-
-    /// Three steps with clipping against numbers of PyTorch 2.15:
-    ///
-    /// ```python
-    /// p = torch.nn.Parameter(torch.tensor([0.5, -1.0, 2.0, 0.0, -0.25]))
-    /// optimizer = torch.optim.AdamW([p], lr=1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1, foreach=False)
-    /// for t in range(1, 4):
-    ///     p.grad = torch.tensor([0.3, -2.0, 0.001, 0.0, 1.5]) / t ** 3
-    ///     torch.nn.utils.clip_grad_norm_([p], 1.0)
-    ///     optimizer.step()
-    /// ```
-    #[test]
-    fn three_clipped_steps_equal_pytorch() {
-        let cpu = crate::Cpu::new(1).unwrap();
-        let len = 5;
-        let norm = GradientNorm { len, max_norm: Some(1.0), ring_rows: 1, words: 4 };
-        let step = AdamW { len, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
-        let (mut params, mut exp_avg, mut exp_avg_sq) =
-            ([0.5f32, -1.0, 2.0, 0.0, -0.25], [0f32; 5], [0f32; 5]);
-        let mut norms = Vec::new();
-        for t in 1..=3 {
-            let gradients = [0.3f32, -2.0, 0.001, 0.0, 1.5].map(|g| g / (t * t * t) as f32);
-            let (mut clip, mut ring, mut scratch) = ([0u32; 2], [0u32; 4], [0u32; 1]);
-            let gradients: &[u32] = bytemuck::cast_slice(&gradients);
-            let arguments = [Arg::Read(gradients), Arg::Write(&mut clip), Arg::Write(&mut ring)];
-            norm.run(&cpu, &clock(t, 1e-2), &mut Args::new(arguments, &mut scratch));
-            norms.push(f32::from_bits(clip[0]));
-            let arguments = [
-                Arg::Write(bytemuck::cast_slice_mut(&mut params)),
-                Arg::Read(gradients),
-                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg)),
-                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg_sq)),
-                Arg::Read(&clip),
-            ];
-            step.run(&cpu, &clock(t, 1e-2), &mut Args::new(arguments, &mut []));
-        }
-        let close = |got: &[f32], expected: &[f32]| {
-            assert_relative_eq!(got, expected, epsilon = 0.0, max_relative = 5e-7);
-        };
-        close(&norms, &[2.517_936, 0.314_742, 0.093_256_88]);
-        close(&params, &[0.472_695_44, -0.971_197, 1.968_200_9, 0.0, -0.275_056_84]);
-        close(&exp_avg, &[0.014_136_87, -0.094_245_79, 4.712_290_3e-5, 0.0, 0.070_684_35]);
-        close(&exp_avg_sq, &[1.569_549_6e-5, 6.975_775_5e-4, 1.743_944e-10, 0.0, 3.923_874_2e-4]);
-    }
-
-    #[test]
-    fn moments_that_faded_are_zero_and_nan_stays() {
-        for isa in crate::simd::Isa::supported() {
-            let mut cpu = crate::Cpu::new(1).unwrap();
-            cpu.isa = isa;
-            let step = AdamW { len: 6, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
-            let mut params = [1.0f32; 6];
-            let mut exp_avg = [1.1e-30f32, -1.1e-30, 1.2e-30, -1.2e-30, f32::NAN, 0.5];
-            let mut exp_avg_sq = [1e-37f32, 1.1e-37, 1e-38, 1.0, f32::NAN, 1e-6];
-            let arguments = [
-                Arg::Write(bytemuck::cast_slice_mut(&mut params)),
-                Arg::Read(&[0; 6]),
-                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg)),
-                Arg::Write(bytemuck::cast_slice_mut(&mut exp_avg_sq)),
-                Arg::Read(&[0, 1f32.to_bits()]),
-            ];
-            step.run(&cpu, &clock(1, 1e-3), &mut Args::new(arguments, &mut []));
-            assert_eq!((exp_avg[0], exp_avg[1]), (0.0, 0.0), "{isa:?}");
-            assert!(exp_avg[2] > 1e-30 && exp_avg[3] < -1e-30 && exp_avg[4].is_nan() && exp_avg[5] > 0.4);
-            assert_eq!((exp_avg_sq[0], exp_avg_sq[2]), (0.0, 0.0), "{isa:?}");
-            assert!(exp_avg_sq[1] > 1e-37 && exp_avg_sq[3] > 0.9 && exp_avg_sq[4].is_nan());
-            assert_eq!(params[..4], [1.0; 4]);
         }
     }
 

@@ -3,7 +3,9 @@
 //!
 //! | kernel | formula | source |
 //! |---|---|---|
-//! | [`AdamW`] | decoupled weight decay, then Adam | Loshchilov and Hutter 2019; order of `torch.optim.AdamW` |
+//! | [`Adam`] | Adam, weight decay decoupled or coupled | Kingma and Ba 2015, Loshchilov and Hutter 2019; `torch.optim` |
+//! | [`Sgd`] | gradient descent with momentum | `torch.optim.SGD` |
+//! | [`RmsProp`] | gradient over its root mean square | `torch.optim.RMSprop` |
 //! | [`GradientNorm`] | `factor = min(1, max_norm / (norm + 1e-6))` | `torch.nn.utils.clip_grad_norm_` |
 //! | [`Blend`] | `target = keep target + (1 - keep) source` | EMA, shrink & perturb, pulls between networks |
 //! | [`struct@Copy`] | `target = source` | hare reset |
@@ -15,21 +17,27 @@
 //! pad a range to a multiple of four are never changed and never enter a sum, so zeros between the segments of an
 //! arena stay zeros. On the CPU a range is cut into chunks of [`CHUNK`] floats whatever the number of threads.
 
-mod adamw;
+mod adam;
 mod blend;
 mod cases;
-mod cpu;
 mod norm;
+mod optimizer_cases;
 mod perturb;
 mod regen;
+mod rmsprop;
+mod sgd;
+mod step;
 
-pub use adamw::{AdamW, FADED, FADED_SQUARE};
+pub use adam::{Adam, WeightDecay};
 pub use blend::{Blend, Copy, Fill};
-pub use cases::cases;
 pub use norm::{GradientNorm, NORM_WORD};
 pub use perturb::{BLOCK, Fresh, Perturb};
 pub use regen::{Distance, Regen};
+pub use rmsprop::RmsProp;
+pub use sgd::Sgd;
+pub use step::{FADED, FADED_SQUARE};
 
+use crate::case::Case;
 use crate::kernel::{Access, Binding, Dispatch, GpuTraits, Kernel};
 use crate::windows::in_windows;
 use std::borrow::Cow;
@@ -39,6 +47,13 @@ pub const CHUNK: usize = 16_384;
 
 /// Threads of every workgroup here.
 const THREADS: usize = 256;
+
+/// The cases of this family.
+pub fn cases() -> Vec<Case> {
+    let mut cases = cases::cases();
+    cases.extend(optimizer_cases::cases());
+    cases
+}
 
 /// The launches of a shader in which each thread handles four floats, then strides by the whole grid, one for each window
 /// of the range. The buffers are those of the kernel; the first is as long as the range, whose length is the first

@@ -4,9 +4,10 @@
 //! partial sum per workgroup in scratch memory and the second, one workgroup, adds them. On the CPU a partial sum covers
 //! [`super::CHUNK`] floats, and the partial sums are added in f64.
 
-use super::{CHUNK, THREADS, cpu};
+use super::{CHUNK, THREADS};
 use crate::Cpu;
 use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel, SCRATCH};
+use crate::simd::{Simd, Vectorised};
 
 /// The word of a row of the metrics ring that [`GradientNorm`] writes.
 pub const NORM_WORD: usize = 3;
@@ -120,9 +121,9 @@ impl Kernel for GradientNorm {
         self.len.div_ceil(CHUNK)
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([gradients, clip, ring], scratch) = args.split();
-        let sum = cpu::sum_of_squares(cpu, gradients.f32(), bytemuck::cast_slice_mut(scratch));
+        let sum = sum_of_squares(cpu, gradients.f32(), bytemuck::cast_slice_mut(scratch));
         let norm = sum.sqrt() as f32;
         let clip = clip.f32_mut();
         clip[0] = norm;
@@ -132,4 +133,38 @@ impl Kernel for GradientNorm {
             ring.f32_mut()[slot * self.words + NORM_WORD] = norm;
         }
     }
+}
+
+/// Sum of squares.
+struct Squares<'a>(&'a [f32]);
+
+impl Vectorised for Squares<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        // Four independent sums hide the latency of the additions.
+        let mut sums = [s.splat(0.0); 4];
+        let (blocks, tail) = self.0.as_chunks::<64>();
+        for block in blocks {
+            for (sum, v) in sums.iter_mut().zip(block.as_chunks::<16>().0) {
+                let v = s.load(v);
+                *sum = s.fma(v, v, *sum);
+            }
+        }
+        for v in tail.chunks(16) {
+            let v = s.load_partial(v);
+            sums[0] = s.fma(v, v, sums[0]);
+        }
+        s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+    }
+}
+
+/// `sum a^2`: a partial sum per chunk into `partials`, then all of them in f64, in order.
+fn sum_of_squares(cpu: &Cpu, a: &[f32], partials: &mut [f32]) -> f64 {
+    let partials = &mut partials[..a.len().div_ceil(CHUNK)];
+    cpu.threads.chunks_mut(partials, 1, &|index, partial| {
+        partial[0] = cpu.isa.run(Squares(&a[index * CHUNK..((index + 1) * CHUNK).min(a.len())]));
+    });
+    partials.iter().map(|&partial| f64::from(partial)).sum()
 }

@@ -1,11 +1,13 @@
 //! Shrinking parameters and adding fresh ones that are drawn where they are needed.
 
-use super::cpu;
+use super::CHUNK;
+use crate::Cpu;
 use crate::kernel::{ALIGNMENT, Access, Args, Binding, CLOCK_WGSL, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::math::{self, normals};
 use crate::random::{self, stream};
+use crate::simd::{DRAWN, LANES, Simd, Vectorised};
 use crate::template::expand;
 use crate::windows::in_windows;
-use crate::{Cpu, math};
 use std::fmt::Display;
 
 /// Floats that one [`Fresh`] describes: the alignment of the tensors of an arena, so that no block has two of them.
@@ -89,8 +91,85 @@ impl Kernel for Perturb {
         })
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([target, table], _) = args.split();
-        cpu::perturb(self, cpu, clock, target.f32_mut(), bytemuck::cast_slice(table.u32()));
+        perturb(self, cpu, clock, target.f32_mut(), bytemuck::cast_slice(table.u32()));
     }
+}
+
+/// Blocks of a [`Perturb`].
+struct PerturbChunk<'a> {
+    kernel: &'a Perturb,
+    clock: &'a Clock,
+    /// The first block.
+    first: usize,
+    target: &'a mut [f32],
+    table: &'a [Fresh],
+}
+
+/// Blocks whose numbers are drawn together.
+const BLOCKS: usize = DRAWN / BLOCK;
+
+impl Vectorised for PerturbChunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let factors = (s.splat(self.kernel.keep as f32), self.kernel.scale as f32);
+        let blocks = self.target.as_chunks_mut::<BLOCK>().0.chunks_mut(BLOCKS);
+        for (index, (blocks, table)) in blocks.zip(self.table.chunks(BLOCKS)).enumerate() {
+            let counter = ((self.first + index * BLOCKS) * BLOCK / 4) as u32;
+            let numbers = s.random(counter, [self.clock.step, stream::PERTURB, self.clock.seed]);
+            let numbers = numbers.as_chunks::<{ BLOCK / LANES }>().0;
+            for ((block, fresh), numbers) in blocks.iter_mut().zip(table).zip(numbers) {
+                perturb_block(s, block, fresh, *numbers, factors);
+            }
+        }
+    }
+}
+
+/// `target = keep * target + scale * fresh` for one block and its random integers.
+#[inline(always)]
+fn perturb_block<S: Simd>(
+    s: S,
+    target: &mut [f32; BLOCK],
+    fresh: &Fresh,
+    numbers: [S::V; BLOCK / LANES],
+    (keep, scale): (S::V, f32),
+) {
+    // center + width (2 number / 2^24 - 1), times the scale
+    let (width, lowest) = (s.splat(fresh.width / 8_388_608.0), s.splat(fresh.center - fresh.width));
+    let value = |number| s.mul(s.splat(scale), s.fma(width, number, lowest));
+    if fresh.deviation == 0.0 && fresh.used == BLOCK as f32 {
+        for (target, number) in target.as_chunks_mut::<LANES>().0.iter_mut().zip(numbers) {
+            let blended = s.fma(keep, s.load(target), value(number));
+            s.store(target, blended);
+        }
+        return;
+    }
+    let mut values = numbers.map(|number| s.lanes(value(number)));
+    if fresh.deviation != 0.0 {
+        let factor = scale * fresh.deviation;
+        let numbers = numbers.map(|numbers| s.lanes(numbers).map(|number| number as u32));
+        let pairs = numbers.as_flattened().as_chunks::<2>().0;
+        for (values, &pair) in values.as_flattened_mut().as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+            let normals = normals(pair);
+            values[0] += factor * normals[0];
+            values[1] += factor * normals[1];
+        }
+    }
+    let used = (fresh.used as usize).min(BLOCK);
+    for (target, values) in target[..used].chunks_mut(LANES).zip(&values) {
+        let blended = s.fma(keep, s.load_partial(target), s.load(values));
+        s.store_partial(target, blended);
+    }
+}
+
+/// `target = keep * target + scale * fresh`.
+fn perturb(kernel: &Perturb, cpu: &Cpu, clock: &Clock, target: &mut [f32], table: &[Fresh]) {
+    cpu.threads.chunks_mut(target, CHUNK, &|index, target| {
+        let first = index * CHUNK / BLOCK;
+        let table = &table[first..first + target.len() / BLOCK];
+        cpu.isa.run(PerturbChunk { kernel, clock, first, target, table });
+    });
 }

@@ -1,9 +1,11 @@
 //! The pull of parameters towards where they began, as a gradient and as a part of the loss.
 
+use super::CHUNK;
 use super::norm::partials;
-use super::{CHUNK, cpu};
 use crate::Cpu;
 use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel, SCRATCH};
+use crate::simd::{Simd, Vectorised};
+use crate::threads::Parts;
 
 /// Which distance is pulled at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +135,11 @@ impl Kernel for Regen {
         self.len.div_ceil(CHUNK)
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([params, initial, gradients, ring], scratch) = args.split();
         let (params, initial, gradients) = (params.f32(), initial.f32(), gradients.f32_mut());
         let partials = bytemuck::cast_slice_mut(scratch);
-        let mut pull = |factor: f64| cpu::pull(cpu, factor as f32, params, initial, gradients, partials);
+        let mut pull = |factor: f64| pull(cpu, factor as f32, params, initial, gradients, partials);
         let penalty = match self.distance {
             Distance::HalfSquare => 0.5 * self.strength * pull(self.strength),
             Distance::Norm => {
@@ -154,4 +156,55 @@ impl Kernel for Regen {
             ring.f32_mut()[slot * self.words] += penalty as f32;
         }
     }
+}
+
+/// Squared distance of params from initial, and its pull on the gradients.
+struct PullChunk<'a> {
+    params: &'a [f32],
+    initial: &'a [f32],
+    gradients: &'a mut [f32],
+    factor: f32,
+}
+
+impl Vectorised for PullChunk<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let factor = s.splat(self.factor);
+        let mut sum = s.splat(0.0);
+        let (params, params_tail) = self.params.as_chunks::<16>();
+        let (initial, initial_tail) = self.initial.as_chunks::<16>();
+        let (gradients, gradients_tail) = self.gradients.as_chunks_mut::<16>();
+        for ((p, w), g) in params.iter().zip(initial).zip(gradients) {
+            let d = s.sub(s.load(p), s.load(w));
+            s.store(g, s.fma(factor, d, s.load(g)));
+            sum = s.fma(d, d, sum);
+        }
+        let d = s.sub(s.load_partial(params_tail), s.load_partial(initial_tail));
+        s.store_partial(gradients_tail, s.fma(factor, d, s.load_partial(gradients_tail)));
+        s.sum(s.fma(d, d, sum))
+    }
+}
+
+/// `gradients += factor (params - initial)`; returns `sum (params - initial)^2`, added as the gradient norm is.
+fn pull(
+    cpu: &Cpu,
+    factor: f32,
+    params: &[f32],
+    initial: &[f32],
+    gradients: &mut [f32],
+    partials: &mut [f32],
+) -> f64 {
+    let len = params.len();
+    let partials = &mut partials[..len.div_ceil(CHUNK)];
+    let gradients = Parts::new(gradients);
+    cpu.threads.chunks_mut(partials, 1, &|index, partial| {
+        let range = index * CHUNK..((index + 1) * CHUNK).min(len);
+        // SAFETY: every index runs once, and the ranges of different indices do not overlap.
+        let gradients = unsafe { gradients.part(range.clone()) };
+        let (params, initial) = (&params[range.clone()], &initial[range]);
+        partial[0] = cpu.isa.run(PullChunk { params, initial, gradients, factor });
+    });
+    partials.iter().map(|&partial| f64::from(partial)).sum()
 }

@@ -122,7 +122,7 @@ impl Kernel for AttentionForward {
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {
         cpu::forward_scratch(&self.0, cpu)
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::forward(&self.0, cpu, clock, args);
     }
 }
@@ -153,7 +153,7 @@ impl Kernel for AttentionBackward {
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {
         cpu::backward_scratch(&self.0, cpu)
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::backward(&self.0, cpu, clock, args);
     }
 }

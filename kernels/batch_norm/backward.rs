@@ -1,5 +1,6 @@
 //! The gradients' declaration: buffers, cost, launches.
 
+use super::cpu_backward::{self, Buffers};
 use super::{images, partial_words, shape};
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
@@ -48,7 +49,7 @@ impl BatchNormBackward {
         }
     }
     /// Whether dy changes: only a residual without ReLU takes it as it is.
-    pub(super) fn writes_dy(&self) -> bool {
+    fn writes_dy(&self) -> bool {
         self.relu || !self.residual
     }
 }
@@ -155,9 +156,21 @@ impl Kernel for BatchNormBackward {
         partial_words(self.rows, self.channels, 2)
     }
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        super::cpu_backward::scratch(self)
+        cpu_backward::scratch(self.rows, self.channels)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        super::cpu_backward::backward(self, cpu, args);
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        let (mut buffers, scratch) = args.each();
+        let mut next = || buffers.next().expect("as many as declared");
+        let buffers = Buffers {
+            x: next(),
+            y: self.relu.then(|| &*next()),
+            weight: next(),
+            saved: next(),
+            dy: next(),
+            dx: self.residual.then(&mut next),
+            dweight: next(),
+            dbias: next(),
+        };
+        cpu_backward::backward(cpu, self.rows, self.channels, buffers, scratch);
     }
 }

@@ -1,10 +1,9 @@
 //! The gradients of batch normalisation on the CPU: channels in vector lanes, chunks of rows as tasks.
 
-use super::BatchNormBackward;
 use super::cpu_cut::Cut;
 use crate::reduce::columns::{ColumnWork, Output, Rows, load};
 use crate::simd::{Simd, Vectorised};
-use crate::{Arg, Args, Cpu};
+use crate::{Arg, Cpu};
 use std::ops::Range;
 
 /// dy, which is written if anything but itself flows on.
@@ -198,59 +197,35 @@ impl Vectorised for Merge<'_> {
     }
 }
 
-pub(super) fn scratch(kernel: &BatchNormBackward) -> usize {
-    let cut = Cut::new(kernel.rows, kernel.channels);
+/// Words of scratch memory for `[rows, channels]`.
+pub(super) fn scratch(rows: usize, channels: usize) -> usize {
+    let cut = Cut::new(rows, channels);
     if cut.whole().is_some() { 0 } else { cut.partial_words() + 4 * cut.width() }
 }
 
-pub(super) fn backward(kernel: &BatchNormBackward, cpu: &Cpu, args: &mut Args) {
-    match (kernel.relu, kernel.residual) {
-        (false, false) => {
-            let ([x, weight, saved, dy, dweight, dbias], scratch) = args.split();
-            run(kernel, cpu, Buffers { x, y: None, weight, saved, dy, dx: None, dweight, dbias }, scratch);
-        }
-        (true, false) => {
-            let ([x, y, weight, saved, dy, dweight, dbias], scratch) = args.split();
-            run(kernel, cpu, Buffers { x, y: Some(y), weight, saved, dy, dx: None, dweight, dbias }, scratch);
-        }
-        (false, true) => {
-            let ([x, weight, saved, dy, dx, dweight, dbias], scratch) = args.split();
-            run(
-                kernel,
-                cpu,
-                Buffers { x, y: None, weight, saved, dy, dx: Some(dx), dweight, dbias },
-                scratch,
-            );
-        }
-        (true, true) => {
-            let ([x, y, weight, saved, dy, dx, dweight, dbias], scratch) = args.split();
-            let buffers = Buffers { x, y: Some(y), weight, saved, dy, dx: Some(dx), dweight, dbias };
-            run(kernel, cpu, buffers, scratch);
-        }
-    }
+/// The buffers of the gradients.
+pub(super) struct Buffers<'a, 'b> {
+    pub(super) x: &'a Arg<'b>,
+    /// The gate of the ReLU, if there is one.
+    pub(super) y: Option<&'a Arg<'b>>,
+    pub(super) weight: &'a Arg<'b>,
+    pub(super) saved: &'a Arg<'b>,
+    pub(super) dy: &'a mut Arg<'b>,
+    /// Where dx goes if dy becomes dz.
+    pub(super) dx: Option<&'a mut Arg<'b>>,
+    pub(super) dweight: &'a mut Arg<'b>,
+    pub(super) dbias: &'a mut Arg<'b>,
 }
 
-struct Buffers<'a, 'b> {
-    x: &'a Arg<'b>,
-    y: Option<&'a mut Arg<'b>>,
-    weight: &'a Arg<'b>,
-    saved: &'a Arg<'b>,
-    dy: &'a mut Arg<'b>,
-    dx: Option<&'a mut Arg<'b>>,
-    dweight: &'a mut Arg<'b>,
-    dbias: &'a mut Arg<'b>,
-}
-
-fn run(kernel: &BatchNormBackward, cpu: &Cpu, buffers: Buffers, scratch: &mut [u32]) {
-    let channels = kernel.channels;
-    let cut = Cut::new(kernel.rows, channels);
+/// The gradients of `[rows, channels]`.
+pub(super) fn backward(cpu: &Cpu, rows: usize, channels: usize, buffers: Buffers, scratch: &mut [u32]) {
+    let cut = Cut::new(rows, channels);
     let Buffers { x, y, weight, saved, dy, dx, dweight, dbias } = buffers;
     let weight = weight.f32();
     let (mean, inverse) = saved.f32().split_at(channels);
-    let dy = if kernel.writes_dy() {
-        cut.output(dy.f32_mut()).map(Dy::InPlace)
-    } else {
-        cut.rows(dy.f32()).map(Dy::Kept)
+    let dy = match dy {
+        Arg::Read(_) => cut.rows(dy.f32()).map(Dy::Kept),
+        Arg::Write(_) => cut.output(dy.f32_mut()).map(Dy::InPlace),
     };
     let [x, x_rest] = cut.rows(x.f32());
     let [y, y_rest] = y.map_or([None; 2], |y| cut.rows(y.f32()).map(Some));
@@ -258,9 +233,9 @@ fn run(kernel: &BatchNormBackward, cpu: &Cpu, buffers: Buffers, scratch: &mut [u
     let [dy, dy_rest] = dy;
     let of = Gradient { x, y, dy, dx };
     let (dweight, dbias) = (dweight.f32_mut(), dbias.f32_mut());
-    if let Some(rows) = cut.whole() {
+    if let Some(whole) = cut.whole() {
         let [dweight, dbias] = [dweight, dbias].map(|data| Output::new(data, channels));
-        rows.run(cpu, &Whole { of, weight, mean, inverse, dweight, dbias });
+        whole.run(cpu, &Whole { of, weight, mean, inverse, dweight, dbias });
         return;
     }
     let of = [of, Gradient { x: x_rest, y: y_rest, dy: dy_rest, dx: dx_rest }];
@@ -270,7 +245,7 @@ fn run(kernel: &BatchNormBackward, cpu: &Cpu, buffers: Buffers, scratch: &mut [u
     let chunks = [(&of[0], wide), (&of[1], rest)].map(|(of, partials)| Chunks { of, mean: means, partials });
     cut.run(cpu, &chunks);
     cpu.isa.run(Merge { cut: &cut, partials, inverse, dweight, dbias });
-    let count = kernel.rows as f32;
+    let count = rows as f32;
     let parameters = cut.parameters(parameters, |c| {
         [mean[c], weight[c] * inverse[c], dweight[c] * inverse[c] / count, dbias[c] / count]
     });

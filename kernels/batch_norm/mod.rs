@@ -202,7 +202,7 @@ impl Kernel for BatchNormForward {
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         cpu::forward_scratch(self)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::forward(self, cpu, args);
     }
 }
@@ -257,7 +257,7 @@ impl Kernel for BatchNormInference {
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         cpu::inference_scratch(self)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::inference(self, cpu, args);
     }
 }

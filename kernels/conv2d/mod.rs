@@ -154,7 +154,7 @@ impl Kernel for Conv2dForward {
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {
         cpu::forward_scratch(self, cpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         if self.bias {
             let ([x, weight, bias, y], scratch) = args.split();
             cpu::forward(
@@ -207,7 +207,7 @@ impl Kernel for Conv2dBackwardData {
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {
         cpu::backward_data_scratch(self, cpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([dy, weight, dx], scratch) = args.split();
         cpu::backward_data(
             self,
@@ -246,7 +246,7 @@ impl Kernel for Conv2dBackwardWeight {
     fn cpu_scratch(&self, cpu: &Cpu) -> usize {
         cpu::backward_weight_scratch(self, cpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([x, dy, dweight], scratch) = args.split();
         cpu::backward_weight(
             self,

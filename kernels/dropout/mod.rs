@@ -68,7 +68,7 @@ impl Kernel for Dropout {
             }]
         })
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::dropout(self, cpu, clock, args);
     }
 }
@@ -89,7 +89,7 @@ mod tests {
         let mut y = vec![0; kernel.len];
         let clock = Clock { seed, step, ..Clock::default() };
         let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y)];
-        kernel.run(&Cpu::new(1).unwrap(), &clock, &mut Args::new(args, &mut []));
+        crate::run(&kernel, &Cpu::new(1).unwrap(), &clock, args, &mut []).unwrap();
         y.iter().map(|&word| word != 0).collect()
     }
 

@@ -79,7 +79,7 @@ impl Kernel for Crelu {
         let buffers = [self.channels, 2 * self.channels];
         launches(self.name(), include_str!("crelu.wgsl"), self.rows, self.channels, &buffers, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::crelu(cpu, self.channels, args);
     }
 }
@@ -103,7 +103,7 @@ impl Kernel for CreluBackward {
         let buffers = [self.channels, 2 * self.channels, self.channels];
         launches(self.name(), include_str!("crelu_backward.wgsl"), self.rows, self.channels, &buffers, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::crelu_backward(cpu, self.channels, args);
     }
 }

@@ -87,7 +87,7 @@ impl Kernel for Relu {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         launch(self.name(), include_str!("relu.wgsl"), self.len, 2, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::relu(cpu, args);
     }
 }
@@ -108,7 +108,7 @@ impl Kernel for ReluBackward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         launch(self.name(), include_str!("relu_backward.wgsl"), self.len, 3, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::relu_backward(cpu, args);
     }
 }
@@ -129,7 +129,7 @@ impl Kernel for Add {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         launch(self.name(), include_str!("add.wgsl"), self.len, 3, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::add(cpu, args);
     }
 }
@@ -150,7 +150,7 @@ mod tests {
             let x = [f32::NAN, -1.0, 2.0, f32::NEG_INFINITY, f32::INFINITY].map(f32::to_bits);
             let mut y = [0; 5];
             let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y)];
-            Relu { len: 5 }.run(&cpu, &Clock::default(), &mut Args::new(args, &mut []));
+            crate::run(&Relu { len: 5 }, &cpu, &Clock::default(), args, &mut []).unwrap();
             let y = y.map(f32::from_bits);
             assert!(y[0].is_nan(), "{isa:?}: {y:?}");
             assert_eq!(y[1..], [0.0, 2.0, 0.0, f32::INFINITY]);

@@ -10,7 +10,7 @@
 use gemm::Parallelism;
 use kernels::case::test_values;
 use kernels::matmul::{Activation, Matmul};
-use kernels::{Arg, Args, Clock, Cpu, Kernel};
+use kernels::{Arg, Clock, Cpu, Kernel};
 use std::time::Instant;
 
 const SHAPES: &[&str] = &[
@@ -104,7 +104,8 @@ fn time(cpu: &Cpu, matmul: &Matmul) -> (f64, f64) {
                 Arg::Read(bytemuck::cast_slice(b)),
                 Arg::Write(bytemuck::cast_slice_mut(c.floats_mut())),
             ];
-            matmul.run(cpu, &Clock::default(), &mut Args::new(arguments, &mut scratch));
+            kernels::run(matmul, cpu, &Clock::default(), arguments, &mut scratch)
+                .expect("as many and as long as declared");
         }
         ours.push(start.elapsed().as_secs_f64() / group as f64);
         let start = Instant::now();

@@ -225,7 +225,7 @@ impl Kernel for Gather {
         gpu::dispatches(self, gpu)
     }
 
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         let ([images, subset, labels, x, y], _) = args.split();
         cpu::gather(self, cpu, clock, images.u8(), subset.u32(), labels.u32(), x.f32_mut(), y.u32_mut());
     }

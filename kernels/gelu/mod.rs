@@ -90,7 +90,7 @@ impl Kernel for Gelu {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         launches(self.name(), self.len, self.mask, false, gpu)
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::forward(self, cpu, clock, args);
     }
 }
@@ -112,7 +112,7 @@ impl Kernel for GeluBackward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         launches(self.name(), self.len, self.mask, true, gpu)
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::backward(self, cpu, clock, args);
     }
 }

@@ -118,7 +118,7 @@ impl Kernel for LayerNormForward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::forward(self, gpu)
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::forward(self, cpu, clock, args);
     }
 }
@@ -155,7 +155,7 @@ impl Kernel for LayerNormBackward {
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         self.rows.div_ceil(chunk_rows(self.rows)) * 2 * self.width
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::backward(self, cpu, clock, args);
     }
 }

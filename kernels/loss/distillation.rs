@@ -1,6 +1,10 @@
 //! The divergence of a student from a teacher.
 
-use super::{GRID, THREAD_CLASSES, cpu};
+use super::cpu::over_rows;
+use super::{GRID, THREAD_CLASSES};
+use crate::math::exp_not_positive;
+use crate::simd::{LANES, Simd, Vectorised};
+use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 /// Threads of a workgroup, which one row or as many rows share.
@@ -68,7 +72,83 @@ impl Kernel for Distillation {
             windows: Vec::new(),
         }]
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        cpu::distillation(self, cpu, args);
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        distillation(self, cpu, args);
     }
+}
+
+/// Up to sixteen numbers, filled up.
+#[inline(always)]
+fn filled<S: Simd>(s: S, from: &[f32], with: f32) -> S::V {
+    let mut lanes = [with; LANES];
+    lanes[..from.len()].copy_from_slice(from);
+    s.load(&lanes)
+}
+
+/// Exponentials of up to sixteen differences from the largest logit, zeros behind them, and the differences.
+#[inline(always)]
+fn exponentials<S: Simd>(s: S, from: &[f32], largest: f32) -> (S::V, S::V) {
+    let differences = s.sub(filled(s, from, largest), s.splat(largest));
+    let mut inside = [0.0; LANES];
+    inside[..from.len()].fill(1.0);
+    (s.mul(exp_not_positive(s, differences), s.load(&inside)), differences)
+}
+
+/// The rows of a task of [`Distillation`].
+struct TaughtRows<'a> {
+    classes: usize,
+    weight: f32,
+    /// Weight / rows of the whole batch.
+    gradient_weight: f32,
+    logits: &'a [f32],
+    teacher: &'a [f32],
+    dlogits: &'a mut [f32],
+    loss: &'a mut [f32],
+}
+
+impl Vectorised for TaughtRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let rows = self.logits.chunks_exact(self.classes).zip(self.teacher.chunks_exact(self.classes));
+        let written = self.dlogits.chunks_exact_mut(self.classes).zip(self.loss);
+        for ((logits, teacher), (dlogits, loss)) in rows.zip(written) {
+            let largest = |row: &[f32]| {
+                let vectors = row.chunks(LANES).map(|part| filled(s, part, row[0]));
+                s.largest(vectors.fold(s.splat(row[0]), |a, b| s.max(a, b)))
+            };
+            let (most, most_taught) = (largest(logits), largest(teacher));
+            let (mut sum, mut sum_taught, mut gap) = (s.splat(0.0), s.splat(0.0), s.splat(0.0));
+            for (z, t) in logits.chunks(LANES).zip(teacher.chunks(LANES)) {
+                let ((e, z), (e_taught, t)) = (exponentials(s, z, most), exponentials(s, t, most_taught));
+                sum = s.add(sum, e);
+                sum_taught = s.add(sum_taught, e_taught);
+                gap = s.fma(e_taught, s.sub(t, z), gap);
+            }
+            let (sum, sum_taught) = (s.sum(sum), s.sum(sum_taught));
+            *loss += self.weight * (s.sum(gap) / sum_taught + (sum.ln() - sum_taught.ln()));
+            let scale = s.splat(self.gradient_weight / sum);
+            let scale_taught = s.splat(self.gradient_weight / sum_taught);
+            let taught = logits.chunks(LANES).zip(teacher.chunks(LANES));
+            for ((z, t), gradient) in taught.zip(dlogits.chunks_mut(LANES)) {
+                let ((e, _), (e_taught, _)) = (exponentials(s, z, most), exponentials(s, t, most_taught));
+                let pull = s.sub(s.mul(e, scale), s.mul(e_taught, scale_taught));
+                s.store_partial(gradient, s.add(s.load_partial(gradient), pull));
+            }
+        }
+    }
+}
+
+fn distillation(kernel: &Distillation, cpu: &Cpu, args: &mut Args) {
+    let ([logits, teacher, dlogits, loss], _) = args.split();
+    let (logits, teacher) = (logits.f32(), teacher.f32());
+    let Distillation { rows, classes, weight } = *kernel;
+    let (dlogits, loss) = (Parts::new(dlogits.f32_mut()), Parts::new(loss.f32_mut()));
+    let (weight, gradient_weight) = (weight as f32, (weight / rows as f64) as f32);
+    over_rows(cpu, rows, classes, |part, all| {
+        // SAFETY: every row belongs to one task.
+        let (dlogits, loss) = unsafe { (dlogits.part(all.clone()), loss.part(part)) };
+        let (logits, teacher) = (&logits[all.clone()], &teacher[all]);
+        cpu.isa.run(TaughtRows { classes, weight, gradient_weight, logits, teacher, dlogits, loss });
+    });
 }

@@ -108,7 +108,7 @@ impl Kernel for CrossEntropy {
             windows: Vec::new(),
         }]
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::cross_entropy(self, cpu, args);
     }
 }
@@ -142,7 +142,7 @@ impl Kernel for RecordLoss {
             windows: Vec::new(),
         }]
     }
-    fn run(&self, _cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, _cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::record(self, clock, args);
     }
 }
@@ -176,8 +176,9 @@ mod tests {
             let cpu = Cpu { isa, threads: crate::threads::Threads::new(1).unwrap() };
             let read = [&logits[..], &labels[..]].map(crate::Arg::Read);
             let write = [&mut dlogits[..], &mut loss, &mut rank].map(crate::Arg::Write);
-            let mut args = Args::new(read.into_iter().chain(write), &mut []);
-            CrossEntropy { rows, classes, logit_penalty: 0.0 }.run(&cpu, &Clock::default(), &mut args);
+            let kernel = CrossEntropy { rows, classes, logit_penalty: 0.0 };
+            let args = read.into_iter().chain(write);
+            crate::run(&kernel, &cpu, &Clock::default(), args, &mut []).unwrap();
             let finite: Vec<bool> = loss.iter().map(|&v| f32::from_bits(v).is_finite()).collect();
             assert_eq!(finite, [false, false, false, false, false, true], "{isa:?}");
             let finite: Vec<bool> = dlogits.iter().map(|&v| f32::from_bits(v).is_finite()).collect();

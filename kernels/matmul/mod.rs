@@ -114,7 +114,7 @@ impl Kernel for Matmul {
         cpu::scratch(self, cpu)
     }
 
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         if self.bias {
             let ([a, b, bias, c], scratch) = args.split();
             cpu::run(

@@ -151,7 +151,7 @@ impl Kernel for MaxPoolForward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::max_forward(self.name(), &self.pool, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([x, y, argmax], _) = args.split();
         cpu::max_forward(&self.pool, cpu, x.f32(), y.f32_mut(), bytemuck::cast_slice_mut(argmax.u32_mut()));
     }
@@ -177,7 +177,7 @@ impl Kernel for MaxPoolBackward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::max_backward(self.name(), &self.pool, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([dy, argmax, dx], _) = args.split();
         cpu::max_backward(&self.pool, cpu, dy.f32(), argmax.u8(), dx.f32_mut());
     }
@@ -199,7 +199,7 @@ impl Kernel for AveragePoolForward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::average_forward(self.name(), &self.pool, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([x, y], _) = args.split();
         cpu::average_forward(&self.pool, cpu, x.f32(), y.f32_mut());
     }
@@ -221,7 +221,7 @@ impl Kernel for AveragePoolBackward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::average_backward(self.name(), &self.pool, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([dy, dx], _) = args.split();
         cpu::average_backward(&self.pool, cpu, dy.f32(), dx.f32_mut());
     }
@@ -248,7 +248,7 @@ mod tests {
             let x = x.map(f32::to_bits);
             let (mut y, mut argmax) = ([0; 4], [0; 4]);
             let args = [crate::Arg::Read(&x), crate::Arg::Write(&mut y), crate::Arg::Write(&mut argmax)];
-            MaxPoolForward { pool }.run(&cpu, &Clock::default(), &mut Args::new(args, &mut []));
+            crate::run(&MaxPoolForward { pool }, &cpu, &Clock::default(), args, &mut []).unwrap();
             let y = y.map(f32::from_bits);
             assert!(y[1].is_nan(), "{isa:?}: {y:?}");
             assert_eq!([y[0], y[2], y[3]], [1.0, low, 9.0]);

@@ -72,7 +72,7 @@ impl Kernel for ColumnSum {
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         self.sums().partial_words()
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::sums(&self.sums(), cpu, args);
     }
 }
@@ -105,7 +105,7 @@ impl Kernel for ActivitySum {
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
         self.sums().partial_words()
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::sums(&self.sums(), cpu, args);
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use super::{Portable, Vectorised};
-use crate::cpu::CpuError;
+use crate::error::CpuError;
 
 /// An instruction set that this processor has: only the checks below make one, so a value is the proof.
 #[derive(Clone, Copy, PartialEq, Eq)]

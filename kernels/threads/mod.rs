@@ -8,7 +8,7 @@ mod parts;
 
 pub use parts::Parts;
 
-use crate::cpu::CpuError;
+use crate::error::CpuError;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ops::Range;

@@ -110,7 +110,7 @@ impl Kernel for Patches {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::patches(self, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::patches(self, cpu, args);
     }
 }
@@ -138,7 +138,7 @@ impl Kernel for Embed {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::embed(self, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::embed(self, cpu, args);
     }
 }
@@ -166,7 +166,7 @@ impl Kernel for EmbedBackward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::embed_backward(&self.0, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::embed_backward(&self.0, cpu, args);
     }
 }
@@ -188,7 +188,7 @@ impl Kernel for Select {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::select(self, gpu)
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, _cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([x, y], _) = args.split();
         let sequences = x.f32().chunks_exact(self.tokens * self.width);
         for (y, x) in y.f32_mut().chunks_exact_mut(self.width).zip(sequences) {
@@ -215,7 +215,7 @@ impl Kernel for SelectBackward {
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::select_backward(&self.0, gpu)
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([dy, dx], _) = args.split();
         let Select { tokens, width, .. } = self.0;
         let dy = dy.f32();

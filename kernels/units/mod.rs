@@ -68,7 +68,7 @@ impl Kernel for Dormant {
             windows: Vec::new(),
         }]
     }
-    fn run(&self, _cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, _cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::dormant(self, args);
     }
 }
@@ -154,7 +154,7 @@ impl Kernel for Recycle {
             }]
         })
     }
-    fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::recycle(self, cpu, clock, args);
     }
 }
