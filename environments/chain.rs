@@ -3,7 +3,7 @@
 use crate::environment::check;
 use crate::random::{Purpose, Random};
 use crate::{
-    Environment, Error, Finite, FiniteMdp, Observation, ObservationKind, Outcome, Result, Step, state,
+    Environment, Error, Finite, FiniteMdp, Next, Observation, ObservationKind, Outcome, Result, Step, state,
 };
 
 /// What a [`Chain`] is like.
@@ -151,9 +151,10 @@ impl Finite for Chain {
         let ChainOptions { states, slip, .. } = self.options;
         let outcome = |state, right, probability| {
             let next = moved(state, right);
-            let terminates = next == states;
-            let reward = if terminates { 1.0 } else { 0.0 };
-            Outcome { probability, reward, next: (!terminates).then_some(next as usize) }
+            match next == states {
+                true => Outcome { probability, reward: 1.0, next: Next::Terminated },
+                false => Outcome { probability, reward: 0.0, next: Next::State(next as usize) },
+            }
         };
         let action =
             |state, right: bool| vec![outcome(state, right, 1.0 - slip), outcome(state, !right, slip)];

@@ -14,6 +14,28 @@ pub enum Error {
         /// What it can be.
         allowed: String,
     },
+    /// A label that is no class.
+    #[error(
+        "image {image} has the label {label}, but there are {classes} classes; set the number of classes that the set has"
+    )]
+    Label {
+        /// The image.
+        image: u32,
+        /// Its label.
+        label: u32,
+        /// Number of classes.
+        classes: u32,
+    },
+    /// A state that would have nothing to show.
+    #[error("none of the {images} images has class {class} of {classes}; take more images, or fewer classes")]
+    NoImage {
+        /// The class.
+        class: usize,
+        /// Number of classes.
+        classes: u32,
+        /// Number of images that take part.
+        images: usize,
+    },
     /// An action that the environment does not have.
     #[error("action {action} in {environment}: its actions are 0 to {}; does the network have as many outputs?", .actions - 1)]
     Action {

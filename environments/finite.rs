@@ -12,8 +12,19 @@ pub struct Outcome {
     pub probability: f64,
     /// The reward that comes with it.
     pub reward: f64,
-    /// The state it leads to; none if it terminates the episode.
-    pub next: Option<usize>,
+    /// Where it leads.
+    pub next: Next,
+}
+
+/// Where an outcome leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// To this state.
+    State(usize),
+    /// To a state drawn as the first of an episode is, while the episode goes on.
+    Drawn,
+    /// To the end of the episode.
+    Terminated,
 }
 
 /// A Markov decision process with finitely many states and actions.
@@ -60,7 +71,7 @@ impl FiniteMdp {
         let best = |_: usize, values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let values = self.iterate(discount, best)?;
         let action_values: Vec<Vec<f64>> =
-            (0..values.len()).map(|state| self.action_values(state, discount, &values)).collect();
+            self.outcomes.iter().map(|actions| self.action_values(actions, discount, &values)).collect();
         // Rounding must not choose between actions that are as good.
         let first = |values: &Vec<f64>| {
             let most = best(0, values);
@@ -97,19 +108,17 @@ impl FiniteMdp {
         let mut now = self.start.clone();
         loop {
             let mut next: Vec<f64> = now.iter().map(|share| share / 2.0).collect();
-            for (state, actions) in self.outcomes.iter().enumerate() {
-                for (action, outcomes) in actions.iter().enumerate() {
-                    for outcome in outcomes {
-                        let flow = now[state] * policy[state][action] * outcome.probability / 2.0;
-                        match outcome.next {
-                            Some(reached) => next[reached] += flow,
-                            None => {
-                                next.iter_mut().zip(&self.start).for_each(|(n, start)| *n += flow * start)
-                            }
-                        }
+            let mut begins = 0.0;
+            for ((share, probabilities), actions) in now.iter().zip(policy).zip(&self.outcomes) {
+                for (probability, outcome) in probabilities.iter().zip(actions).flat_map(with_each) {
+                    let flow = share * probability * outcome.probability / 2.0;
+                    match outcome.next {
+                        Next::State(state) => next[state] += flow,
+                        Next::Drawn | Next::Terminated => begins += flow,
                     }
                 }
             }
+            next.iter_mut().zip(&self.start).for_each(|(next, start)| *next += begins * start);
             let moved: f64 = now.iter().zip(&next).map(|(now, next)| (now - next).abs()).sum();
             now = next;
             if moved < 1e-14 {
@@ -120,20 +129,26 @@ impl FiniteMdp {
 
     /// The mean reward per step of a policy in the long run, episode after episode.
     pub fn reward_per_step(&self, policy: &[Vec<f64>]) -> f64 {
-        let in_state = |state: usize| {
-            let rewards = self.action_values(state, 0.0, &[]);
-            dot(&policy[state], &rewards)
+        let nowhere = vec![0.0; self.outcomes.len()];
+        let in_state = |(policy, actions): (&Vec<f64>, &Vec<Vec<Outcome>>)| {
+            dot(policy, &self.action_values(actions, 0.0, &nowhere))
         };
-        self.occupancy(policy).iter().enumerate().map(|(state, share)| share * in_state(state)).sum()
+        let rewards: Vec<f64> = policy.iter().zip(&self.outcomes).map(in_state).collect();
+        dot(&self.occupancy(policy), &rewards)
     }
 
     /// Q(s, a) for all actions of a state, where `values` are those of the next states.
-    fn action_values(&self, state: usize, discount: f64, values: &[f64]) -> Vec<f64> {
+    fn action_values(&self, actions: &[Vec<Outcome>], discount: f64, values: &[f64]) -> Vec<f64> {
+        let drawn = dot(&self.start, values);
         let after = |outcome: &Outcome| {
-            let next = outcome.next.filter(|_| discount > 0.0).map_or(0.0, |next| values[next]);
+            let next = match outcome.next {
+                Next::State(state) => values[state],
+                Next::Drawn => drawn,
+                Next::Terminated => 0.0,
+            };
             outcome.probability * (outcome.reward + discount * next)
         };
-        self.outcomes[state].iter().map(|outcomes| outcomes.iter().map(after).sum()).collect()
+        actions.iter().map(|outcomes| outcomes.iter().map(after).sum()).collect()
     }
 
     /// Repeats V(s) = choose(s, Q(s, .)) from V = 0. After k rounds V is within g^k R / (1 - g) of its limit, where R is
@@ -147,11 +162,20 @@ impl FiniteMdp {
         let rounds = (TOLERANCE * (1.0 - discount) / largest.max(TOLERANCE)).ln() / discount.ln();
         let mut values = vec![0.0; self.outcomes.len()];
         for _ in 0..=rounds.ceil() as u64 {
-            let new = |state| choose(state, &self.action_values(state, discount, &values));
-            values = (0..values.len()).map(new).collect();
+            let new = |(state, actions): (usize, &Vec<Vec<Outcome>>)| {
+                choose(state, &self.action_values(actions, discount, &values))
+            };
+            values = self.outcomes.iter().enumerate().map(new).collect();
         }
         Ok(values)
     }
+}
+
+/// Each outcome of an action, with how likely the policy takes that action.
+fn with_each<'a>(
+    (probability, outcomes): (&'a f64, &'a Vec<Outcome>),
+) -> impl Iterator<Item = (f64, &'a Outcome)> {
+    outcomes.iter().map(|outcome| (*probability, outcome))
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -25,6 +25,7 @@
 //! ```
 
 mod chain;
+mod classification;
 mod environment;
 mod error;
 mod finite;
@@ -33,9 +34,10 @@ mod random;
 mod state;
 
 pub use chain::{Chain, ChainOptions};
+pub use classification::{AfterLast, ClassificationMdp, ClassificationOptions, Task};
 pub use environment::{Environment, Step};
 pub use error::Error;
-pub use finite::{Finite, FiniteMdp, Optimum, Outcome};
+pub use finite::{Finite, FiniteMdp, Next, Optimum, Outcome};
 pub use observation::{Observation, ObservationKind};
 pub use random::{Purpose, Random};
 

@@ -13,6 +13,10 @@
 pub enum Purpose {
     /// What happens in an environment.
     Episodes = 1,
+    /// Labels that have nothing to do with the images.
+    Labels = 2,
+    /// Which images take part.
+    Images = 3,
 }
 
 /// A stream of random numbers.
@@ -25,7 +29,7 @@ pub struct Random {
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One step of SplitMix64 from `state`.
-fn mix(state: u64) -> u64 {
+pub(crate) fn mix(state: u64) -> u64 {
     let mut z = state.wrapping_add(GAMMA);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,12 +1,23 @@
 //! A saved environment goes on with the same bits, and what is no saved state is refused.
 
-use environments::{Chain, ChainOptions, Environment, Error, Purpose, Random};
+use environments::{
+    AfterLast, Chain, ChainOptions, ClassificationMdp, ClassificationOptions, Environment, Error, Purpose,
+    Random, Task,
+};
 
 /// Every environment in every form, with this seed.
 fn all(seed: u64) -> Vec<Box<dyn Environment>> {
     let mut all: Vec<Box<dyn Environment>> = Vec::new();
     for (states, slip, time_limit) in [(2, 0.0, None), (5, 0.3, None), (5, 0.3, Some(7)), (9, 0.5, Some(1))] {
         all.push(Box::new(Chain::new(ChainOptions { states, slip, time_limit }, seed).unwrap()));
+    }
+    let labels: Vec<u32> = (0..90).map(|image| image % 9).collect();
+    let sparse = |after_last| Task::Sparse { after_last };
+    for task in [Task::True, Task::Random, sparse(AfterLast::Wrap), sparse(AfterLast::Uniform)] {
+        for images in [None, Some(80)] {
+            let options = ClassificationOptions { task, classes: 9, images };
+            all.push(Box::new(ClassificationMdp::new(&labels, options, seed).unwrap()));
+        }
     }
     all
 }

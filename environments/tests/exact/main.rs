@@ -1,6 +1,7 @@
 //! Environments against the exact values of their models.
 
 mod chain;
+mod classification;
 
 use environments::{Finite, Purpose, Random};
 
