@@ -24,6 +24,7 @@
 //! # Ok::<(), environments::Error>(())
 //! ```
 
+mod catch;
 mod chain;
 mod classification;
 mod environment;
@@ -33,6 +34,7 @@ mod observation;
 mod random;
 mod state;
 
+pub use catch::Catch;
 pub use chain::{Chain, ChainOptions};
 pub use classification::{AfterLast, ClassificationMdp, ClassificationOptions, Task};
 pub use environment::{Environment, Step};

@@ -1,8 +1,8 @@
 //! A saved environment goes on with the same bits, and what is no saved state is refused.
 
 use environments::{
-    AfterLast, Chain, ChainOptions, ClassificationMdp, ClassificationOptions, Environment, Error, Purpose,
-    Random, Task,
+    AfterLast, Catch, Chain, ChainOptions, ClassificationMdp, ClassificationOptions, Environment, Error,
+    Purpose, Random, Task,
 };
 
 /// Every environment in every form, with this seed.
@@ -10,6 +10,9 @@ fn all(seed: u64) -> Vec<Box<dyn Environment>> {
     let mut all: Vec<Box<dyn Environment>> = Vec::new();
     for (states, slip, time_limit) in [(2, 0.0, None), (5, 0.3, None), (5, 0.3, Some(7)), (9, 0.5, Some(1))] {
         all.push(Box::new(Chain::new(ChainOptions { states, slip, time_limit }, seed).unwrap()));
+    }
+    for size in [Catch::BOARD, [20, 17]] {
+        all.push(Box::new(Catch::new(size, seed).unwrap()));
     }
     let labels: Vec<u32> = (0..90).map(|image| image % 9).collect();
     let sparse = |after_last| Task::Sparse { after_last };

@@ -1,5 +1,6 @@
 //! Environments against the exact values of their models.
 
+mod catch;
 mod chain;
 mod classification;
 
