@@ -16,7 +16,7 @@ pub enum Error {
     },
     /// A label that is no class.
     #[error(
-        "image {image} has the label {label}, but there are {classes} classes; set the number of classes that the set has"
+        "image {image} has the label {label}, but there are {classes} classes; set as many as the set has"
     )]
     Label {
         /// The image.

@@ -152,7 +152,7 @@ impl FiniteMdp {
     }
 
     /// Repeats V(s) = choose(s, Q(s, .)) from V = 0. After k rounds V is within g^k R / (1 - g) of its limit, where R is
-    /// the largest reward, so that the number of rounds follows from the tolerance.
+    /// the largest reward, so that the number of rounds follows from the tolerance; it grows as 1 / (1 - g).
     fn iterate(&self, discount: f64, choose: impl Fn(usize, &[f64]) -> f64) -> Result<Vec<f64>> {
         if !(0.0..1.0).contains(&discount) {
             return Err(Error::option("discount", discount, "a number from 0 to below 1"));

@@ -17,6 +17,8 @@ pub enum Purpose {
     Labels = 2,
     /// Which images take part.
     Images = 3,
+    /// When an agent acts at random, and what it does.
+    Exploration = 4,
 }
 
 /// A stream of random numbers.
