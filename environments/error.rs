@@ -37,7 +37,10 @@ pub enum Error {
         images: usize,
     },
     /// An action that the environment does not have.
-    #[error("action {action} in {environment}: its actions are 0 to {}; does the network have as many outputs?", .actions - 1)]
+    #[error(
+        "action {action} in {environment}: its actions are 0 to {}; does the network have as many outputs?",
+        .actions - 1
+    )]
     Action {
         /// The description of the environment.
         environment: String,
