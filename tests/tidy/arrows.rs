@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate with those of the project that it may use.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("files", &[]),
     ("kernels", &[]),
     ("engine", &["files", "kernels"]),
     ("models", &["engine", "kernels"]),
     ("data", &["files"]),
+    ("environments", &[]),
     ("report", &["files"]),
     ("", &["files", "kernels", "engine", "models", "data", "report"]),
 ];
