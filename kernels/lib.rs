@@ -32,6 +32,7 @@ pub mod template;
 pub mod threads;
 pub mod tokens;
 pub mod units;
+pub mod value;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
@@ -51,6 +52,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(attention::cases());
     cases.extend(tokens::cases());
     cases.extend(loss::cases());
+    cases.extend(value::cases());
     cases.extend(reduce::cases());
     cases.extend(units::cases());
     cases.extend(arena::cases());
