@@ -13,6 +13,7 @@ pub mod arena;
 pub mod attention;
 pub mod batch_norm;
 pub mod case;
+pub mod categorical;
 pub mod conv2d;
 pub mod cpu;
 pub mod dropout;
@@ -53,6 +54,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(tokens::cases());
     cases.extend(loss::cases());
     cases.extend(value::cases());
+    cases.extend(categorical::cases());
     cases.extend(reduce::cases());
     cases.extend(units::cases());
     cases.extend(arena::cases());
