@@ -28,6 +28,7 @@ pub mod matmul;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+pub mod replay;
 pub mod simd;
 pub mod template;
 pub mod threads;
@@ -60,5 +61,6 @@ pub fn cases() -> Vec<Case> {
     cases.extend(arena::cases());
     cases.extend(pool::cases());
     cases.extend(gather::cases());
+    cases.extend(replay::cases());
     cases
 }
