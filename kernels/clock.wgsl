@@ -8,4 +8,5 @@ struct Clock {
     bias_correction1: f32,
     bias_correction2_sqrt: f32,
     slot: u32,
+    appended: u32,
 }

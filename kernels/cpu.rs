@@ -3,9 +3,13 @@
 use crate::error::CpuError;
 use crate::simd::Isa;
 use crate::threads::Threads;
+use std::ops::Range;
 
 /// Work below which another thread costs more than it helps (about 2 microseconds on one thread).
 const FLOPS_PER_THREAD: usize = 400_000;
+
+/// Words of a task of [`Cpu::over_rows`]: some microseconds, for a row costs more than its words.
+const TASK: usize = 512;
 
 /// Vector instructions and worker threads: all that a CPU kernel needs from the machine.
 #[derive(Debug)]
@@ -34,6 +38,15 @@ impl Cpu {
     /// How many threads so much work is worth.
     pub(crate) fn threads_for(&self, flops: usize) -> usize {
         (flops / FLOPS_PER_THREAD).clamp(1, self.threads.count())
+    }
+
+    /// Shares `rows` rows of `words` words among the threads: calls `work` with some of them at a time. Which rows come
+    /// together does not depend on the number of threads.
+    pub(crate) fn over_rows(&self, rows: usize, words: usize, work: impl Fn(Range<usize>) + Sync) {
+        let task_rows = (TASK / words.max(1)).max(1);
+        self.threads.run(rows.div_ceil(task_rows), &|task| {
+            work(task * task_rows..((task + 1) * task_rows).min(rows));
+        });
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Clock {
     pub bias_correction2_sqrt: f32,
     /// Row of the metrics ring that this step writes.
     pub slot: u32,
+    /// Transitions appended to the replay so far in the whole run, fewer than 2^32.
+    pub appended: u32,
 }
 
 /// Number of 32-bit words in a [`Clock`].

@@ -13,6 +13,7 @@ pub mod arena;
 pub mod attention;
 pub mod batch_norm;
 pub mod case;
+pub mod categorical;
 pub mod conv2d;
 pub mod cpu;
 pub mod dropout;
@@ -28,12 +29,14 @@ pub mod matmul;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+pub mod replay;
 mod run;
 pub mod simd;
 pub mod template;
 pub mod threads;
 pub mod tokens;
 pub mod units;
+pub mod value;
 pub mod windows;
 
 pub use case::{Case, Size, Values};
@@ -55,10 +58,13 @@ pub fn cases() -> Vec<Case> {
     cases.extend(attention::cases());
     cases.extend(tokens::cases());
     cases.extend(loss::cases());
+    cases.extend(value::cases());
+    cases.extend(categorical::cases());
     cases.extend(reduce::cases());
     cases.extend(units::cases());
     cases.extend(arena::cases());
     cases.extend(pool::cases());
     cases.extend(gather::cases());
+    cases.extend(replay::cases());
     cases
 }

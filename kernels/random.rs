@@ -9,7 +9,7 @@
 
 use crate::template::expand;
 
-/// WGSL text of [`pcg4d`], [`unit()`], [`below`] and [`shuffled`].
+/// WGSL text of [`pcg4d`], [`unit()`], [`below`], [`uniform_index`] and [`shuffled`].
 pub fn wgsl() -> String {
     expand(include_str!("random.wgsl"), &[("STREAM", &stream::SHUFFLE), ("ROUNDS", &ROUNDS)])
 }
@@ -22,6 +22,8 @@ pub mod stream {
     pub const AUGMENT: u32 = 2;
     /// Fresh weights of shrink & perturb.
     pub const PERTURB: u32 = 3;
+    /// Transitions of a batch.
+    pub const REPLAY: u32 = 4;
     /// Dropout masks; the layer's number is added.
     pub const DROPOUT: u32 = 0x1_0000;
     /// New weights of dormant units; the tensor's number is added.
@@ -57,6 +59,12 @@ pub fn unit(word: u32) -> f32 {
 #[inline(always)]
 pub fn below(word: u32, n: u32) -> u32 {
     ((word >> 16) * n) >> 16
+}
+
+/// A number below `n` from a random word, `floor(word n / 2^32)`: for any n, and the probabilities differ by at most 2^-32.
+#[inline(always)]
+pub fn uniform_index(word: u32, n: u32) -> u32 {
+    ((u64::from(word) * u64::from(n)) >> 32) as u32
 }
 
 /// Rounds of the Feistel network in [`shuffled`]; even, so that the halves end in their places.

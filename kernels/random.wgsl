@@ -23,6 +23,15 @@ fn below(word: u32, n: u32) -> u32 {
     return ((word >> 16u) * n) >> 16u;
 }
 
+// A number below n: the upper half of the product of 64 bits, of which WGSL has none, from products of halves.
+fn uniform_index(word: u32, n: u32) -> u32 {
+    let low = (word & 0xffffu) * (n & 0xffffu);
+    let middle = (word >> 16u) * (n & 0xffffu);
+    let other = (word & 0xffffu) * (n >> 16u);
+    let carry = (low >> 16u) + (middle & 0xffffu) + (other & 0xffffu);
+    return (word >> 16u) * (n >> 16u) + (middle >> 16u) + (other >> 16u) + (carry >> 16u);
+}
+
 // Position `index` of the shuffled order of 0..n: a Feistel network on `bits` bits that walks its cycle until it is
 // inside 0..n.
 fn shuffled(index: u32, n: u32, bits: u32, seed: u32, epoch: u32) -> u32 {

@@ -15,6 +15,7 @@ const CLOCK: Clock = Clock {
     bias_correction1: 0.0,
     bias_correction2_sqrt: 0.0,
     slot: 0,
+    appended: 0,
 };
 
 /// The cases of this family.
