@@ -3,6 +3,7 @@
 mod add;
 mod attention;
 mod batch_norm;
+mod categorical;
 mod conv2d;
 mod crelu;
 mod cross_entropy;
@@ -13,7 +14,9 @@ mod linear;
 mod pool;
 mod relu;
 mod tokens;
+mod value;
 
 pub use batch_norm::BatchNormParameters;
 pub use cross_entropy::Loss;
 pub use layer_norm::LayerNormParameters;
+pub use value::{Outcomes, ValueLoss};
