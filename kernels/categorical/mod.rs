@@ -84,11 +84,3 @@ fn around(place: f32, bins: usize) -> (usize, f32) {
 fn grid(rows: usize) -> [u32; 3] {
     [rows.min(65_535) as u32, 1, 1]
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn cases_on_the_cpu() {
-        crate::case::check_on_cpu(super::cases());
-    }
-}

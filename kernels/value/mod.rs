@@ -43,11 +43,3 @@ const THREADS: usize = 64;
 pub(crate) fn grid(rows: usize) -> [u32; 3] {
     [rows.div_ceil(THREADS).min(65_535) as u32, 1, 1]
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn cases_on_the_cpu() {
-        crate::case::check_on_cpu(super::cases());
-    }
-}
