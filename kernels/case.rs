@@ -193,8 +193,8 @@ pub fn check_on_cpu(cases: Vec<Case>) {
     }
 }
 
-/// Checks a gradient by central differences: the derivative of `loss`, which is given all buffers after a run, with respect to
-/// one of the inputs.
+/// Checks a gradient by central differences: the derivative of `loss`, which is given all buffers after a run, with respect
+/// to one of the inputs.
 ///
 /// # Panics
 /// If they differ by more than what single precision explains.

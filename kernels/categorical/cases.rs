@@ -199,8 +199,8 @@ fn bits(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(v.to_bits())).collect()
 }
 
-/// Two bins and one action: a NaN and an infinity among the logits, an action that is none, a NaN among the masses. The last
-/// row is good and its gradient exact, for equal logits are shares of one half.
+/// Two bins and one action: a NaN and an infinity among the logits, an action that is none, a NaN among the masses. The
+/// last row is good and its gradient exact, for equal logits are shares of one half.
 fn meaningless_cross_entropy() -> Case {
     let logits = [[NAN, 1.0], [1.0, -INFINITE], [1.0, 1.0], [1.0, 1.0]];
     let kernel = CrossEntropy { rows: 4, actions: 1, bins: 2, weighted: false };
@@ -221,8 +221,8 @@ fn meaningless_cross_entropy() -> Case {
     }
 }
 
-/// A NaN among the logits, an action that is none, both of them behind the end of an episode, a NaN as reward, one behind the
-/// end, a good row.
+/// A NaN among the logits, an action that is none, both of them behind the end of an episode, a NaN as reward, one behind
+/// the end, a good row.
 fn meaningless_projection() -> Case {
     let support = Support { bins: 2, smallest: 0.0, largest: 1.0 };
     let kernel = Projection { rows: 6, actions: 1, support, discount: 0.5, steps: 1 };

@@ -78,8 +78,8 @@ fn draw(kernel: Draw, appended: u32, size: Size) -> Case {
     }
 }
 
-/// All words are floats here: they are copied whatever they are. A transition may be drawn more than once, and one slot lies
-/// beyond the end.
+/// All words are floats here: they are copied whatever they are. A transition may be drawn more than once, and one slot
+/// lies beyond the end.
 fn fetch(kernel: Fetch, size: Size) -> Case {
     let Fetch { ring, batch } = kernel;
     let (row, words_of) = (ring.row(), ring.observation);

@@ -6,8 +6,8 @@ use crate::kernel::SCRATCH;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// `dW = (dnormalised - c u vᵀ) / sigma` with `c = Σ dnormalised ∘ normalised`, and u, v and sigma as the forward pass left
-/// them.
+/// `dW = (dnormalised - c u vᵀ) / sigma` with `c = Σ dnormalised ∘ normalised`, and u, v and sigma as the forward pass
+/// left them.
 ///
 /// Buffers: dnormalised `[out, in]`, normalised `[out, in]`, u `[out]`, v `[in]`, sigma `[1]`, dweight `[out, in]`.
 #[derive(Clone, Copy, Debug)]

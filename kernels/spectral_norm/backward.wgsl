@@ -1,7 +1,8 @@
 // dweight = (dnormalised - c u vᵀ) / sigma, where c is the sum of `sums`, which every workgroup adds for itself.
 //
-// Layout: dnormalised, dweight [outputs, inputs]; sums, u [outputs]; v [inputs]; sigma [1]. A workgroup of 256 threads takes
-// a row, a thread every 256th column; workgroups stride over the rows. Workgroup memory: 1,024 bytes (tree.wgsl, prepended).
+// Layout: dnormalised, dweight [outputs, inputs]; sums, u [outputs]; v [inputs]; sigma [1]. A workgroup of 256 threads
+// takes a row, a thread every 256th column; workgroups stride over the rows. Workgroup memory: 1,024 bytes (tree.wgsl,
+// prepended).
 struct Immediates {
     outputs: u32,
     inputs: u32,

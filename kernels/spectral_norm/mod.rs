@@ -1,5 +1,5 @@
-//! Spectral normalisation (Miyato and others 2018): a matrix divided by its largest singular value, which one step of power
-//! iteration per use keeps track of.
+//! Spectral normalisation (Miyato and others 2018): a matrix divided by its largest singular value, which one step of
+//! power iteration per use keeps track of.
 //!
 //! For a weight W `[out, in]` and an estimate u `[out]` of its first left singular vector, of length 1 at the start:
 //!
@@ -10,8 +10,8 @@
 //! dW         = (dnormalised - c u vᵀ) / sigma        c = Σ dnormalised ∘ normalised
 //! ```
 //!
-//! as in PyTorch's `spectral_norm`: the vectors count as constants in the gradient, and lengths below 1e-12 as 1e-12. They are
-//! state: a network that is trained iterates, one that acts or is evaluated uses them as they are.
+//! as in PyTorch's `spectral_norm`: the vectors count as constants in the gradient, and lengths below 1e-12 as 1e-12.
+//! They are state: a network that is trained iterates, one that acts or is evaluated uses them as they are.
 
 mod backward;
 mod cases;
@@ -30,8 +30,8 @@ const TREE: &str = include_str!("../arena/tree.wgsl");
 
 /// The normalised weight, and the singular value that it was divided by.
 ///
-/// Buffers: weight `[out, in]`, u `[out]` and v `[in]`, normalised `[out, in]`, sigma `[1]`. Iterating, u is updated in place
-/// and v is written; else both are only read. What is not finite in the weight makes all results NaN.
+/// Buffers: weight `[out, in]`, u `[out]` and v `[in]`, normalised `[out, in]`, sigma `[1]`. Iterating, u is updated in
+/// place and v is written; else both are only read. A NaN in the weight makes sigma and the normalised weight NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct SpectralNorm {
     /// Rows of the weight.

@@ -1,7 +1,7 @@
 // sums = Σ over each row of dnormalised ∘ normalised.
 //
-// Layout: dnormalised, normalised [outputs, inputs]; sums [outputs]. A workgroup of 256 threads takes a row, a thread every
-// 256th column; workgroups stride over the rows. Workgroup memory: 1,024 bytes (tree.wgsl, prepended).
+// Layout: dnormalised, normalised [outputs, inputs]; sums [outputs]. A workgroup of 256 threads takes a row, a thread
+// every 256th column; workgroups stride over the rows. Workgroup memory: 1,024 bytes (tree.wgsl, prepended).
 struct Immediates {
     outputs: u32,
     inputs: u32,

@@ -1,7 +1,7 @@
 // sigma = uᵀ product. Iterating, u becomes the product divided by its length, so that sigma is that length.
 //
-// Layout: product, u [outputs]; sigma [1]. One workgroup: a thread takes every 256th element. Workgroup memory: 1,024 bytes
-// (tree.wgsl, prepended).
+// Layout: product, u [outputs]; sigma [1]. One workgroup: a thread takes every 256th element. Workgroup memory: 1,024
+// bytes (tree.wgsl, prepended).
 struct Immediates {
     outputs: u32,
     inputs: u32,

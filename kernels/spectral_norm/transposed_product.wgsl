@@ -1,7 +1,7 @@
 // product = weightᵀ u, which a later launch divides by its length.
 //
-// Layout: weight [outputs, inputs], u [outputs], product [inputs]. A thread takes a column; threads stride over the rest. No
-// workgroup memory, no barriers.
+// Layout: weight [outputs, inputs], u [outputs], product [inputs]. A thread takes a column; threads stride over the rest.
+// No workgroup memory, no barriers.
 struct Immediates {
     outputs: u32,
     inputs: u32,

@@ -1,6 +1,7 @@
 // v divided by its length.
 //
-// Layout: v [inputs]. One workgroup: a thread takes every 256th element. Workgroup memory: 1,024 bytes (tree.wgsl, prepended).
+// Layout: v [inputs]. One workgroup: a thread takes every 256th element. Workgroup memory: 1,024 bytes (tree.wgsl,
+// prepended).
 struct Immediates {
     outputs: u32,
     inputs: u32,
