@@ -193,3 +193,36 @@ pub fn check_on_cpu(cases: Vec<Case>) {
         }
     }
 }
+
+/// Checks a gradient by central differences: the derivative of `loss`, which is given all buffers after a run, with respect
+/// to one of the inputs.
+///
+/// # Panics
+/// If they differ by more than what single precision explains.
+#[cfg(test)]
+pub(crate) fn check_gradient(
+    case: &mut Case,
+    input: usize,
+    gradient: &[f32],
+    loss: impl Fn(&[Vec<u32>]) -> f64,
+) {
+    const STEP: f32 = 1.0 / 128.0;
+    let cpu = crate::Cpu::new(1).unwrap();
+    let Values::F32(values) = case.inputs[input].clone() else {
+        panic!("{case:?}: no floats to differentiate by")
+    };
+    let (mut difference, mut norm) = (0.0, 0.0);
+    for (i, &gradient) in gradient.iter().enumerate() {
+        let [above, below] = [STEP, -STEP].map(|step| {
+            let mut moved = values.clone();
+            moved[i] += step;
+            case.inputs[input] = Values::F32(moved);
+            loss(&case.run_on_cpu(&cpu))
+        });
+        let measured = (above - below) / (2.0 * f64::from(STEP));
+        difference += (measured - f64::from(gradient)).powi(2);
+        norm += measured.powi(2);
+    }
+    case.inputs[input] = Values::F32(values);
+    assert!(norm > 0.0 && (difference / norm).sqrt() < 1e-2, "{case:?}: {difference:.2e} of {norm:.2e}");
+}

@@ -32,6 +32,7 @@ pub mod reduce;
 pub mod replay;
 mod run;
 pub mod simd;
+pub mod spectral_norm;
 pub mod template;
 pub mod threads;
 pub mod tokens;
@@ -55,6 +56,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(dropout::cases());
     cases.extend(gelu::cases());
     cases.extend(layer_norm::cases());
+    cases.extend(spectral_norm::cases());
     cases.extend(attention::cases());
     cases.extend(tokens::cases());
     cases.extend(loss::cases());

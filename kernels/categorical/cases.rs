@@ -199,8 +199,8 @@ fn bits(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(v.to_bits())).collect()
 }
 
-/// Two bins and one action: a NaN and an infinity among the logits, an action that is none, a NaN among the masses. The last
-/// row is good and its gradient exact, for equal logits are shares of one half.
+/// Two bins and one action: a NaN and an infinity among the logits, an action that is none, a NaN among the masses. The
+/// last row is good and its gradient exact, for equal logits are shares of one half.
 fn meaningless_cross_entropy() -> Case {
     let logits = [[NAN, 1.0], [1.0, -INFINITE], [1.0, 1.0], [1.0, 1.0]];
     let kernel = CrossEntropy { rows: 4, actions: 1, bins: 2, weighted: false };
@@ -221,8 +221,8 @@ fn meaningless_cross_entropy() -> Case {
     }
 }
 
-/// A NaN among the logits, an action that is none, both of them behind the end of an episode, a NaN as reward, one behind the
-/// end, a good row.
+/// A NaN among the logits, an action that is none, both of them behind the end of an episode, a NaN as reward, one behind
+/// the end, a good row.
 fn meaningless_projection() -> Case {
     let support = Support { bins: 2, smallest: 0.0, largest: 1.0 };
     let kernel = Projection { rows: 6, actions: 1, support, discount: 0.5, steps: 1 };
@@ -255,5 +255,50 @@ fn meaningless_two_hot() -> Case {
         }),
         tolerance: 0.0,
         ..two_hot(TwoHot { rows: 5, support }, Size::Tiny)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpu;
+    use crate::case::check_gradient;
+
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(cases());
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_weighted_mean_loss() {
+        let kernel = CrossEntropy { rows: 3, actions: 2, bins: 5, weighted: true };
+        let mut case = cross_entropy(kernel, 2.0, Size::Tiny);
+        let dlogits = case.run_on_cpu(&Cpu::new(1).unwrap()).swap_remove(3);
+        check_gradient(&mut case, 0, &bytemuck::cast_vec(dlogits), |buffers| {
+            let floats = |i: usize| buffers[i].iter().map(|&word| f64::from(f32::from_bits(word)));
+            floats(4).zip(floats(5)).map(|(loss, weight)| loss * weight).sum::<f64>() / 3.0
+        });
+    }
+
+    #[test]
+    fn the_mean_of_a_projection_is_the_target_of_the_mean() {
+        // Wide enough that nothing is clipped.
+        let support = Support { bins: 51, smallest: -40.0, largest: 40.0 };
+        let kernel = Projection { rows: 7, actions: 1, support, discount: 0.5, steps: 2 };
+        let mut case = projection(kernel, 3.0, Size::Tiny);
+        let reward = test_values(7, 5);
+        case.inputs[2] = Values::F32(reward.clone());
+        let distribution = case.run_on_cpu(&Cpu::new(1).unwrap()).swap_remove(4);
+        let logits = case.inputs[0].f64();
+        let mean = |masses: &mut dyn Iterator<Item = f64>| -> f64 {
+            masses.enumerate().map(|(b, p)| p * (support.smallest + b as f64 * support.spacing())).sum()
+        };
+        for (row, masses) in distribution.chunks(support.bins).enumerate() {
+            let of_next = mean(&mut log_softmax(&logits[row * 51..][..51]).into_iter().map(f64::exp));
+            let bootstrap = if row % 3 == 1 { 0.0 } else { 0.25 * of_next };
+            let of_target = mean(&mut masses.iter().map(|&mass| f64::from(f32::from_bits(mass))));
+            let expected = f64::from(reward[row]) + bootstrap;
+            assert!((of_target - expected).abs() < 1e-4, "row {row}: {of_target}, not {expected}");
+        }
     }
 }

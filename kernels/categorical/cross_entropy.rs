@@ -7,17 +7,18 @@ use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 use std::ops::Range;
 
-/// The cross-entropy of logits `[N, A, B]` at the actions `[N]` that were taken, with targets m `[N, B]`, and its gradient:
+/// The cross-entropy of logits `[N, A, B]` at the actions `[N]` that were taken, with targets m `[N, B]`, and its
+/// gradient:
 ///
 /// ```text
-/// p               = softmax(logits[action])
-/// row_loss        = -Σ_b m_b log p_b = log Σ_b exp(z_b - max z) - Σ_b m_b (z_b - max z)       for z = logits[action], Σ m = 1
+/// z               = logits[action], p = softmax(z)
+/// row_loss        = -Σ_b m_b log p_b = log Σ_b exp(z_b - max z) - Σ_b m_b (z_b - max z)       where Σ m = 1
 /// dlogits[action] = weight (p - m) / N, zero elsewhere               the gradient of mean(weight row_loss)
 /// ```
 ///
-/// Buffers: logits, action, distribution (m), dlogits, row_loss `[N]`, and weight `[N]` if there are weights. With one action
-/// per row all actions are 0. A logit of the action or a mass that is not finite, and an action that is none, make both
-/// results of the row NaN.
+/// Buffers: logits, action, distribution (m), dlogits, row_loss `[N]`, and weight `[N]` if there are weights. With one
+/// action per row all actions are 0. A logit of the action or a mass that is not finite, and an action that is none, make
+/// both results of the row NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy {
     /// Transitions of the batch, N.

@@ -1,7 +1,7 @@
 // Cross-entropy of the distribution of the action that was taken; the formula is in cross_entropy.rs.
 //
-// Layout: logits, dlogits [rows, actions, bins]; distribution [rows, bins]; action, row_loss, weight [rows]. A workgroup of
-// 64 threads takes a row, a thread every 64th word; workgroups stride over the rows. Workgroup memory: 512 bytes
+// Layout: logits, dlogits [rows, actions, bins]; distribution [rows, bins]; action, row_loss, weight [rows]. A workgroup
+// of 64 threads takes a row, a thread every 64th word; workgroups stride over the rows. Workgroup memory: 512 bytes
 // (softmax.wgsl, prepended).
 struct Immediates {
     rows: u32,

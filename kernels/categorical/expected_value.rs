@@ -6,8 +6,8 @@ use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// `value[R] = Σ_b softmax(logits[R, B])_b z_b`: of logits `[N, A, B]` the values q `[N, A]`, with R = N A rows. A logit that is
-/// not finite makes the value of its row NaN.
+/// `value[R] = Σ_b softmax(logits[R, B])_b z_b`: of logits `[N, A, B]` the values q `[N, A]`, with R = N A rows. A logit
+/// that is not finite makes the value of its row NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedValue {
     /// Distributions, R.

@@ -12,16 +12,19 @@
 //! dlogits  = weight (p - m) / N at the action taken, zero elsewhere
 //! ```
 //!
-//! with `overlap(d) = max(0, 1 - |d|)`, after what is compared with z_b was clipped to the support: algorithm 1 of Bellemare,
-//! Dabney and Munos (*A Distributional Perspective on Reinforcement Learning*, 2017) as one formula, which loses no mass where
-//! a value falls on a bin. Two-hot targets: Schrittwieser and others 2020 (MuZero), Hafner and others 2023 (DreamerV3).
+//! with `overlap(d) = max(0, 1 - |d|)`, after what is compared with z_b was clipped to the support: algorithm 1 of
+//! Bellemare, Dabney and Munos (*A Distributional Perspective on Reinforcement Learning*, 2017) as one formula, which
+//! loses no mass where a value falls on a bin. Two-hot targets: Schrittwieser and others 2020 (MuZero), Hafner and others
+//! 2023 (DreamerV3).
 //!
-//! Two-hot learning is `TwoHot` of a scalar target and `CrossEntropy`; C51 is `Projection` and `CrossEntropy`. The greedy action
-//! of either is that of the expected values ([`crate::value::GreedyAction`]). Gradients are those of the mean over the rows of
-//! `weight row_loss`; `row_loss`, of which priorities are made, is without the weight. Targets m are constants.
+//! Two-hot learning is `TwoHot` of a scalar target and `CrossEntropy`; C51 is `Projection` and `CrossEntropy`. The greedy
+//! action of either is that of the expected values ([`crate::value::GreedyAction`]). Gradients are those of the mean over
+//! the rows of `weight row_loss`; `row_loss`, of which priorities are made, is without the weight. Targets m are
+//! constants.
 //!
-//! A logit of the row in use that is not finite, an action that is none, and a target or reward that is not finite make all
-//! results of their row NaN, so that they are found. With no rows or actions, or fewer than two bins, nothing is defined.
+//! A logit of the row in use that is not finite, an action that is none, and a target or reward that is not finite make
+//! all results of their row NaN, so that they are found. With no rows or actions, or fewer than two bins, nothing is
+//! defined.
 
 mod cases;
 mod cross_entropy;
@@ -53,7 +56,8 @@ impl Support {
         (self.largest - self.smallest) / (self.bins - 1) as f64
     }
 
-    /// Where a value lies among the bins: 0 is the first, B - 1 the last, and it is clipped to them. NaN if it is not finite.
+    /// Where a value lies among the bins: 0 is the first, B - 1 the last, and it is clipped to them. NaN if it is not
+    /// finite.
     fn place(&self, value: f32) -> f32 {
         if !value.is_finite() {
             return f32::NAN;
@@ -83,12 +87,4 @@ fn around(place: f32, bins: usize) -> (usize, f32) {
 /// The grid of a launch whose workgroups each take a row, and stride over the rest.
 fn grid(rows: usize) -> [u32; 3] {
     [rows.min(65_535) as u32, 1, 1]
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn cases_on_the_cpu() {
-        crate::case::check_on_cpu(super::cases());
-    }
 }

@@ -6,8 +6,8 @@ use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// The target distributions `[N, B]` of transitions, from logits `[N, A, B]` of the states they lead to and the actions `[N]`
-/// that are taken there (the greedy ones of the target network, or in double Q-learning of the online one):
+/// The target distributions `[N, B]` of transitions, from logits `[N, A, B]` of the states they lead to and the actions
+/// `[N]` that are taken there (the greedy ones of the target network, or in double Q-learning of the online one):
 ///
 /// ```text
 /// p               = softmax(next_logits[next_action])
@@ -16,8 +16,8 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 /// ```
 ///
 /// Buffers: next_logits, next_action, reward `[N]`, terminated `[N]` (any word but 0 says so), distribution. A terminated
-/// transition is the two-hot of its reward: its logits and its action are not looked at. Otherwise a logit of the action that
-/// is not finite, or an action that is none, makes the row NaN; a reward that is not finite always does.
+/// transition is the two-hot of its reward: its logits and its action are not looked at. Otherwise a logit of the action
+/// that is not finite, or an action that is none, makes the row NaN; a reward that is not finite always does.
 #[derive(Clone, Copy, Debug)]
 pub struct Projection {
     /// Transitions of the batch, N.

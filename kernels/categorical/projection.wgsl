@@ -1,8 +1,8 @@
 // The distributions of returns, brought back to the bins; the formula is in projection.rs.
 //
 // Layout: logits [rows, actions, bins]; action, reward, terminated [rows]; distribution [rows, bins]. A workgroup of 64
-// threads takes a row, a thread every 64th bin, to which it adds the masses that overlap it; workgroups stride over the rows.
-// Workgroup memory: 512 bytes (softmax.wgsl, prepended).
+// threads takes a row, a thread every 64th bin, to which it adds the masses that overlap it; workgroups stride over the
+// rows. Workgroup memory: 512 bytes (softmax.wgsl, prepended).
 struct Immediates {
     rows: u32,
     actions: u32,

@@ -1,5 +1,5 @@
-// The parts of a softmax over the bins of one row, by a workgroup of 64 threads that all call it. `logits` is declared by the
-// shader that follows. Workgroup memory: 512 bytes.
+// The parts of a softmax over the bins of one row, by a workgroup of 64 threads that all call it. `logits` is declared by
+// the shader that follows. Workgroup memory: 512 bytes.
 struct Softmax {
     largest: f32,
     // Of exp(logit - largest).

@@ -4,8 +4,8 @@ use super::{Support, around};
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// `distribution[N, B]` of scalars `target[N]`: the two bins around a target share 1 so that their mean is the target, clipped
-/// to the support.
+/// `distribution[N, B]` of scalars `target[N]`: the two bins around a target share 1 so that their mean is the target,
+/// clipped to the support.
 ///
 /// ```text
 /// place           = clip((target - smallest) / Δ, 0, B - 1)        l = min(floor(place), B - 2)

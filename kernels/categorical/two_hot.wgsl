@@ -1,7 +1,7 @@
 // Scalars as distributions over bins; the formula is in two_hot.rs.
 //
-// Layout: target [rows], distribution [rows, bins]. A thread takes a row; threads stride over the rows. No workgroup memory,
-// no barriers.
+// Layout: target [rows], distribution [rows, bins]. A thread takes a row; threads stride over the rows. No workgroup
+// memory, no barriers.
 struct Immediates {
     rows: u32,
     bins: u32,

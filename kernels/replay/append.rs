@@ -7,8 +7,8 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 
 /// Writes `count` transitions into the ring, the first at `clock.appended mod capacity`: the oldest give way.
 ///
-/// Buffers: incoming `[count, 2 W + 3]`, ring `[capacity, 2 W + 3]`, of which all other rows stay as they are. There may be
-/// no more new transitions than the ring holds.
+/// Buffers: incoming `[count, 2 W + 3]`, ring `[capacity, 2 W + 3]`, of which all other rows stay as they are. There may
+/// be no more new transitions than the ring holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Append {
     /// The ring.

@@ -1,7 +1,7 @@
 // New transitions into the ring.
 //
-// Layout: incoming [count, row]; ring [slots, row], which are the slots from first_slot on where the ring is bound in windows.
-// A thread copies a word; threads stride over the rest. No workgroup memory, no barriers. Prepended: clock.wgsl.
+// Layout: incoming [count, row]; ring [slots, row], which are the slots from first_slot on where the ring is bound in
+// windows. A thread copies a word; threads stride over the rest. No workgroup memory, no barriers. Prepended: clock.wgsl.
 struct Immediates {
     count: u32,
     // Words of a transition.

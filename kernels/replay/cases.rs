@@ -78,8 +78,8 @@ fn draw(kernel: Draw, appended: u32, size: Size) -> Case {
     }
 }
 
-/// All words are floats here: they are copied whatever they are. A transition may be drawn more than once, and one slot lies
-/// beyond the end.
+/// All words are floats here: they are copied whatever they are. A transition may be drawn more than once, and one slot
+/// lies beyond the end.
 fn fetch(kernel: Fetch, size: Size) -> Case {
     let Fetch { ring, batch } = kernel;
     let (row, words_of) = (ring.row(), ring.observation);
@@ -118,7 +118,8 @@ fn fetch(kernel: Fetch, size: Size) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Cpu;
+    use crate::gather::{Gather, Source};
+    use crate::{Arg, Args, Cpu, Kernel};
 
     #[test]
     fn cases_on_the_cpu() {
@@ -145,6 +146,44 @@ mod tests {
             let even = |count: &i32| (f64::from(*count) - mean).abs() < 5.0 * mean.sqrt();
             assert!(counts[..len].iter().all(even), "{counts:?}");
             assert!(counts[len..].iter().all(|&count| count == 0), "{counts:?}");
+        }
+    }
+
+    /// A ring of image rows, and [`crate::gather`] behind it.
+    #[test]
+    fn images_of_a_data_set_are_fetched_by_the_rows_that_transitions_name() {
+        let cpu = Cpu::new(1).unwrap();
+        let (ring, batch) = (Ring { capacity: 5, observation: 1 }, 6);
+        let mut case = fetch(Fetch { ring, batch }, Size::Tiny);
+        let rows = [7, 0, 3, 9, 2];
+        case.inputs[0] = Values::U32(rows.iter().flat_map(|&row| [row, row + 1, 4, 0, 0]).collect());
+        case.inputs[1] = Values::U32(vec![4, 0, 0, 3, 1, 2]);
+        let fetched = case.run_on_cpu(&cpu);
+        // Images of one pixel, whose value is ten times their row.
+        let images: Vec<u32> = (0..12).map(|row| 10 * row).collect();
+        let gather = Gather {
+            examples: batch,
+            batch,
+            height: 1,
+            width: 1,
+            channels: 1,
+            scale: vec![1.0],
+            shift: vec![0.0],
+            images_rows: images.len(),
+            source: Source::Resident,
+            shuffle: false,
+            augment: None,
+        };
+        for (observation, expected) in [
+            (&fetched[2], [20.0, 70.0, 70.0, 90.0, 0.0, 30.0]),
+            (&fetched[3], [30.0, 80.0, 80.0, 100.0, 10.0, 40.0]),
+        ] {
+            let (mut x, mut y) = (vec![0; batch], vec![0; batch]);
+            let read = [&images, observation, &fetched[4]].map(|words| Arg::Read(words));
+            let mut args =
+                Args::new(read.into_iter().chain([&mut x, &mut y].map(|words| Arg::Write(words))), &mut []);
+            gather.run(&cpu, &Clock { step: 3, appended: 5, ..Clock::default() }, &mut args);
+            assert_eq!(bytemuck::cast_slice::<u32, f32>(&x), expected);
         }
     }
 

@@ -5,8 +5,8 @@ use crate::kernel::CLOCK_WGSL;
 use crate::random::{self, pcg4d, stream, uniform_index};
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// Draws `index[batch]`, slots of the ring that hold a transition, uniformly and with replacement, by seed and `clock.step`.
-/// As long as nothing was appended all are 0.
+/// Draws `index[batch]`, slots of the ring that hold a transition, uniformly and with replacement, by seed and
+/// `clock.step`. As long as nothing was appended all are 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw {
     /// Transitions to draw.

@@ -1,8 +1,8 @@
 // The drawn transitions, taken apart.
 //
-// Layout: ring [slots, 2 observation + 3], which are the slots from first_slot on where the ring is bound in windows; index,
-// action, reward, terminated [batch]; observations [batch, observation]. A thread copies a word; threads stride over the
-// rest. No workgroup memory, no barriers.
+// Layout: ring [slots, 2 observation + 3], which are the slots from first_slot on where the ring is bound in windows;
+// index, action, reward, terminated [batch]; observations [batch, observation]. A thread copies a word; threads stride
+// over the rest. No workgroup memory, no barriers.
 struct Immediates {
     batch: u32,
     // Words of an observation.

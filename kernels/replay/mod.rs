@@ -6,12 +6,12 @@
 //! observation [W] | next_observation [W] | action | reward | terminated
 //! ```
 //!
-//! An observation is whatever the agent's first kernel reads: W floats, W words of four packed bytes each (pixels), or one
-//! word, the row of an image in a data set that lies on the device. [`crate::gather`] fetches such images with the fetched
-//! observations as its `subset`, as many examples as rows, no shuffle, and a cursor of 0; packed pixels it converts as a
-//! streamed batch. The reward is a
-//! float, the action an integer, `terminated` 1 or 0. The next observation is stored, not looked up in the next row: that of
-//! a transition at which an episode was cut off is the last one of its episode, never the first of the next.
+//! An observation is whatever the agent's first kernel reads: W floats, W words of four packed bytes each (pixels), or
+//! one word, the row of an image in a data set that lies on the device. [`crate::gather`] fetches such images with the
+//! fetched observations as its `subset`, as many examples as rows, no shuffle, and a cursor of 0; packed pixels it
+//! converts as a streamed batch. The reward is a float, the action an integer, `terminated` 1 or 0. The next observation
+//! is stored, not looked up in the next row: that of a transition at which an episode was cut off is the last one of its
+//! episode, never the first of the next.
 //!
 //! ```text
 //! ring[(appended + i) mod capacity] = incoming[i]                            Append
@@ -20,10 +20,10 @@
 //! batch[i]  = ring[index[i]], taken apart                                    Fetch
 //! ```
 //!
-//! How many transitions were appended so far, and the step, are in the [`crate::Clock`]: the device keeps no state but the
-//! ring, nothing is read back, and a resume needs the ring and two numbers. Draws are uniform with replacement (Lin 1992; Mnih
-//! and others 2015); their probabilities differ by at most 2^-32. All results are words that were copied or integers that were
-//! computed: equal bits on both devices. Nothing here has a gradient.
+//! How many transitions were appended so far, and the step, are in the [`crate::Clock`]: the device keeps no state but
+//! the ring, nothing is read back, and a resume needs the ring and two numbers. Draws are uniform with replacement (Lin
+//! 1992; Mnih and others 2015); their probabilities differ by at most 2^-32. All results are words that were copied or
+//! integers that were computed: equal bits on both devices. Nothing here has a gradient.
 
 mod append;
 mod cases;

@@ -273,3 +273,42 @@ fn meaningless_td_target() -> Case {
         ..td_target(kernel, Size::Tiny)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpu;
+    use crate::case::check_gradient;
+
+    /// The floats that a case writes into one of its buffers.
+    fn written(case: &Case, buffer: usize) -> Vec<f32> {
+        bytemuck::cast_vec(case.run_on_cpu(&Cpu::new(1).unwrap()).swap_remove(buffer))
+    }
+
+    /// The mean over the rows of weight times loss, from the words of both.
+    fn weighted_mean(loss: &[u32], weight: &[u32]) -> f64 {
+        let products = loss
+            .iter()
+            .zip(weight)
+            .map(|(&loss, &weight)| f64::from(f32::from_bits(loss)) * f64::from(f32::from_bits(weight)));
+        products.sum::<f64>() / loss.len() as f64
+    }
+
+    #[test]
+    fn cases_on_the_cpu() {
+        crate::case::check_on_cpu(cases());
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_weighted_mean_loss() {
+        for criterion in CRITERIA {
+            let mut case = td_loss(TdLoss { rows: 9, actions: 3, criterion, weighted: true }, Size::Tiny);
+            let dq = written(&case, 3);
+            check_gradient(&mut case, 0, &dq, |buffers| weighted_mean(&buffers[4], &buffers[6]));
+            let kernel = Regression { rows: 5, columns: 4, criterion, weighted: true };
+            let mut case = regression(kernel, Size::Tiny);
+            let dpredicted = written(&case, 2);
+            check_gradient(&mut case, 0, &dpredicted, |buffers| weighted_mean(&buffers[3], &buffers[4]));
+        }
+    }
+}

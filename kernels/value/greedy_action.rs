@@ -14,7 +14,8 @@ pub(super) fn greedy(q: &[f32]) -> usize {
     (1..q.len()).fold(0, |best, k| if beats(k, best) { k } else { best })
 }
 
-/// `action[N] = argmax_a q[N, A]`: the lowest action of the largest value. A NaN never wins, unless all are NaN: action 0.
+/// `action[N] = argmax_a q[N, A]`: the lowest action of the largest value. A NaN never wins, unless all are NaN: action
+/// 0.
 #[derive(Clone, Copy, Debug)]
 pub struct GreedyAction {
     /// States, N.

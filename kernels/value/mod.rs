@@ -1,7 +1,7 @@
 //! Losses and targets of networks that predict values: of actions (Q), of states (V), of anything real (probe tasks).
 //!
-//! A value network has one output per action, q `[N, A]`. With r the reward, n the steps that it spans, s' the state behind
-//! them, and q, q' the networks that are called online and target:
+//! A value network has one output per action, q `[N, A]`. With r the reward, n the steps that it spans, s' the state
+//! behind them, and q, q' the networks that are called online and target:
 //!
 //! ```text
 //! action     = argmax_a q[a]                                           GreedyAction
@@ -13,12 +13,12 @@
 //! dq[action] = -weight criterion'(td_error) / N, zero elsewhere
 //! ```
 //!
-//! [`Regression`] is the same for predictions `[N, D]` that all have a target. Gradients are those of the mean over the rows
-//! of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`, which priorities are made of,
-//! are without them. A target is a constant: nothing here has a gradient with respect to it.
+//! [`Regression`] is the same for predictions `[N, D]` that all have a target. Gradients are those of the mean over the
+//! rows of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`, which priorities are
+//! made of, are without them. A target is a constant: nothing here has a gradient with respect to it.
 //!
-//! Ties go to the lowest action, as `argmax` has it. What has no meaning (a NaN, an infinite error, an action that is none)
-//! makes the loss of its row NaN, so that it is found; each kernel says which gradients.
+//! Ties go to the lowest action, as `argmax` has it. What has no meaning (a NaN, an infinite error, an action that is
+//! none) makes the loss of its row NaN, so that it is found; each kernel says which gradients.
 //!
 //! With no rows, actions or columns nothing is defined.
 
@@ -42,12 +42,4 @@ const THREADS: usize = 64;
 /// The grid of a launch whose threads each take a row, and stride over the rest.
 pub(crate) fn grid(rows: usize) -> [u32; 3] {
     [rows.div_ceil(THREADS).min(65_535) as u32, 1, 1]
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn cases_on_the_cpu() {
-        crate::case::check_on_cpu(super::cases());
-    }
 }

@@ -12,8 +12,8 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 /// dpredicted = -weight criterion'(error) / (N D)                       the gradient of mean(weight row_loss)
 /// ```
 ///
-/// Buffers: predicted, target, dpredicted, row_loss `[N]`, and weight `[N]` if there are weights. An error that is not finite
-/// makes its gradient and the loss of its row NaN.
+/// Buffers: predicted, target, dpredicted, row_loss `[N]`, and weight `[N]` if there are weights. An error that is not
+/// finite makes its gradient and the loss of its row NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct Regression {
     /// Examples of the batch, N.

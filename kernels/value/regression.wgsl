@@ -1,8 +1,8 @@
 // The loss of predictions that all have a target; the formula is in regression.rs.
 //
-// Layout: predicted, target, dpredicted [rows, columns]; row_loss, weight [rows]. Of a workgroup of 64 threads, `lanes` (a
-// power of two) share a row: one for few columns, all for many. A lane takes every `lanes`-th column, a tree folds the lanes.
-// Workgroups stride over the rows. Workgroup memory: 512 bytes. Prepended: criterion.wgsl.
+// Layout: predicted, target, dpredicted [rows, columns]; row_loss, weight [rows]. Of a workgroup of 64 threads, `lanes`
+// (a power of two) share a row: one for few columns, all for many. A lane takes every `lanes`-th column, a tree folds the
+// lanes. Workgroups stride over the rows. Workgroup memory: 512 bytes. Prepended: criterion.wgsl.
 struct Immediates {
     rows: u32,
     columns: u32,

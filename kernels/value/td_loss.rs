@@ -12,8 +12,8 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 /// dq[action] = -weight criterion'(td_error) / N, zero elsewhere        the gradient of mean(weight row_loss)
 /// ```
 ///
-/// Buffers: q, action, target, dq, row_loss, td_error, and weight `[N]` if there are weights. An action that is none, and an
-/// error that is not finite, make all three results of the row NaN. The values of other actions are not looked at.
+/// Buffers: q, action, target, dq, row_loss, td_error, and weight `[N]` if there are weights. An action that is none, and
+/// an error that is not finite, make all three results of the row NaN. The values of other actions are not looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct TdLoss {
     /// Transitions of the batch, N.

@@ -1,7 +1,7 @@
 // The loss of the action that was taken; the formula is in td_loss.rs.
 //
-// Layout: q, dq [rows, actions]; action, target, row_loss, td_error, weight [rows]. A thread takes a row; threads stride over
-// the rows. No workgroup memory, no barriers. Prepended: criterion.wgsl.
+// Layout: q, dq [rows, actions]; action, target, row_loss, td_error, weight [rows]. A thread takes a row; threads stride
+// over the rows. No workgroup memory, no barriers. Prepended: criterion.wgsl.
 struct Immediates {
     rows: u32,
     actions: u32,

@@ -1,7 +1,7 @@
 // The targets of transitions; the formula is in td_target.rs.
 //
-// Layout: next_q, selector_q [rows, actions]; reward, terminated, target [rows]. A thread takes a row; threads stride over
-// the rows. No workgroup memory, no barriers. Prepended: greedy.wgsl.
+// Layout: next_q, selector_q [rows, actions]; reward, terminated, target [rows]. A thread takes a row; threads stride
+// over the rows. No workgroup memory, no barriers. Prepended: greedy.wgsl.
 struct Immediates {
     rows: u32,
     actions: u32,
