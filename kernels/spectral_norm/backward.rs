@@ -72,7 +72,7 @@ impl Kernel for SpectralNormBackward {
             ),
         ]
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let inputs = self.inputs;
         let ([dnormalised, normalised, u, v, sigma, dweight], scratch) = args.split();
         let (dnormalised, normalised) = (dnormalised.f32(), normalised.f32());

@@ -126,7 +126,7 @@ impl Kernel for SpectralNorm {
         ]);
         dispatches
     }
-    fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([weight, u, v, normalised, sigma], scratch) = args.split();
         let weight = weight.f32();
         let product: &mut [f32] = bytemuck::cast_slice_mut(scratch);
