@@ -3,8 +3,9 @@
 use std::process::Command;
 
 /// What the program is made of.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "files",
+    "environments",
     "kernels",
     "engine",
     "models",

@@ -132,7 +132,7 @@ impl DeviceImages {
         launches: Vec<Launch>,
     ) -> Result<BatchProgram> {
         let (examples, subset) = order.examples;
-        let words = (self.height * self.width * self.scale.len()).div_ceil(4);
+        let words = self.image_words();
         let gather = |source, images_rows| Gather {
             examples: examples.len(),
             batch,
@@ -182,6 +182,50 @@ impl DeviceImages {
         }
         all.extend(launches);
         Ok(BatchProgram { program: device.compile(all)?, stream })
+    }
+}
+
+impl DeviceImages {
+    /// The launches that fetch the images at `rows` `[N]` of the set, of which the device alone knows, into x. They write
+    /// N words to `unused`. Images are not augmented.
+    ///
+    /// # Errors
+    /// The images do not lie on the device.
+    pub fn gather(&self, rows: Slice, unused: &Buffer, x: Slice) -> Result<Vec<Launch>> {
+        let Store::Device(chunks) = &self.store else {
+            return Err(crate::Error::Mismatch(
+                "the images do not fit the device's memory, where an agent needs them: take fewer (data.train)".into(),
+            ));
+        };
+        let (batch, words) = (rows.words, self.image_words());
+        let labels = rows.buffer.clone();
+        let launch = |chunk: &Chunk| {
+            let whole = chunks.len() == 1;
+            let source = if whole { Source::Resident } else { Source::Chunk { first_row: chunk.first_row } };
+            let gather = Gather {
+                examples: batch,
+                batch,
+                height: self.height,
+                width: self.width,
+                channels: self.scale.len(),
+                scale: self.scale.clone(),
+                shift: self.shift.clone(),
+                images_rows: chunk.rows,
+                source,
+                shuffle: false,
+                augment: None,
+            };
+            let images = chunk.buffer.slice(0, chunk.rows * words);
+            let label = labels.slice(rows.offset, batch);
+            let slices = vec![images, rows.clone(), label, x.clone(), unused.slice(0, batch)];
+            Launch::new("gather images", Arc::new(gather), slices)
+        };
+        Ok(chunks.iter().map(launch).collect())
+    }
+
+    /// Words of an image.
+    fn image_words(&self) -> usize {
+        (self.height * self.width * self.scale.len()).div_ceil(4)
     }
 }
 

@@ -6,6 +6,7 @@
 //! - A run is a function of its resolved config: the same config gives the same bytes on the same device, interrupted or
 //!   not. Nothing in a checkpoint or in the metrics depends on the clock on the wall.
 
+pub mod agents;
 pub mod cli;
 pub mod config;
 pub mod data_set;

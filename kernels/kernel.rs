@@ -220,7 +220,8 @@ impl Arg<'_> {
     }
 }
 
-/// The buffers of one CPU run and scratch memory. Whether they are those that a kernel declares is for [`crate::run()`] to check.
+/// The buffers of one CPU run and scratch memory. Whether they are those that a kernel declares is for [`crate::run()`] to
+/// check.
 #[derive(Debug)]
 pub struct Args<'a> {
     slots: [Arg<'a>; MAX_BINDINGS],

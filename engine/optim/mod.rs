@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 /// How parameters follow their gradients.
 pub trait Optimizer {
-    /// The names of the arenas of state, as checkpoints hold them, in the order of [`OptimizerMemory::states`]. All begin as zeros.
+    /// The names of the arenas of state, as checkpoints hold them, in the order of [`OptimizerMemory::states`]. All begin as
+    /// zeros.
     fn states(&self) -> &'static [&'static str];
 
     /// The kernel that updates `len` words. Buffers: parameters, gradients, the states, norm and clip factor.

@@ -1,15 +1,17 @@
 //! `ht bench`: the full training step on random data.
 
 use super::{DeviceArgs, bytes, print};
+use crate::agents::dqn;
 use crate::config::{Engine, resolve_model};
 use crate::training_step::{RING_ROWS, StepMemory};
 use clap::Args;
 use engine::ceiling::Ceiling;
 use engine::optim::{AdamW, Optimizer};
 use engine::{Clock, Device, Launch, Program};
+use environments::Step;
 use models::Model;
 use serde_json::json;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Arguments of `ht bench`.
@@ -17,9 +19,10 @@ use std::time::{Duration, Instant};
 #[command(after_help = "Examples:\n  \
     ht bench mlp --batch 256\n  \
     ht bench mlp --batch 256 --set model.hidden=[100,100] --json\n  \
-    ht bench resnet18 --batch 64 --steps 5 --set engine.winograd=false")]
+    ht bench resnet18 --batch 64 --steps 5 --set engine.winograd=false\n  \
+    ht bench dqn --batch 32")]
 pub(super) struct BenchArgs {
-    /// The model
+    /// The model; `dqn` is an update of a deep Q-network, by default 784-512-512-10
     model: String,
     /// Examples per step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -91,36 +94,91 @@ fn process_age() -> Duration {
     since_start().unwrap_or_default().max(since_first_call)
 }
 
-pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    process_age();
-    let (model, engine) = resolve_model(&args.model, &args.sets)?;
-    let model = model.build().map_err(crate::Error::Mismatch)?;
-    let device = args.device.open()?;
-    let bench = Bench::new(&device, model.as_ref(), args.batch as usize, engine)?;
-    bench.program.run(&bench.clock(0))?;
+/// Runs `step` with the numbers 0, 1, ...: when the first had ended since the process began, and after a warm-up the median
+/// time of one, in seconds, with how many were timed.
+fn time_steps(
+    device: &Device,
+    steps: usize,
+    mut step: impl FnMut(u64) -> anyhow::Result<()>,
+) -> anyhow::Result<(f64, f64, usize)> {
+    step(0)?;
     device.finish()?;
-    let first_step = process_age().as_secs_f64();
-    let mut step = 1;
+    let first = process_age().as_secs_f64();
+    let mut done = 1;
     let warm_up = Instant::now();
-    while step < 50 && warm_up.elapsed() < Duration::from_secs(1) {
-        bench.program.run(&bench.clock(step))?;
-        step += 1;
+    while done < 50 && warm_up.elapsed() < Duration::from_secs(1) {
+        step(done)?;
+        done += 1;
     }
     device.finish()?;
     // A GPU runs a few steps per submit: time groups of them, so that waiting does not count as work.
     let group = if device.is_gpu() { 16 } else { 1 };
     let mut times = Vec::new();
-    while times.len() * group < args.steps as usize {
+    while times.len() * group < steps {
         let start = Instant::now();
         for _ in 0..group {
-            bench.program.run(&bench.clock(step))?;
-            step += 1;
+            step(done)?;
+            done += 1;
         }
         device.finish()?;
         times.push(start.elapsed().as_secs_f64() / group as f64);
     }
     times.sort_by(f64::total_cmp);
-    let seconds = times[times.len() / 2];
+    Ok((first, times[times.len() / 2], times.len() * group))
+}
+
+/// Updates of a deep Q-network on random images and transitions.
+fn run_dqn(args: &BenchArgs) -> anyhow::Result<()> {
+    let sizes = ["model.hidden=[512,512]", "model.batch_norm=false"].map(String::from);
+    let (model, _) = resolve_model("mlp", &[&sizes[..], &args.sets].concat())?;
+    let model = model.build().map_err(crate::Error::Mismatch)?;
+    let (device, input, count) = (args.device.open()?, model.input(), 5_000);
+    let length = input.image_size * input.image_size * input.channels;
+    let images = data::Images {
+        name: "random images".into(),
+        height: input.image_size,
+        width: input.image_size,
+        channels: input.channels,
+        classes: input.classes,
+        pixels: Arc::new((0..count * length).map(|i| (i * 7919 % 251) as u8).collect()),
+        labels: (0..count).map(|i| (i % input.classes) as u32).collect(),
+    };
+    let options = dqn::Options { batch: args.batch as usize, ..dqn::Options::default() };
+    let mut learner = dqn::Learner::new(&device, model.as_ref(), &images, options, 1)?;
+    for i in 0..count as u32 {
+        let step = Step { reward: (i % 2) as f32, terminated: false, truncated: false };
+        learner.append(i, i % input.classes as u32, step, (i * 31) % count as u32)?;
+    }
+    let (_, seconds, steps) = time_steps(&device, args.steps as usize, |_| Ok(learner.update()?))?;
+    let peak = device.allocated_bytes();
+    if args.json {
+        let result = json!({
+            "model": "dqn", "batch": args.batch, "device": device.name(), "steps": steps, "step_ms": seconds * 1e3,
+            "updates_per_s": 1.0 / seconds, "peak_bytes": peak,
+        });
+        return print(&result.to_string());
+    }
+    print(&format!(
+        "dqn batch {} on {}: {:.3} ms an update (median of {steps}), {:.0} updates/s, peak memory {}",
+        args.batch,
+        device.name(),
+        seconds * 1e3,
+        1.0 / seconds,
+        bytes(peak)
+    ))
+}
+
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    process_age();
+    if args.model == "dqn" {
+        return run_dqn(args);
+    }
+    let (model, engine) = resolve_model(&args.model, &args.sets)?;
+    let model = model.build().map_err(crate::Error::Mismatch)?;
+    let device = args.device.open()?;
+    let bench = Bench::new(&device, model.as_ref(), args.batch as usize, engine)?;
+    let step = |step| Ok(bench.program.run(&bench.clock(step))?);
+    let (first_step, seconds, steps) = time_steps(&device, args.steps as usize, step)?;
     let peak = device.allocated_bytes();
     let ceiling = Ceiling::measure(&device)?;
     let flops = bench.program.report().iter().map(|report| report.cost.flops).sum::<u64>() as f64;
@@ -129,7 +187,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if args.json {
         return print(
             &json!({
-                "model": args.model, "batch": args.batch, "device": device.name(), "steps": times.len() * group,
+                "model": args.model, "batch": args.batch, "device": device.name(), "steps": steps,
                 "step_ms": seconds * 1e3, "images_per_s": images, "gflops": gflops, "ceiling_percent": percent,
                 "ceiling_gflops": ceiling.flops / 1e9, "peak_bytes": peak, "first_step_s": first_step,
             })
@@ -143,7 +201,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         args.batch,
         device.name(),
         seconds * 1e3,
-        times.len() * group,
+        steps,
         images,
         gflops,
         percent,

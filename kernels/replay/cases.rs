@@ -180,9 +180,9 @@ mod tests {
         ] {
             let (mut x, mut y) = (vec![0; batch], vec![0; batch]);
             let read = [&images, observation, &fetched[4]].map(|words| Arg::Read(words));
-            let mut args =
-                Args::new(read.into_iter().chain([&mut x, &mut y].map(|words| Arg::Write(words))), &mut []);
-            gather.run(&cpu, &Clock { step: 3, appended: 5, ..Clock::default() }, &mut args);
+            let args = read.into_iter().chain([&mut x, &mut y].map(|words| Arg::Write(words)));
+            let clock = Clock { step: 3, appended: 5, ..Clock::default() };
+            crate::run(&gather, &cpu, &clock, args, &mut []).unwrap();
             assert_eq!(bytemuck::cast_slice::<u32, f32>(&x), expected);
         }
     }

@@ -133,8 +133,8 @@ mod tests {
         for _ in 0..20 {
             let read = std::iter::once(crate::Arg::Read(&weight));
             let written = [&mut u[..], &mut v, &mut normalised, &mut sigma].map(crate::Arg::Write);
-            let mut args = Args::new(read.chain(written), &mut scratch);
-            SpectralNorm { outputs: 2, inputs: 2, iterate: true }.run(&cpu, &Clock::default(), &mut args);
+            let kernel = SpectralNorm { outputs: 2, inputs: 2, iterate: true };
+            crate::run(&kernel, &cpu, &Clock::default(), read.chain(written), &mut scratch).unwrap();
         }
         assert!((f32::from_bits(sigma[0]) - 5.0).abs() < 1e-5, "{}", f32::from_bits(sigma[0]));
         assert!((f32::from_bits(normalised[2]) + 0.8).abs() < 1e-6);

@@ -13,7 +13,7 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("data", &["files"]),
     ("environments", &[]),
     ("report", &["files"]),
-    ("", &["files", "kernels", "engine", "models", "data", "report"]),
+    ("", &["files", "kernels", "engine", "models", "data", "environments", "report"]),
 ];
 
 #[test]

@@ -1,0 +1,3 @@
+//! Agents: one readable file per algorithm.
+
+pub mod dqn;
