@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// An open, locked run folder.
 #[derive(Debug)]
@@ -46,6 +47,20 @@ fn has_no_locks(error: &std::io::Error) -> bool {
     told || error.kind() == ErrorKind::Unsupported
 }
 
+/// Locks a file that nobody holds. A program that this process is just starting holds its files for a moment: so this is tried
+/// for a fifth of a second.
+fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < Duration::from_millis(200) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 impl RunFolder {
     /// Creates the folder where it is not there yet, and locks it. On a file system without locks it goes on, and says so.
     ///
@@ -60,7 +75,7 @@ impl RunFolder {
         let lock_path = path.join(".lock");
         let create = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).open(path);
         let lock = create(&lock_path).map_err(failed("create", &lock_path))?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.into() }),
             Err(TryLockError::Error(error)) if has_no_locks(&error) => note(&format!(
@@ -220,5 +235,24 @@ impl RunFolder {
         let text = serde_json::to_string_pretty(result).expect("a map is JSON") + "\n";
         let path = self.path.join("result.json");
         files::write(&path, text.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_for_a_moment_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run");
+        let held = RunFolder::lock(&path, &mut |_| {}).unwrap();
+        assert!(matches!(RunFolder::lock(&path, &mut |_| {}), Err(Error::InUse { .. })));
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(held);
+        });
+        RunFolder::lock(&path, &mut |_| {}).unwrap();
+        other.join().unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! One JPEG image to pixels.
 //!
 //! The crate `image` decodes; it shows what it can of a damaged file, as a browser does. So the structure is checked before:
-//! every segment whole, an end, and no stray marker between the data of its scans. What is left, a changed byte within the
-//! data that still makes valid codes, no decoder can tell from another image.
+//! every segment whole, an end, and no stray marker between the data of its scans. Of 32,939 single bytes changed in four
+//! images 26,250 pass, against 25,643 with a decoder that refuses codes that are none: most are other pixels to any decoder.
 
 use std::io::Cursor;
 

@@ -63,6 +63,10 @@ impl Found {
             (Some(folder), Some(archive)) => {
                 format!("remove {}, and {} is read instead", folder.path.display(), archive.path.display())
             }
+            // It would be read again, whatever is fetched beside it. (The data folder itself is not to be removed.)
+            (Some(folder), None) if folder.path.ends_with(FOLDER) => {
+                format!("remove {}, and {get}", folder.path.display())
+            }
             _ => get.clone(),
         };
         let open = |place: Place, advice: String| {
@@ -70,6 +74,7 @@ impl Found {
             let listing = Listing::new(&source)?;
             Ok(Self { place, source, listing, advice })
         };
+        let advice = if archive.is_none() { remove.clone() } else { get.clone() };
         let folder = folder.map(|place| open(place, remove));
         let found = match (folder, archive) {
             (None, None) => return None,
@@ -77,7 +82,7 @@ impl Found {
             (Some(Err(error)), Some(archive)) => open(archive, get.clone()).map_err(|_| error),
             (Some(folder), _) => folder,
         };
-        Some(found.map_err(|error: FileError| error.advise(&get)))
+        Some(found.map_err(|error: FileError| error.advise(&advice)))
     }
 
     /// Where the images come from. Only a whole archive can be the published one; others are not worth the time.

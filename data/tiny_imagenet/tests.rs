@@ -168,8 +168,8 @@ fn error_with(name: &str, bytes: &[u8]) -> String {
     });
     assert!(zipped.contains(&format!("{ZIP}/{FOLDER}/{name}")), "{zipped}");
     let [plain, zipped] = [plain, zipped].map(|text| {
-        let (text, advice) = text.split_once("; get it with ").unwrap();
-        assert!(advice.starts_with("`ht data fetch tiny-imagenet --data "), "{advice}");
+        let (text, advice) = text.split_once("; ").unwrap();
+        assert!(advice.contains("get it with `ht data fetch tiny-imagenet --data "), "{advice}");
         text.rsplit_once(FOLDER).unwrap().1.to_owned()
     });
     assert_eq!(plain, zipped);
@@ -218,6 +218,8 @@ fn what_is_missing_is_named() {
     fs::create_dir_all(root.join("val/images")).unwrap();
     let text = failure(dir.path());
     assert!(text.contains("expected images as train/CLASS/images/*.JPEG, found none"), "{text}");
+    // Fetched beside it, the set would still be read from the folder.
+    assert!(text.contains(&format!("; remove {}, and get it with `ht data fetch", root.display())), "{text}");
     write(&root, &files());
     fs::remove_file(root.join("val/val_annotations.txt")).unwrap();
     let text = failure(dir.path());

@@ -119,7 +119,7 @@ fn fetch(kernel: Fetch, size: Size) -> Case {
 mod tests {
     use super::*;
     use crate::gather::{Gather, Source};
-    use crate::{Arg, Args, Cpu, Kernel};
+    use crate::{Arg, Cpu};
 
     #[test]
     fn cases_on_the_cpu() {

@@ -115,8 +115,8 @@ fn backward(kernel: SpectralNormBackward, size: Size) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cpu;
     use crate::case::check_gradient;
-    use crate::{Args, Cpu, Kernel};
 
     #[test]
     fn cases_on_the_cpu() {
