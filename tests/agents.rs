@@ -3,7 +3,8 @@
 use data::LoadOptions;
 use engine::Device;
 use environments::{AfterLast, ClassificationMdp, ClassificationOptions, Exploration, Task};
-use experiments::agents::dqn::{Dqn, Options};
+use experiments::agents::Options;
+use experiments::agents::dqn::Dqn;
 use models::{Mlp, MlpConfig};
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! `ht bench`: the full training step on random data.
 
 use super::{DeviceArgs, bytes, print};
-use crate::agents::dqn;
+use crate::agents::{Learner, Options};
 use crate::config::{Engine, resolve_model};
 use crate::training_step::{RING_ROWS, StepMemory};
 use clap::Args;
@@ -143,8 +143,8 @@ fn run_dqn(args: &BenchArgs) -> anyhow::Result<()> {
         pixels: Arc::new((0..count * length).map(|i| (i * 7919 % 251) as u8).collect()),
         labels: (0..count).map(|i| (i % input.classes) as u32).collect(),
     };
-    let options = dqn::Options { batch: args.batch as usize, ..dqn::Options::default() };
-    let mut learner = dqn::Learner::new(&device, model.as_ref(), &images, options, 1)?;
+    let options = Options { batch: args.batch as usize, ..Options::default() };
+    let mut learner = Learner::new(&device, model.as_ref(), &images, options, 1)?;
     for i in 0..count as u32 {
         let step = Step { reward: (i % 2) as f32, terminated: false, truncated: false };
         learner.append(i, i % input.classes as u32, step, (i * 31) % count as u32)?;

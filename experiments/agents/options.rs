@@ -1,0 +1,79 @@
+//! What an agent is like that learns values of actions.
+
+use crate::error::{Error, Result};
+use engine::optim::Adam;
+use environments::{Environment, Exploration};
+use kernels::value::Criterion;
+use models::Model;
+
+/// What an agent is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Transitions of an update, at most `capacity`.
+    pub batch: usize,
+    /// Transitions that the replay holds.
+    pub capacity: usize,
+    /// Steps that are taken before the first update, at least `batch`.
+    pub learning_starts: u64,
+    /// Discount per step, 0 to 1; 1 only where tasks end.
+    pub discount: f64,
+    /// Updates between two copies of the online network to the target network.
+    pub target_period: u64,
+    /// When an action is random.
+    pub exploration: Exploration,
+    /// Whether the online network selects the action whose value the target network gives.
+    pub double: bool,
+    /// The loss of an error.
+    pub criterion: Criterion,
+    /// How parameters follow their gradients.
+    pub optimizer: Adam,
+    /// Learning rate.
+    pub learning_rate: f64,
+}
+
+impl Default for Options {
+    /// Those of the plasticity paper, or where it does not say, those that `docs/environments.md` gives reasons for.
+    fn default() -> Self {
+        Self {
+            batch: 128,
+            capacity: 100_000,
+            learning_starts: 1_000,
+            discount: 0.99,
+            target_period: 1_000,
+            exploration: Exploration::constant(0.1).expect("a probability"),
+            double: false,
+            criterion: Criterion::Squared,
+            optimizer: Adam::default(),
+            learning_rate: 1e-3,
+        }
+    }
+}
+
+impl Options {
+    /// What must hold before anything is built.
+    pub(super) fn check(&self, model: &dyn Model, environment: &dyn Environment) -> Result<()> {
+        let refuse = |message: String| Err(Error::Mismatch(message));
+        let Options { batch, capacity, learning_starts, discount, target_period, .. } = *self;
+        let (classes, actions) = (model.input().classes, environment.actions() as usize);
+        if classes != actions {
+            return refuse(format!("the network has {classes} outputs, the environment {actions} actions"));
+        }
+        if batch == 0 || capacity < batch {
+            return refuse(format!("a replay of {capacity} transitions cannot give batches of {batch}"));
+        }
+        if learning_starts < batch as u64 {
+            return refuse(format!(
+                "learning that starts at step {learning_starts} has no batch of {batch} to draw"
+            ));
+        }
+        if !(0.0..1.0).contains(&discount) {
+            return refuse(format!(
+                "a discount of {discount}: it must be in [0, 1), for the task may not end"
+            ));
+        }
+        if target_period == 0 {
+            return refuse("a target period of 0 updates: it must be at least 1".into());
+        }
+        Ok(())
+    }
+}
