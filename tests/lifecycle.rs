@@ -169,7 +169,7 @@ fn a_move_to_another_instruction_set_is_allowed_said_and_recorded() {
 fn a_hangup_saves_and_stops_unless_it_is_to_be_ignored() {
     let place = Place::new();
     // Long enough that it cannot end before the signal comes, however busy the machine is.
-    let words = run_words("runs", "--threads 1 --set protocol.base_epochs=40000");
+    let words = run_words("runs", "--threads 1 --set protocol.base_epochs=4000");
     let mut run = place.start(&words);
     place.wait_for("runs", &mut run, 0, 50);
     run.signal("HUP");

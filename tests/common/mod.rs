@@ -78,7 +78,17 @@ impl Place {
 
     /// Starts it, its output kept.
     pub fn start(&self, words: &str) -> Started {
-        let child = self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = self.command(words);
+        // The tests themselves may run under `nohup`, and what is ignored is inherited.
+        #[cfg(unix)]
+        // SAFETY: between fork and exec only `signal` is called, which is allowed there.
+        unsafe {
+            std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                Ok(())
+            });
+        }
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Started { words: words.to_string(), child: Some(child) }
     }
 
