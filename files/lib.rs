@@ -35,7 +35,7 @@ pub fn write_with(path: &Path, content: impl FnOnce(&mut dyn Write) -> Result<()
     put(path, true, content)
 }
 
-/// As [`write`], without waiting for the disk: for what can be made again, in many small files.
+/// As [`write()`], without waiting for the disk: for what can be made again, in many small files.
 ///
 /// Readers see the old content or the new, but after a loss of power the file may be empty.
 ///
