@@ -1,5 +1,6 @@
 //! Zip archives by the crate `zip`: the list of members, and each on demand, by several threads.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -38,8 +39,9 @@ impl Zip {
         let file = File::open(path).map_err(unreadable)?;
         let length = file.metadata().map_err(unreadable)?.len();
         // The directory lies at the end: that is where it is missing.
-        let damaged =
-            |error| problem(path, length, "there is no directory at its end that can be read", error);
+        let damaged = |error: ZipError| {
+            problem(path, length, "there is no directory at its end that can be read", &error)
+        };
         let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
         let members = (0..archive.len()).map(|index| member(&mut archive, index));
         let members = members.collect::<ZipResult<_>>().map_err(damaged)?;
@@ -48,18 +50,18 @@ impl Zip {
 
     /// The bytes of a member, compared with its checksum; no more than `most`.
     pub(crate) fn read(&self, member: &Member, most: u64) -> Result<Vec<u8>, FileError> {
-        let failed = |error| problem(&self.path, member.offset, &member.name, error);
+        let failed = |error: &dyn Display| problem(&self.path, member.offset, &member.name, error);
         if member.length > most {
             let detail = format!("{}: {} bytes, at most {most} are possible", member.name, member.length);
             return Err(FileError::new(&self.path, member.offset, FileProblem::Archive { detail }));
         }
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = archive.by_index(member.index).map_err(failed)?;
+        let file = archive.by_index(member.index).map_err(|error| failed(&error))?;
         let mut bytes = Vec::new();
         // One byte more than announced: then the crate sees the end, and with it the checksum.
-        file.take(member.length + 1).read_to_end(&mut bytes).map_err(|error| failed(error.into()))?;
+        file.take(member.length + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
         if bytes.len() as u64 != member.length {
-            return Err(failed(ZipError::InvalidArchive("it has another length than announced".into())));
+            return Err(failed(&"it has another length than announced"));
         }
         Ok(bytes)
     }
@@ -73,6 +75,6 @@ fn member(archive: &mut ZipArchive<BufReader<File>>, index: usize) -> ZipResult<
     Ok(Member { name, length, crc, index, offset })
 }
 
-fn problem(path: &Path, byte: u64, what: &str, error: ZipError) -> FileError {
+fn problem(path: &Path, byte: u64, what: &str, error: &dyn Display) -> FileError {
     FileError::new(path, byte, FileProblem::Archive { detail: format!("{what}: {error}") })
 }
