@@ -47,8 +47,8 @@ fn has_no_locks(error: &std::io::Error) -> bool {
     told || error.kind() == ErrorKind::Unsupported
 }
 
-/// Locks a file that nobody holds. A program that this process is just starting holds its files for a moment: so this is tried
-/// for a fifth of a second.
+/// Locks a file that nobody holds. A program that this process is just starting holds its files for a moment: so this is
+/// tried for a fifth of a second.
 fn try_lock(file: &File) -> std::result::Result<(), TryLockError> {
     let begun = Instant::now();
     loop {

@@ -56,8 +56,8 @@ impl Graph<'_> {
         Ok(distribution)
     }
 
-    /// Cross-entropy of the logits `[N, A, B]` of the actions taken `[N]` against distributions `[N, B]`; importance `weight`
-    /// `[N]`.
+    /// Cross-entropy of the logits `[N, A, B]` of the actions taken `[N]` against distributions `[N, B]`; importance
+    /// `weight` `[N]`.
     ///
     /// # Errors
     /// Shapes that do not fit.

@@ -1,5 +1,5 @@
-//! A network that learns values of actions from transitions, and its memory on a device: what the loop of [`super::dqn`] works
-//! with.
+//! A network that learns values of actions from transitions, and its memory on a device: what the loop of
+//! [`super::dqn`] works with.
 
 use super::options::Options;
 use crate::error::{Error, Result};
