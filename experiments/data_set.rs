@@ -1,6 +1,6 @@
 //! The data set of a config as it is trained on.
 
-use crate::config::{Config, TestStatistics};
+use crate::config::{RunConfig, TestStatistics};
 use crate::error::{Error, Result};
 use data::{DataSet, Images, LoadOptions};
 use std::path::Path;
@@ -10,39 +10,40 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// A set that is not there or damaged; a config that asks for more images than there are, or for other channels.
-pub fn load(config: &Config, dir: &Path) -> Result<DataSet> {
+pub fn load(config: &dyn RunConfig, dir: &Path) -> Result<DataSet> {
+    let wanted = config.data();
     // A built-in set is drawn in the size that is asked for; the others are cut.
     let mut options = LoadOptions::default();
-    if config.data.set.parse::<data::Name>()?.is_built_in() {
-        let image_size = config.model.build().map_err(Error::Mismatch)?.input().image_size;
-        options.side = Some(image_size.saturating_mul(config.data.downsample));
-        if config.data.train > 0 {
-            options.train = config.data.train;
+    if wanted.set.parse::<data::Name>()?.is_built_in() {
+        let image_size = config.model().build().map_err(Error::Mismatch)?.input().image_size;
+        options.side = Some(image_size.saturating_mul(wanted.downsample));
+        if wanted.train > 0 {
+            options.train = wanted.train;
         }
-        if config.data.test > 0 {
-            options.test = config.data.test;
+        if wanted.test > 0 {
+            options.test = wanted.test;
         }
     }
-    let mut data = data::load(&config.data.set, dir, &options)?;
-    cut(&mut data.train, config.data.train, "train")?;
-    cut(&mut data.test, config.data.test, "test")?;
-    data = data.downsampled(config.data.downsample)?;
-    if config.data.dither {
+    let mut data = data::load(&wanted.set, dir, &options)?;
+    cut(&mut data.train, wanted.train, "train")?;
+    cut(&mut data.test, wanted.test, "test")?;
+    data = data.downsampled(wanted.downsample)?;
+    if wanted.dither {
         data = data.dithered()?;
     }
-    if !config.data.mean.is_empty() {
-        if config.data.mean.len() != data.train.channels {
+    if !wanted.mean.is_empty() {
+        if wanted.mean.len() != data.train.channels {
             return Err(Error::Mismatch(format!(
                 "data.mean has {} values, the images have {} channels",
-                config.data.mean.len(),
+                wanted.mean.len(),
                 data.train.channels
             )));
         }
-        data.mean = config.data.mean.iter().map(|&v| v as f32).collect();
-        data.std = config.data.std.iter().map(|&v| v as f32).collect();
+        data.mean = wanted.mean.iter().map(|&v| v as f32).collect();
+        data.std = wanted.std.iter().map(|&v| v as f32).collect();
     }
-    let overridden = !config.data.mean.is_empty();
-    if overridden || config.data.test_statistics == TestStatistics::Train {
+    let overridden = !wanted.mean.is_empty();
+    if overridden || wanted.test_statistics == TestStatistics::Train {
         (data.test_mean, data.test_std) = (data.mean.clone(), data.std.clone());
     }
     Ok(data)
@@ -52,15 +53,23 @@ pub fn load(config: &Config, dir: &Path) -> Result<DataSet> {
 ///
 /// # Errors
 /// It does not.
-pub fn check(config: &Config, data: &DataSet) -> Result<()> {
-    let (input, train) = (config.model.build().map_err(Error::Mismatch)?.input(), &data.train);
+pub fn check(config: &dyn RunConfig, data: &DataSet) -> Result<()> {
+    let (input, train) = (config.model().build().map_err(Error::Mismatch)?.input(), &data.train);
     let takes = (input.image_size, input.image_size, input.channels);
     let has = (train.height, train.width, train.channels);
     if takes != has || input.classes != train.classes {
         return Err(Error::Mismatch(format!(
             "the data set {} has images of {}x{}x{} in {} classes, but the model takes {}x{}x{} in {}: \
              set model.image_size, model.channels and model.classes",
-            config.data.set, has.0, has.1, has.2, train.classes, takes.0, takes.1, takes.2, input.classes
+            config.data().set,
+            has.0,
+            has.1,
+            has.2,
+            train.classes,
+            takes.0,
+            takes.1,
+            takes.2,
+            input.classes
         )));
     }
     Ok(())
@@ -86,8 +95,9 @@ fn cut(images: &mut Images, n: usize, key: &str) -> Result<()> {
 ///
 /// # Errors
 /// A set that does not exist.
-pub fn train_len(config: &Config) -> Result<usize> {
-    let name = config.data.set.parse::<data::Name>()?;
+pub fn train_len(config: &dyn RunConfig) -> Result<usize> {
+    let wanted = config.data();
+    let name = wanted.set.parse::<data::Name>()?;
     let all = data::list().into_iter().find(|set| set.name == name).map_or(0, |set| set.train);
-    Ok(if config.data.train > 0 { config.data.train } else { all })
+    Ok(if wanted.train > 0 { wanted.train } else { all })
 }

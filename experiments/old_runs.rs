@@ -5,7 +5,7 @@
 //! where it lies. Where a key means something else today, the old run is refused by name: its result is not what was asked
 //! for.
 
-use crate::config::{Config, flattened};
+use crate::config::{RunConfig, flattened};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use toml::{Table, Value};
 const DIGITS: usize = 8;
 
 /// The folder of version 1 that holds the run of a config; its config may have been brought into today's form since.
-pub(crate) fn find(config: &Config, out: &Path) -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(out.join(&config.name))
+pub(crate) fn find(config: &dyn RunConfig, out: &Path) -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(out.join(config.name()))
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| has_old_name(path, config.seed))
+        .filter(|path| has_old_name(path, config.seed()))
         .collect();
     if folders.is_empty() {
         return None;
@@ -57,8 +57,8 @@ pub(crate) fn is_old(stored: &Table) -> bool {
 ///
 /// # Errors
 /// It did.
-pub(crate) fn check_meaning(config: &Config, folder: &Path) -> Result<()> {
-    let keys = config.to_keys();
+pub(crate) fn check_meaning(config: &dyn RunConfig, folder: &Path) -> Result<()> {
+    let keys = flattened(&config.to_toml().parse().expect("a config is TOML"));
     let is = |key: &str, value: &str| keys.get(key).and_then(Value::as_str) == Some(value);
     if is("intervention.regen.form", "last-tensors") && is("model.name", "vit-tiny") {
         return Err(Error::Checkpoint {

@@ -2,7 +2,7 @@
 //!
 //! [`crate::lifecycle`] decides what is done with them. A lock keeps two processes apart.
 
-use crate::config::Config;
+use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use engine::checkpoint::File as Tensors;
 use serde_json::{Map, Value};
@@ -96,7 +96,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(crate) fn write_config(&self, config: &Config) -> Result<()> {
+    pub(crate) fn write_config(&self, config: &dyn RunConfig) -> Result<()> {
         let text = config.to_toml();
         let path = self.path.join("config.toml");
         if std::fs::read(&path).is_ok_and(|stored| stored == text.as_bytes()) {

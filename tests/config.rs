@@ -7,6 +7,7 @@
 mod mutate;
 
 use experiments::Config;
+use experiments::config::RunConfig;
 use experiments::config::{Layer, parse_set};
 use experiments::presets;
 use kernels::random::pcg4d;

@@ -6,6 +6,7 @@
 mod mutate;
 
 use experiments::Config;
+use experiments::config::RunConfig;
 use experiments::config::parse_set;
 use experiments::lifecycle;
 use experiments::sweep::{Record, Sweep};

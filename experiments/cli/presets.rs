@@ -1,6 +1,7 @@
 //! `ht presets`: what ships inside the binary.
 
 use super::print;
+use crate::config::RunConfig;
 use crate::presets::{PRESETS, find};
 use clap::Args;
 

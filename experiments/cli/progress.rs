@@ -1,7 +1,7 @@
 //! Progress bars on a terminal; in a log, nothing but the results.
 
 use super::print;
-use crate::protocols::phases::Status;
+use crate::lifecycle::Status;
 use crate::schedule::lengths;
 use crate::sweep::{Event, SweepRun};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,9 +28,7 @@ impl Bar {
     pub(super) fn show(&self, status: &Status) {
         self.bar.set_length(status.steps);
         self.bar.set_position(status.step);
-        let accuracy =
-            status.test_accuracy.map_or_else(String::new, |a| format!(", test {:.1} %", 100.0 * a));
-        self.bar.set_message(format!("phase {}/{}{accuracy}", status.phase, status.phases));
+        self.bar.set_message(status.words.clone());
     }
 
     /// Shows a line above it.

@@ -13,6 +13,7 @@ mod optimizer;
 mod protocol;
 mod resolve;
 mod run;
+mod run_config;
 mod similar;
 #[cfg(test)]
 mod tests;
@@ -33,15 +34,13 @@ pub use optimizer::Optimizer;
 pub use protocol::{BufferOrder, FinalAccuracy, LastPhase, NoiseLabels, Protocol};
 pub use resolve::resolve_model;
 pub use run::{Engine, Run};
+pub use run_config::RunConfig;
 pub(crate) use similar::nearest;
 pub use version::{MEANING, VERSION};
 
 use models::ModelConfig;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use toml::{Table, Value};
+use toml::Table;
 
 /// Where paper and released code disagree, which one is meant. Only defaults depend on it: each is a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,26 +82,36 @@ pub struct Config {
     pub run: Run,
 }
 
-impl Config {
-    /// The config under its dotted keys, every key named.
-    pub(crate) fn to_keys(&self) -> BTreeMap<String, Value> {
-        flattened(&Table::try_from(self).expect("a config is a table"))
+impl RunConfig for Config {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The config as TOML, every key named.
-    pub fn to_toml(&self) -> String {
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn method(&self) -> String {
+        self.intervention.method.short()
+    }
+
+    fn data(&self) -> Data {
+        self.data.clone()
+    }
+
+    fn model(&self) -> &ModelConfig {
+        &self.model
+    }
+
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).expect("a config is a table")
+    }
+
+    fn to_toml(&self) -> String {
         toml::to_string(self).expect("a config is a table")
-    }
-
-    /// Names the run: its methods, its seed, and the first 64 bits of a hash of all that can change its result.
-    pub fn run_id(&self) -> String {
-        let mut table = Table::try_from(self).expect("a config is a table");
-        table.remove("run");
-        let digest = Sha256::digest(toml::to_string(&table).expect("a table"));
-        let mut hash = String::new();
-        for byte in &digest[..8] {
-            let _ = write!(hash, "{byte:02x}");
-        }
-        format!("{}-seed{}-{hash}", self.intervention.method.short(), self.seed)
     }
 }

@@ -1,5 +1,6 @@
 //! Defaults, layers and mistakes.
 
+use super::RunConfig;
 use super::*;
 use models::ResNetConfig;
 

@@ -2,6 +2,7 @@
 
 use super::phases::Session;
 use super::progress::Progress;
+use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::lifecycle::other_data;
 use crate::provenance::{DataIdentity, Segment, go_on};

@@ -7,12 +7,11 @@
 //! in `docs/fidelity.md`.)
 
 use super::progress::Progress;
-use crate::config::{Config, FinalAccuracy};
+use crate::config::{Config, FinalAccuracy, RunConfig};
 use crate::error::{Error, Result};
 use crate::indicators::Indicators;
 use crate::interventions::{self, Interventions, Memory};
-use crate::lifecycle::{self, Entered};
-use crate::provenance::DataIdentity;
+use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
 use crate::run_folder::RunFolder;
 use crate::schedule::{Phase, phases};
 use crate::trainer::{Evaluator, Trainer};
@@ -20,58 +19,8 @@ use crate::training_step::RING_ROWS;
 use data::DataSet;
 use engine::Device;
 use kernels::Clock;
-use serde_json::{Map, Value};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// All phases are done; the content of `result.json`.
-    Finished(Map<String, Value>),
-    /// It was finished before; the content of `result.json`.
-    WasFinished(Map<String, Value>),
-    /// It was asked to stop and saved a checkpoint.
-    Interrupted,
-}
-
-/// Told about progress: where the run is, for a progress bar.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// Phase, from 1.
-    pub phase: usize,
-    /// Number of phases.
-    pub phases: usize,
-    /// Steps taken in the run.
-    pub step: u64,
-    /// Steps of the whole run.
-    pub steps: u64,
-    /// Last test accuracy of the network that predicts.
-    pub test_accuracy: Option<f64>,
-}
-
-/// What a run needs from outside.
-pub struct Context<'a> {
-    /// The device.
-    pub device: &'a Device,
-    /// Resolved config.
-    pub config: &'a Config,
-    /// The data set.
-    pub data: &'a DataSet,
-    /// What the data set is, by content.
-    pub data_identity: &'a DataIdentity,
-    /// Set by a signal: save and stop.
-    pub stop: &'a AtomicBool,
-    /// Save and stop before this step of the run, as a signal would: exact where a signal is not.
-    pub stop_at: Option<u64>,
-    /// Called about ten times a second at most.
-    pub progress: &'a mut dyn FnMut(&Status),
-    /// Told what a person should know that is no error.
-    pub note: &'a mut dyn FnMut(&str),
-}
+use std::time::Instant;
 
 /// A network and all that accompanies it through the phases.
 pub(super) struct Session<'a> {
@@ -94,28 +43,11 @@ pub(super) struct Session<'a> {
 ///
 /// # Errors
 /// Those of the device, of the folder, a loss that is not finite, a panic.
-pub fn run(context: &mut Context<'_>, out: &Path) -> Result<Outcome> {
-    let mut folder = None;
-    let outcome = catch_unwind(AssertUnwindSafe(|| carry_out(context, out, &mut folder)))
-        .unwrap_or_else(|panic| Err(Error::Panic { message: said(panic.as_ref()) }));
-    if let (Err(error), Some(folder)) = (&outcome, &folder)
-        && error.is_of_the_run()
-    {
-        // What failed is worth more than that it could not be written down.
-        if let Err(failure) = folder.fail(&error.with_causes()) {
-            (context.note)(&failure.with_causes());
-        }
-    }
-    outcome
+pub fn run(context: &mut Context<'_, Config>, out: &Path) -> Result<Outcome> {
+    lifecycle::carry_out(context, |context, place| train(context, out, place))
 }
 
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").into()
-}
-
-fn carry_out(context: &mut Context<'_>, out: &Path, place: &mut Option<RunFolder>) -> Result<Outcome> {
+fn train(context: &mut Context<'_, Config>, out: &Path, place: &mut Option<RunFolder>) -> Result<Outcome> {
     let (started, config, data) = (Instant::now(), context.config, context.data_identity);
     let mut session = Session::new(config, context.device, context.data)?;
     let folder = match lifecycle::enter(config, out, Some(data), context.note)? {
@@ -123,29 +55,26 @@ fn carry_out(context: &mut Context<'_>, out: &Path, place: &mut Option<RunFolder
         Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
     };
     let resumed = session.resume(folder, data, context.note)?;
-    let checkpoint_every = Duration::from_secs_f64(config.run.checkpoint_seconds);
-    let (mut saved, mut shown) = (Instant::now(), Instant::now());
+    let (mut to_save, mut to_show) = (Every::seconds(config.run.checkpoint_seconds), Every::seconds(0.1));
     let total = session.phases.iter().map(|phase| (phase.epochs * phase.batches) as u64).sum();
 
     while session.progress.phase < session.phases.len() {
         session.begin_phase(Some(folder))?;
         while session.progress.epoch < session.phase().epochs {
             while session.progress.batch < session.phase().batches {
-                if context.stop.load(Ordering::Relaxed) || context.stop_at == Some(session.progress.step) {
+                if context.stops_before(session.progress.step) {
                     session.save(folder)?;
                     return Ok(Outcome::Interrupted);
                 }
-                if saved.elapsed() >= checkpoint_every {
+                if to_save.is_due() {
                     session.save(folder)?;
-                    saved = Instant::now();
                 }
                 session.step()?;
                 if session.progress.step - session.read == RING_ROWS as u64 {
                     session.read_metrics(folder)?;
                 }
-                if shown.elapsed() > Duration::from_millis(100) {
+                if to_show.is_due() {
                     (context.progress)(&session.status(total));
-                    shown = Instant::now();
                 }
             }
             session.end_epoch()?;
@@ -302,12 +231,9 @@ impl<'a> Session<'a> {
     }
 
     fn status(&self, steps: u64) -> Status {
-        Status {
-            phase: (self.progress.phase + 1).min(self.phases.len()),
-            phases: self.phases.len(),
-            step: self.progress.step,
-            steps,
-            test_accuracy: self.progress.scored.map(|scored| scored.top1),
-        }
+        let (phase, phases) = ((self.progress.phase + 1).min(self.phases.len()), self.phases.len());
+        let accuracy = self.progress.scored.map(|scored| format!(", test {:.1} %", 100.0 * scored.top1));
+        let words = format!("phase {phase}/{phases}{}", accuracy.unwrap_or_default());
+        Status { step: self.progress.step, steps, words }
     }
 }

@@ -4,6 +4,7 @@
 //! others: nothing is shared that would need a lock, and processes with the same cells write the same file.
 
 use super::{Error, SweepRun};
+use crate::config::RunConfig;
 use crate::config::flattened;
 use crate::error::Error as RunError;
 use sha2::{Digest, Sha256};

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::spec::{Alternative, Sweep};
+use crate::config::RunConfig;
 use crate::config::{Config, Layer, nested, parse_set};
 use crate::presets;
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use data::{DataSet, Images};
 use engine::units::Units;
 use engine::{Clock, Device, Graph, NetworkId, Parameters};
 use experiments::Config;
+use experiments::config::RunConfig;
 use experiments::config::parse_set;
 use experiments::interventions;
 use experiments::schedule::phases;

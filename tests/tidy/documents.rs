@@ -2,6 +2,7 @@
 
 use super::{files, none, read, root, short};
 use experiments::Config;
+use experiments::config::RunConfig;
 use experiments::config::{Method, parse_set};
 use std::collections::BTreeSet;
 

@@ -13,7 +13,12 @@
 //! folder to whoever may work on it. A run is what its config says: the config that lies there is compared key by key,
 //! and so is the digest of what it is trained on.
 
-use crate::config::{Config, flattened};
+mod carry_out;
+
+pub use carry_out::{Context, Outcome, Status};
+pub(crate) use carry_out::{Every, carry_out};
+
+use crate::config::{RunConfig, flattened};
 use crate::error::{Error, Result};
 use crate::old_runs;
 use crate::provenance::DataIdentity;
@@ -44,8 +49,8 @@ pub enum Entered {
 }
 
 /// Where a config's run lies under `out`: in the folder of its name, or where version 1 left it.
-pub fn path_of(config: &Config, out: &Path) -> PathBuf {
-    let path = out.join(&config.name).join(config.run_id());
+pub fn path_of(config: &dyn RunConfig, out: &Path) -> PathBuf {
+    let path = out.join(config.name()).join(config.run_id());
     if path.exists() { path } else { old_runs::find(config, out).unwrap_or(path) }
 }
 
@@ -53,11 +58,11 @@ pub fn path_of(config: &Config, out: &Path) -> PathBuf {
 ///
 /// # Errors
 /// A file in its folder that cannot be read; the folder of another run.
-pub fn look(config: &Config, out: &Path) -> Result<State> {
+pub fn look(config: &dyn RunConfig, out: &Path) -> Result<State> {
     state_of(config, &path_of(config, out), &mut |_| {})
 }
 
-fn state_of(config: &Config, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<State> {
+fn state_of(config: &dyn RunConfig, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<State> {
     compare(config, folder, note)?;
     if let Some(result) = read_json(&folder.join("result.json"), "remove it to finish the run again")? {
         return Ok(State::Finished(result));
@@ -77,7 +82,7 @@ fn state_of(config: &Config, folder: &Path, note: &mut dyn FnMut(&str)) -> Resul
 /// Another process works on the run; the folder has another config, or was finished on other data; it cannot be read or
 /// written.
 pub fn enter(
-    config: &Config,
+    config: &dyn RunConfig,
     out: &Path,
     data: Option<&DataIdentity>,
     note: &mut dyn FnMut(&str),
@@ -102,7 +107,7 @@ pub fn enter(
 }
 
 /// Whether the config that lies in a folder, if any, is this one. How a run is carried out (`[run]`) may differ.
-fn compare(config: &Config, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<()> {
+fn compare(config: &dyn RunConfig, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<()> {
     let path = folder.join("config.toml");
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

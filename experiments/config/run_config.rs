@@ -1,0 +1,45 @@
+//! What every config has, whether a classifier is trained or an agent acts.
+
+use super::{Data, Run, flattened};
+use models::ModelConfig;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use toml::{Table, Value};
+
+/// A resolved config, as whoever finds, enters and loads a run sees it.
+pub trait RunConfig {
+    /// Name of the experiment: the folder of its runs.
+    fn name(&self) -> &str;
+    /// Seed of everything random.
+    fn seed(&self) -> u32;
+    /// Names of what keeps the network plastic, as tables show them.
+    fn method(&self) -> String;
+    /// Which images.
+    fn data(&self) -> Data;
+    /// The network.
+    fn model(&self) -> &ModelConfig;
+    /// How the run is carried out.
+    fn run(&self) -> &Run;
+    /// The config as a table, every key named.
+    fn to_table(&self) -> Table;
+    /// The config as TOML, every key named, in the order in which a person reads it.
+    fn to_toml(&self) -> String;
+
+    /// The config under its dotted keys, every key named.
+    fn to_keys(&self) -> BTreeMap<String, Value> {
+        flattened(&self.to_table())
+    }
+
+    /// Names the run: its methods, its seed, and the first 64 bits of a hash of all that can change its result.
+    fn run_id(&self) -> String {
+        let mut table = self.to_table();
+        table.remove("run");
+        let digest = Sha256::digest(toml::to_string(&table).expect("a table"));
+        let mut hash = String::new();
+        for byte in &digest[..8] {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        format!("{}-seed{}-{hash}", self.method(), self.seed())
+    }
+}
