@@ -7,6 +7,7 @@
 //!   not. Nothing in a checkpoint or in the metrics depends on the clock on the wall.
 
 pub mod agents;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod data_set;

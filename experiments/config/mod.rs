@@ -4,6 +4,7 @@
 //! overlaid by `--set` and `--seed`. The result names every key that takes part, each value in one canonical form, and the
 //! run's id is made from it.
 
+mod agent;
 mod check;
 mod data;
 mod error;
@@ -20,6 +21,7 @@ mod tests;
 mod version;
 mod words;
 
+pub use agent::{AfterLast, Agent, AgentConfig, AgentOptimizer, Criterion, Environment, Task};
 pub(crate) use check::folder_name;
 pub use data::{Data, TestStatistics};
 pub use error::Error;

@@ -6,6 +6,7 @@ use super::{
     VERSION, overlay, parse_set,
 };
 use models::ModelConfig;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 impl Config {
@@ -44,10 +45,7 @@ impl Config {
     /// # Errors
     /// An unknown key, a wrong type, a value that cannot be, a key of a method that takes no part.
     pub fn resolve(layers: &[Layer]) -> Result<Self, Error> {
-        let mut given = Table::new();
-        for layer in layers {
-            overlay(&mut given, &layer.table);
-        }
+        let given = laid_over(layers);
         let text = |section: &str, key: &str| given.get(section)?.get(key)?.as_str();
         let fidelity = match given.get("fidelity") {
             None => Fidelity::Recommended,
@@ -74,7 +72,7 @@ impl Config {
             overlay(&mut table, &layer.typed(&known)?);
         }
         check_version(&table)?;
-        let mut config = Self::from_table(table)?;
+        let mut config: Self = from_table(table)?;
         config.intervention = config.intervention.checked()?;
         for layer in layers {
             layer.check_use(&methods)?;
@@ -82,29 +80,8 @@ impl Config {
         config.checked()
     }
 
-    fn from_table(table: Table) -> Result<Self, Error> {
-        table.clone().try_into().map_err(|error: toml::de::Error| {
-            // The parser tells the key in its long text only: "...\nin `section.key`".
-            let text = error.to_string();
-            let key = text.rsplit_once("in `").and_then(|(_, key)| key.split('`').next()).unwrap_or("a key");
-            let value = key
-                .split('.')
-                .try_fold(&Value::Table(table), |value, word| value.get(word))
-                .map(Value::to_string);
-            let reason = match key {
-                "seed" => "it must be a whole number from 0 to 4294967295".to_string(),
-                _ => error.message().to_string(),
-            };
-            refused(key, value.unwrap_or_default(), &reason)
-        })
-    }
-
     fn checked(self) -> Result<Self, Error> {
-        if !self.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            let reason = "letters, digits, '-', '_' and '.' only: it names a folder";
-            return Err(refused("name", format!("{:?}", self.name), reason));
-        }
-        folder_name(&self.name).map_err(|reason| refused("name", format!("{:?}", self.name), reason))?;
+        check_name(&self.name)?;
         self.data.check()?;
         self.optimizer.check()?;
         self.protocol.check()?;
@@ -114,8 +91,44 @@ impl Config {
     }
 }
 
+/// Layers laid over each other, later ones over earlier ones.
+pub(super) fn laid_over(layers: &[Layer]) -> Table {
+    let mut given = Table::new();
+    for layer in layers {
+        overlay(&mut given, &layer.table);
+    }
+    given
+}
+
+/// A table whose keys are all there, as a config.
+pub(super) fn from_table<T: DeserializeOwned>(table: Table) -> Result<T, Error> {
+    table.clone().try_into().map_err(|error: toml::de::Error| {
+        // The parser tells the key in its long text only: "...\nin `section.key`".
+        let text = error.to_string();
+        let key = text.rsplit_once("in `").and_then(|(_, key)| key.split('`').next()).unwrap_or("a key");
+        let value = key
+            .split('.')
+            .try_fold(&Value::Table(table), |value, word| value.get(word))
+            .map(Value::to_string);
+        let reason = match key {
+            "seed" => "it must be a whole number from 0 to 4294967295".to_string(),
+            _ => error.message().to_string(),
+        };
+        refused(key, value.unwrap_or_default(), &reason)
+    })
+}
+
+/// The name of an experiment names a folder.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        let reason = "letters, digits, '-', '_' and '.' only: it names a folder";
+        return Err(refused("name", format!("{name:?}"), reason));
+    }
+    folder_name(name).map_err(|reason| refused("name", format!("{name:?}"), reason))
+}
+
 /// A config of another version means something else.
-fn check_version(table: &Table) -> Result<(), Error> {
+pub(super) fn check_version(table: &Table) -> Result<(), Error> {
     let version = table.get("version").and_then(Value::as_integer).unwrap_or_default();
     if version == i64::from(VERSION) {
         return Ok(());

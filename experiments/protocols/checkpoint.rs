@@ -2,8 +2,9 @@
 
 use super::phases::Session;
 use super::progress::Progress;
+use crate::checkpoint;
 use crate::config::RunConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lifecycle::other_data;
 use crate::provenance::{DataIdentity, Segment, go_on};
 use crate::run_folder::RunFolder;
@@ -19,9 +20,10 @@ impl Session<'_> {
         }
         let mut file =
             File { state: serde_json::to_string(&self.progress).expect("plain data"), ..File::default() };
-        self.trainer.save_network(&self.trainer.hare().clone(), "", &mut file)?;
+        let (device, parameters) = (self.device, self.trainer.model().parameters());
+        checkpoint::save_network(device, parameters, self.trainer.hare(), "", &mut file)?;
         if let Some(tortoise) = self.interventions.tortoise() {
-            self.trainer.save_network(tortoise.network(), "tortoise.", &mut file)?;
+            checkpoint::save_network(device, parameters, tortoise.network(), "tortoise.", &mut file)?;
         }
         self.trainer.save_moments(&mut file)?;
         if !file.all_finite() {
@@ -64,10 +66,7 @@ impl Session<'_> {
 
     /// Takes weights, moments and progress from a checkpoint.
     pub(super) fn load(&mut self, file: &File, folder: &RunFolder) -> Result<()> {
-        let broken = |message: String| Error::Checkpoint {
-            path: folder.path().join("checkpoint.safetensors"),
-            message: format!("{message}; remove it to start this run from the beginning"),
-        };
+        let broken = |message: String| checkpoint::broken(folder, &message);
         let progress: Progress = serde_json::from_str(&file.state)
             .map_err(|error| broken(format!("it holds no training state ({error})")))?;
         // A run that version 1 began keeps its name, which is that of its folder.
@@ -75,15 +74,15 @@ impl Session<'_> {
         if progress.run_id != self.config.run_id() && !named(&progress.run_id) {
             return Err(broken(format!("it belongs to the run {}", progress.run_id)));
         }
-        let broken_weights = |error: Error| match error {
-            Error::Engine(error @ engine::Error::Weights { .. }) => broken(error.to_string()),
-            other => other,
-        };
-        self.trainer.load_network(&self.trainer.hare().clone(), "", file).map_err(broken_weights)?;
+        let (device, parameters) = (self.device, self.trainer.model().parameters());
+        let broken_weights = checkpoint::broken_weights(folder);
+        checkpoint::load_network(device, parameters, self.trainer.hare(), "", file)
+            .map_err(&broken_weights)?;
         if let Some(tortoise) = self.interventions.tortoise() {
-            self.trainer.load_network(tortoise.network(), "tortoise.", file).map_err(broken_weights)?;
+            checkpoint::load_network(device, parameters, tortoise.network(), "tortoise.", file)
+                .map_err(&broken_weights)?;
         }
-        self.trainer.load_moments(file).map_err(broken_weights)?;
+        self.trainer.load_moments(file).map_err(&broken_weights)?;
         self.read = progress.step;
         self.progress = progress;
         Ok(())

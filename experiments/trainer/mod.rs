@@ -12,6 +12,7 @@ pub(crate) use activity::unit_slices;
 pub use evaluator::{Evaluation, Evaluator};
 pub use probe::Probe;
 
+use crate::checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
@@ -234,46 +235,14 @@ impl Trainer {
         Ok(())
     }
 
-    /// Puts a network's tensors into a file under `prefix`.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn save_network(&self, network: &Network, prefix: &str, file: &mut File) -> Result<()> {
-        let parameters = self.model.parameters();
-        let values = self.device.read_f32(&network.parameters.slice(0, parameters.words()))?;
-        let statistics = self.device.read_f32(&network.statistics.slice(0, parameters.statistics_words()))?;
-        for (name, shape, values) in
-            parameters.export(&values).into_iter().chain(parameters.export_statistics(&statistics))
-        {
-            file.insert(format!("{prefix}{name}"), &shape, values);
-        }
-        Ok(())
-    }
-
-    /// Takes a network's tensors from a file.
-    ///
-    /// # Errors
-    /// The file belongs to another model; those of the device.
-    pub fn load_network(&self, network: &Network, prefix: &str, file: &File) -> Result<()> {
-        let find = |name: &str| file.floats(&format!("{prefix}{name}"));
-        let parameters = self.model.parameters();
-        let values = parameters.import("checkpoint", find)?;
-        let statistics = parameters.import_statistics("checkpoint", find)?;
-        Ok(network.write(&self.device, &values, &statistics)?)
-    }
-
     /// Puts Adam's moments into a file.
     ///
     /// # Errors
     /// Those of the device.
     pub fn save_moments(&self, file: &mut File) -> Result<()> {
-        for (prefix, moments) in
-            [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)]
-        {
-            let values = self.device.read_f32(&moments.slice(0, self.model.parameters().words()))?;
-            for (name, shape, values) in self.model.parameters().export(&values) {
-                file.insert(format!("{prefix}{name}"), &shape, values);
-            }
+        let parameters = self.model.parameters();
+        for (prefix, moments) in ["exp_avg.", "exp_avg_sq."].into_iter().zip(self.moments()) {
+            checkpoint::save_arena(&self.device, parameters, moments, prefix, file)?;
         }
         Ok(())
     }
@@ -284,11 +253,8 @@ impl Trainer {
     /// The file belongs to another model; those of the device.
     pub fn load_moments(&self, file: &File) -> Result<()> {
         let parameters = self.model.parameters();
-        for (prefix, moments) in
-            [("exp_avg.", &self.memory.exp_avg), ("exp_avg_sq.", &self.memory.exp_avg_sq)]
-        {
-            let arena = parameters.import("checkpoint", |name| file.floats(&format!("{prefix}{name}")))?;
-            self.device.write(moments, 0, bytemuck::cast_slice(&arena))?;
+        for (prefix, moments) in ["exp_avg.", "exp_avg_sq."].into_iter().zip(self.moments()) {
+            checkpoint::load_arena(&self.device, parameters, moments, prefix, file)?;
         }
         Ok(())
     }

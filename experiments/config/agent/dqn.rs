@@ -1,0 +1,124 @@
+//! `[agent]` and `[optimizer]`: what the agent is like and how it learns.
+
+use super::super::Error;
+use super::super::check::{at_least_one, not_negative, positive, refused, share, share_below_one};
+use serde::{Deserialize, Serialize};
+
+/// A deep Q-network (`experiments/agents/dqn.rs`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Steps in the environment.
+    pub steps: u64,
+    /// Transitions that the replay holds.
+    pub capacity: usize,
+    /// Steps that are taken before the first update; from then on there is one update per step.
+    pub learning_starts: u64,
+    /// Discount per step.
+    pub discount: f64,
+    /// Updates between two target updates.
+    pub target_period: u64,
+    /// Probability of a random action.
+    pub epsilon: f64,
+    /// Whether the online network selects the action whose value the target network gives.
+    pub double: bool,
+    /// The loss of an error.
+    pub criterion: Criterion,
+    /// Steps between two lines of metrics.
+    pub log_every: u64,
+}
+
+/// The loss of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Criterion {
+    /// Its square.
+    Squared,
+    /// Half its square, beyond 1 its size less one half.
+    Huber,
+}
+
+impl Agent {
+    pub(super) fn defaults() -> Self {
+        Self {
+            steps: 100_000,
+            capacity: 100_000,
+            learning_starts: 1_000,
+            discount: 0.99,
+            target_period: 1_000,
+            epsilon: 0.1,
+            double: false,
+            criterion: Criterion::Squared,
+            log_every: 1_000,
+        }
+    }
+
+    pub(super) fn check(&self, batch: usize) -> Result<(), Error> {
+        for (key, value) in [
+            ("agent.steps", self.steps),
+            ("agent.target_period", self.target_period),
+            ("agent.log_every", self.log_every),
+        ] {
+            // TOML has no greater whole numbers, and every count below stays exact.
+            if !(1..=1 << 53).contains(&value) {
+                return Err(refused(key, value, "it must be at least 1"));
+            }
+        }
+        if self.capacity < batch {
+            let reason = format!("it must be at least optimizer.batch, {batch}");
+            return Err(refused("agent.capacity", self.capacity, &reason));
+        }
+        if self.learning_starts < batch as u64 {
+            let reason = format!("there must be a batch to draw: at least optimizer.batch, {batch}");
+            return Err(refused("agent.learning_starts", self.learning_starts, &reason));
+        }
+        if self.discount.is_nan() || !(0.0..1.0).contains(&self.discount) {
+            let reason = "it must be in [0, 1): the task has no end, and its values must have one";
+            return Err(refused("agent.discount", self.discount, reason));
+        }
+        share("agent.epsilon", self.epsilon)
+    }
+}
+
+/// Adam.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentOptimizer {
+    /// Transitions per update.
+    pub batch: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Added to the second moment, under the root.
+    pub eps_root: f64,
+    /// Largest global gradient norm; 0 means no clipping.
+    pub clip: f64,
+}
+
+impl AgentOptimizer {
+    pub(super) fn defaults() -> Self {
+        Self { batch: 128, lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, eps_root: 0.0, clip: 0.0 }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        at_least_one("optimizer.batch", self.batch)?;
+        positive("optimizer.lr", self.lr)?;
+        share_below_one("optimizer.beta1", self.beta1)?;
+        share_below_one("optimizer.beta2", self.beta2)?;
+        not_negative("optimizer.eps", self.eps)?;
+        not_negative("optimizer.eps_root", self.eps_root)?;
+        if self.eps == 0.0 && self.eps_root == 0.0 {
+            return Err(refused(
+                "optimizer.eps",
+                self.eps,
+                "it or optimizer.eps_root must be greater than 0",
+            ));
+        }
+        not_negative("optimizer.clip", self.clip)
+    }
+}

@@ -1,0 +1,136 @@
+//! The config of an agent: as strict, complete and canonical as that of a classifier, in sections of its own.
+//!
+//! A config is one of an agent if it has a section `[environment]`.
+
+mod dqn;
+mod environment;
+
+pub use dqn::{Agent, AgentOptimizer, Criterion};
+pub use environment::{AfterLast, Environment, Task};
+
+use super::check::refused;
+use super::resolve::{check_name, check_version, from_table, laid_over};
+use super::{Data, Engine, Error, Layer, Run, RunConfig, TestStatistics, VERSION};
+use models::ModelConfig;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// A resolved config of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// [`VERSION`]: what the keys mean.
+    pub version: u32,
+    /// Name of the experiment: the folder of its runs.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u32,
+    /// `[environment]`
+    pub environment: Environment,
+    /// `[model]`
+    pub model: ModelConfig,
+    /// `[agent]`
+    pub agent: Agent,
+    /// `[optimizer]`
+    pub optimizer: AgentOptimizer,
+    /// `[engine]`
+    pub engine: Engine,
+    /// `[run]`
+    pub run: Run,
+}
+
+impl AgentConfig {
+    /// Whether layers describe an agent.
+    pub fn is_meant(given: &Table) -> bool {
+        given.contains_key("environment") || given.contains_key("agent")
+    }
+
+    fn defaults(model: &str, set: &str) -> Option<Self> {
+        Some(Self {
+            version: VERSION,
+            name: "experiment".into(),
+            seed: 1,
+            environment: Environment::defaults(set),
+            model: ModelConfig::default_for(model)?,
+            agent: Agent::defaults(),
+            optimizer: AgentOptimizer::defaults(),
+            engine: Engine::default(),
+            run: Run::default(),
+        })
+    }
+
+    /// Resolves layers of tables, later ones over earlier ones, as [`super::Config::resolve`] does.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type, a value that cannot be.
+    pub fn resolve(layers: &[Layer]) -> Result<Self, Error> {
+        let given = laid_over(layers);
+        let text = |section: &str, key: &str| given.get(section)?.get(key)?.as_str();
+        let (model, set) =
+            (text("model", "name").unwrap_or("mlp"), text("environment", "set").unwrap_or("mnist"));
+        let defaults = Self::defaults(model, set).ok_or_else(|| {
+            let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
+            refused("model.name", format!("{model:?}"), &reason)
+        })?;
+        let known = Table::try_from(&defaults).expect("a config is a table");
+        let mut table = known.clone();
+        for layer in layers {
+            super::overlay(&mut table, &layer.typed(&known)?);
+        }
+        check_version(&table)?;
+        let config: Self = from_table(table)?;
+        check_name(&config.name)?;
+        config.environment.check()?;
+        config.optimizer.check()?;
+        config.agent.check(config.optimizer.batch)?;
+        config.run.check()?;
+        config.model.build().map_err(|message| refused("[model]", "...", &message))?;
+        Ok(config)
+    }
+}
+
+impl RunConfig for AgentConfig {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    fn method(&self) -> String {
+        "none".into()
+    }
+
+    /// Pixels from 0 to 1; there is no test, for the agent never stops learning.
+    fn data(&self) -> Data {
+        let channels = self.model.build().map_or(1, |model| model.input().channels);
+        Data {
+            set: self.environment.set.clone(),
+            train: 0,
+            test: 0,
+            downsample: self.environment.downsample,
+            augment: false,
+            dither: false,
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+            test_statistics: TestStatistics::Train,
+        }
+    }
+
+    fn model(&self) -> &ModelConfig {
+        &self.model
+    }
+
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).expect("a config is a table")
+    }
+
+    fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a config is a table")
+    }
+}
