@@ -20,6 +20,7 @@ mod old_runs;
 pub mod presets;
 pub mod protocols;
 pub mod provenance;
+pub mod run;
 pub mod run_folder;
 pub mod schedule;
 pub mod sweep;

@@ -15,21 +15,87 @@
 //! It deviates from the publication where the plasticity paper does (Lyle and others 2023): squared error, Adam, an update
 //! after every step, epsilon constant.
 
+use super::metrics;
 use super::options::Options;
+use super::progress::Progress;
 use super::q_learner::Learner;
+use super::tasks::Task;
+use super::transitions;
+use crate::config::AgentConfig;
 use crate::error::{Error, Result};
+use crate::lifecycle::{self, Context, Entered, Every, Outcome};
+use crate::run_folder::RunFolder;
 use data::Images;
 use engine::Device;
 use environments::{Environment, Observation, ObservationKind};
 use models::Model;
+use std::path::Path;
+use std::time::Instant;
+
+/// Runs, or resumes, an agent in its folder under `out`. A config that is refused leaves no folder. A failure that would come
+/// again is written down in the folder.
+///
+/// # Errors
+/// Those of the device, of the folder, a loss that is not finite, a panic.
+pub fn run(context: &mut Context<'_, AgentConfig>, out: &Path) -> Result<Outcome> {
+    lifecycle::carry_out(context, |context, place| act(context, out, place))
+}
+
+fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<RunFolder>) -> Result<Outcome> {
+    let (started, config, data) = (Instant::now(), context.config, context.data_identity);
+    let Task { environment, best_reward } = Task::new(config, &context.data.train)?;
+    let model = config.model.build().map_err(Error::Mismatch)?;
+    let (images, options) = (&context.data.train, Options::of(config)?);
+    let mut agent = Dqn::new(context.device, model.as_ref(), images, environment, options, config.seed)?;
+    let folder = match lifecycle::enter(config, out, Some(data), context.note)? {
+        Entered::Open(folder) => place.insert(folder),
+        Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
+    };
+    let mut progress = Progress::new(config);
+    let (mut log, resumed) =
+        progress.resume(agent.parts_mut(), folder, (context.device, data), context.note)?;
+    let (mut to_save, mut to_show) = (Every::seconds(config.run.checkpoint_seconds), Every::seconds(0.1));
+
+    while progress.step < config.agent.steps {
+        if context.stops_before(progress.step) {
+            progress.save(agent.parts(), &mut log, folder)?;
+            return Ok(Outcome::Interrupted);
+        }
+        if to_save.is_due() {
+            progress.save(agent.parts(), &mut log, folder)?;
+        }
+        let (transition, reward) = agent.step(progress.step)?;
+        log.append(&transition)?;
+        progress.count(reward, config.agent.steps);
+        if progress.step.is_multiple_of(config.agent.log_every) {
+            folder.log(&metrics::line(&mut progress, agent.learner(), config)?)?;
+        }
+        if to_show.is_due() {
+            (context.progress)(&metrics::status(&progress, config));
+        }
+    }
+    progress.save(agent.parts(), &mut log, folder)?;
+    (context.progress)(&metrics::status(&progress, config));
+    let result = metrics::result(
+        &progress,
+        config,
+        (agent.learner(), context.device),
+        best_reward,
+        (started.elapsed(), resumed),
+    );
+    folder.finish(&result)?;
+    if !config.run.keep_checkpoint {
+        folder.remove_checkpoint()?;
+        transitions::remove(folder.path())?;
+    }
+    Ok(Outcome::Finished(result))
+}
 
 /// A learner that acts in an environment.
 pub struct Dqn {
     environment: Box<dyn Environment>,
     learner: Learner,
     seed: u64,
-    steps: u64,
-    reward: f64,
 }
 
 impl std::fmt::Debug for Dqn {
@@ -60,31 +126,31 @@ impl Dqn {
             }
         }
         let learner = Learner::new(device, model, images, options, seed)?;
-        Ok(Self { environment, learner, seed: u64::from(seed), steps: 0, reward: 0.0 })
+        Ok(Self { environment, learner, seed: u64::from(seed) })
     }
 
-    /// One step: act, store, learn.
+    /// Step number `step`, from 0: act, store, learn. Returns the transition as the replay stores it, and the reward.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn step(&mut self) -> Result<()> {
+    pub fn step(&mut self, step: u64) -> Result<([u32; 5], f32)> {
         let options = *self.learner.options();
         let state = self.seen();
-        let action = match options.exploration.action(self.seed, self.steps, self.environment.actions()) {
+        let action = match options.exploration.action(self.seed, step, self.environment.actions()) {
             Some(action) => action,
             None => self.learner.greedy_action(state)?,
         };
-        let step = self.environment.step(action).map_err(|error| Error::Mismatch(error.to_string()))?;
-        self.learner.append(state, action, step, self.seen())?;
-        self.reward += f64::from(step.reward);
-        self.steps += 1;
-        if step.is_last() {
+        let came = self.environment.step(action).map_err(|error| Error::Mismatch(error.to_string()))?;
+        // An episode that was cut off is not over: its last state keeps its value.
+        let transition = [state, self.seen(), action, came.reward.to_bits(), u32::from(came.terminated)];
+        self.learner.append(&transition)?;
+        if came.is_last() {
             self.environment.reset();
         }
-        if self.steps >= options.learning_starts {
+        while self.learner.updates() < options.updates_after(step + 1) {
             self.learner.update()?;
         }
-        Ok(())
+        Ok((transition, came.reward))
     }
 
     /// The image that the agent sees.
@@ -100,13 +166,12 @@ impl Dqn {
         &self.learner
     }
 
-    /// Steps so far.
-    pub fn steps(&self) -> u64 {
-        self.steps
+    /// What is saved of it.
+    fn parts(&self) -> (&dyn Environment, &Learner) {
+        (self.environment.as_ref(), &self.learner)
     }
 
-    /// The sum of rewards since this was asked for last.
-    pub fn take_reward(&mut self) -> f64 {
-        std::mem::take(&mut self.reward)
+    fn parts_mut(&mut self) -> (&mut dyn Environment, &mut Learner) {
+        (self.environment.as_mut(), &mut self.learner)
     }
 }

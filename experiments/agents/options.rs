@@ -1,5 +1,6 @@
 //! What an agent is like that learns values of actions.
 
+use crate::config::{self, AgentConfig, updates_after};
 use crate::error::{Error, Result};
 use engine::optim::Adam;
 use environments::{Environment, Exploration};
@@ -13,8 +14,10 @@ pub struct Options {
     pub batch: usize,
     /// Transitions that the replay holds.
     pub capacity: usize,
-    /// Steps that are taken before the first update, at least `batch`.
+    /// Steps that are taken before the first update, which follows the last of them; at least `batch`.
     pub learning_starts: u64,
+    /// Updates per step from then on, greater than 0.
+    pub replay_ratio: f64,
     /// Discount per step, 0 to 1; 1 only where tasks end.
     pub discount: f64,
     /// Updates between two copies of the online network to the target network.
@@ -38,6 +41,7 @@ impl Default for Options {
             batch: 128,
             capacity: 100_000,
             learning_starts: 1_000,
+            replay_ratio: 1.0,
             discount: 0.99,
             target_period: 1_000,
             exploration: Exploration::constant(0.1).expect("a probability"),
@@ -50,6 +54,43 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Those of a config.
+    ///
+    /// # Errors
+    /// An epsilon that is no probability.
+    pub(super) fn of(config: &AgentConfig) -> Result<Self> {
+        let (agent, optimizer) = (&config.agent, &config.optimizer);
+        Ok(Self {
+            batch: optimizer.batch,
+            capacity: agent.capacity,
+            learning_starts: agent.learning_starts,
+            replay_ratio: agent.replay_ratio,
+            discount: agent.discount,
+            target_period: agent.target_period,
+            exploration: Exploration::constant(agent.epsilon)
+                .map_err(|error| Error::Mismatch(error.to_string()))?,
+            double: agent.double,
+            criterion: match agent.criterion {
+                config::Criterion::Squared => Criterion::Squared,
+                config::Criterion::Huber => Criterion::Huber { threshold: 1.0 },
+            },
+            optimizer: Adam {
+                beta1: optimizer.beta1,
+                beta2: optimizer.beta2,
+                eps: optimizer.eps,
+                eps_root: optimizer.eps_root,
+                weight_decay: 0.0,
+                clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
+            },
+            learning_rate: optimizer.lr,
+        })
+    }
+
+    /// Updates that are due after so many steps.
+    pub fn updates_after(&self, steps: u64) -> u64 {
+        updates_after(steps, self.learning_starts, self.replay_ratio)
+    }
+
     /// What must hold before anything is built.
     pub(super) fn check(&self, model: &dyn Model, environment: &dyn Environment) -> Result<()> {
         let refuse = |message: String| Err(Error::Mismatch(message));

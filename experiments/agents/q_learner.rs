@@ -9,10 +9,9 @@ use engine::device::padded;
 use engine::ops::Outcomes;
 use engine::optim::{Optimizer, OptimizerMemory};
 use engine::{
-    Buffer, Clock, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Program, Slice, Wanted,
-    Workspace,
+    Buffer, Clock, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Parameters, Plan, Program, Slice,
+    Wanted, Workspace,
 };
-use environments::Step;
 use kernels::arena::Copy;
 use kernels::replay::{Append, Draw, Fetch, Ring};
 use models::Model;
@@ -31,10 +30,16 @@ pub struct Diagnostics {
 /// A network that learns values from transitions, and its memory on a device.
 #[derive(Debug)]
 pub struct Learner {
-    device: Device,
+    pub(super) device: Device,
     options: Options,
     seed: u32,
-    online: Network,
+    pub(super) parameters: Parameters,
+    pub(super) online: Network,
+    pub(super) target: Network,
+    /// What the optimiser keeps for each parameter, by name.
+    pub(super) moments: Vec<(&'static str, Buffer)>,
+    pub(super) ring: Ring,
+    pub(super) replay: Buffer,
     incoming: Buffer,
     acting: Buffer,
     /// Into the ring.
@@ -48,8 +53,8 @@ pub struct Learner {
     synchronise: Program,
     actions: usize,
     /// Transitions appended so far.
-    appended: u64,
-    updates: u64,
+    pub(super) appended: u64,
+    pub(super) updates: u64,
 }
 
 impl Learner {
@@ -106,8 +111,11 @@ impl Learner {
         act.extend(bound.launches);
         let greedy = bound.outputs["action"].clone();
 
-        let (update, outputs) =
-            update(device, model, &options, [&online, &target], (&set, &replay, ring), &mut workspace)?;
+        let words = parameters.words();
+        let moments = options.optimizer.states().iter().map(|&name| Ok((name, device.buffer(name, words)?)));
+        let moments = moments.collect::<Result<Vec<_>>>()?;
+        let (networks, memory) = ([&online, &target], (&set, &replay, ring));
+        let (update, outputs) = update(device, model, &options, networks, &moments, memory, &mut workspace)?;
         let copy = |to: &Buffer, from: &Buffer| {
             let len = to.words();
             Launch::new("synchronise", Arc::new(Copy { len }), vec![to.slice(0, len), from.slice(0, len)])
@@ -125,7 +133,12 @@ impl Learner {
             actions: input.classes,
             options,
             seed,
+            parameters: parameters.clone(),
             online,
+            target,
+            moments,
+            ring,
+            replay,
             incoming,
             acting,
             greedy,
@@ -160,14 +173,12 @@ impl Learner {
         Ok(self.device.read(&self.greedy.buffer, self.greedy.offset..self.greedy.offset + 1)?[0])
     }
 
-    /// Adds a transition to the replay. `step` is what followed the action.
+    /// Adds a transition to the replay: a row as `kernels/replay` lays it out.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn append(&mut self, image: u32, action: u32, step: Step, next_image: u32) -> Result<()> {
-        // An episode that was cut off is not over: its last state keeps its value.
-        let row = [image, next_image, action, step.reward.to_bits(), u32::from(step.terminated)];
-        self.device.write(&self.incoming, 0, &row)?;
+    pub fn append(&mut self, transition: &[u32]) -> Result<()> {
+        self.device.write(&self.incoming, 0, transition)?;
         self.append.run(&self.clock())?;
         self.appended += 1;
         Ok(())
@@ -201,13 +212,13 @@ impl Learner {
             loss: mean(&mut row_loss.iter().map(|&loss| f64::from(loss))),
             mean_max_q: mean(&mut q.chunks(self.actions).map(largest)),
         };
-        if !diagnostics.loss.is_finite() {
-            let update = self.updates;
-            return Err(Error::Mismatch(format!(
-                "the loss of update {update} is not finite: a smaller learning rate"
-            )));
-        }
-        Ok(diagnostics)
+        if diagnostics.loss.is_finite() { Ok(diagnostics) } else { Err(self.not_finite()) }
+    }
+
+    /// The error for an update that left something that is no number.
+    pub fn not_finite(&self) -> Error {
+        let update = self.updates;
+        Error::Mismatch(format!("update {update} left what is not finite: a smaller learning rate"))
     }
 
     fn clock(&self) -> Clock {
@@ -222,6 +233,7 @@ fn update(
     model: &dyn Model,
     options: &Options,
     [online, target]: [&Network; 2],
+    moments: &[(&'static str, Buffer)],
     (images, replay, ring): (&DeviceImages, &Buffer, Ring),
     workspace: &mut Workspace,
 ) -> Result<(Vec<Launch>, HashMap<String, Slice>)> {
@@ -288,14 +300,12 @@ fn update(
     };
     let bound = Plan::new(&graph).bind(device, &memory, workspace)?;
     launches.extend(bound.launches);
-    let states = options.optimizer.states().iter().map(|name| device.buffer(name, words));
-    let states = states.collect::<engine::Result<Vec<Buffer>>>()?;
     launches.extend(options.optimizer.launches(
         words,
         &OptimizerMemory {
             parameters: &online.parameters,
             gradients: &gradients,
-            states: &states.iter().collect::<Vec<_>>(),
+            states: &moments.iter().map(|(_, arena)| arena).collect::<Vec<_>>(),
             clip: &device.buffer("clip factor", 2)?,
             ring: &device.buffer("gradient norm", 4)?,
             ring_rows: 1,

@@ -8,7 +8,6 @@ use clap::Args;
 use engine::ceiling::Ceiling;
 use engine::optim::{AdamW, Optimizer};
 use engine::{Clock, Device, Launch, Program};
-use environments::Step;
 use models::Model;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
@@ -146,8 +145,8 @@ fn run_dqn(args: &BenchArgs) -> anyhow::Result<()> {
     let options = Options { batch: args.batch as usize, ..Options::default() };
     let mut learner = Learner::new(&device, model.as_ref(), &images, options, 1)?;
     for i in 0..count as u32 {
-        let step = Step { reward: (i % 2) as f32, terminated: false, truncated: false };
-        learner.append(i, i % input.classes as u32, step, (i * 31) % count as u32)?;
+        let reward = (i % 2) as f32;
+        learner.append(&[i, (i * 31) % count as u32, i % input.classes as u32, reward.to_bits(), 0])?;
     }
     let (_, seconds, steps) = time_steps(&device, args.steps as usize, |_| Ok(learner.update()?))?;
     let peak = device.allocated_bytes();

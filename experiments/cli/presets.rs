@@ -1,7 +1,7 @@
 //! `ht presets`: what ships inside the binary.
 
 use super::print;
-use crate::config::RunConfig;
+use crate::config::AnyConfig;
 use crate::presets::{PRESETS, find};
 use clap::Args;
 
@@ -24,7 +24,7 @@ pub(super) fn run(args: &PresetsArgs) -> anyhow::Result<()> {
     };
     let layer = find(name)?;
     if args.resolved {
-        return print(&crate::Config::resolve(&[layer])?.to_toml());
+        return print(&AnyConfig::resolve(&[layer])?.shared().to_toml());
     }
     let preset = PRESETS.iter().find(|preset| preset.name == name);
     let summary = preset.map_or_else(String::new, |preset| format!("# {}\n", preset.summary()));

@@ -2,7 +2,7 @@
 
 use super::print;
 use crate::lifecycle::Status;
-use crate::schedule::lengths;
+use crate::run;
 use crate::sweep::{Event, SweepRun};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
@@ -101,7 +101,7 @@ impl SweepProgress {
 
     /// A run that is to run on `n` images.
     pub(super) fn add(&mut self, run: &SweepRun, n: usize, begun: bool) -> crate::Result<()> {
-        let steps = lengths(&run.config, n)?.iter().map(|phase| (phase.epochs * phase.batches) as u64).sum();
+        let steps = run::steps(&run.config, n)?;
         self.tracks.push(Track { label: run.label(), steps, begun });
         self.state.get_mut().unwrap_or_else(PoisonError::into_inner).at.push((None, 0));
         Ok(())

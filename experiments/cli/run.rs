@@ -1,13 +1,11 @@
 //! `ht run`: runs, resumes or skips.
 
 use super::{DeviceArgs, Stopped, note, print, progress::Bar, stop_on_signal};
-use crate::Config;
-use crate::config::{Error, parse_set};
+use crate::config::{AnyConfig, Error, parse_set};
 use crate::data_set;
-use crate::lifecycle::{self, State};
+use crate::lifecycle::{self, State, Status};
 use crate::lifecycle::{Context, Outcome};
 use crate::presets;
-use crate::protocols::phases;
 use crate::provenance::DataIdentity;
 use clap::Args;
 use serde_json::Value;
@@ -43,34 +41,36 @@ pub struct RunArgs {
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let config = resolve(&args.config, &args.sets, args.seed)?;
-    let path = lifecycle::path_of(&config, &args.out);
+    let shared = config.shared();
+    let path = lifecycle::path_of(shared, &args.out);
     let stop = stop_on_signal()?;
     let show =
         |what: &str, result| print(&format!("{what}{}\n{}", path.display(), summary(&Value::Object(result))));
-    if let State::Finished(result) = lifecycle::look(&config, &args.out)? {
+    if let State::Finished(result) = lifecycle::look(shared, &args.out)? {
         // Its data may have been left behind: a result is shown without them, but not beside other data.
-        let data = data_set::load(&config, &args.data).ok().map(|data| DataIdentity::of(&data));
-        lifecycle::enter(&config, &args.out, data.as_ref(), &mut note)?;
+        let data = data_set::load(shared, &args.data).ok().map(|data| DataIdentity::of(&data));
+        lifecycle::enter(shared, &args.out, data.as_ref(), &mut note)?;
         return show("already finished: ", result);
     }
     let device = args.device.open()?;
-    let data = data_set::load(&config, &args.data)?;
+    let data = data_set::load(shared, &args.data)?;
     let data_identity = DataIdentity::of(&data);
     if let Some(line) = data_identity.note(&data) {
         note(&line);
     }
-    let bar = Bar::new(format!("{} {} seed {}", config.name, config.intervention.method, config.seed));
-    let mut context = Context {
+    let bar = Bar::new(format!("{} {} seed {}", shared.name(), shared.method(), shared.seed()));
+    let (progress, tell) = (&mut |status: &Status| bar.show(status), &mut |line: &str| bar.note(line));
+    let context = Context {
         device: &device,
         config: &config,
         data: &data,
         data_identity: &data_identity,
         stop: &stop,
         stop_at: None,
-        progress: &mut |status| bar.show(status),
-        note: &mut |line| bar.note(line),
+        progress,
+        note: tell,
     };
-    let outcome = phases::run(&mut context, &args.out);
+    let outcome = crate::run::run(context, &args.out);
     bar.done();
     match outcome? {
         Outcome::Finished(result) => show("", result),
@@ -88,7 +88,7 @@ pub(super) fn check(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 /// Defaults, preset or file, `--set`s and the seed, in this order.
-pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<Config, Error> {
+pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<AnyConfig, Error> {
     let mut layers = vec![presets::find(name)?];
     for set in sets {
         layers.push(parse_set(set)?);
@@ -96,17 +96,23 @@ pub(super) fn resolve(name: &str, sets: &[String], seed: Option<u32>) -> Result<
     if let Some(seed) = seed {
         layers.push(parse_set(&format!("seed={seed}"))?);
     }
-    Config::resolve(&layers)
+    AnyConfig::resolve(&layers)
 }
 
 /// The result in one line.
 fn summary(result: &Value) -> String {
     let percent =
         |key: &str| result[key].as_f64().map_or_else(|| "?".into(), |v| format!("{:.2} %", 100.0 * v));
+    let what = match result["reward_per_step"].as_f64() {
+        Some(reward) => format!("reward {reward:.4} per step, {} of the best", percent("share_of_best")),
+        None => format!(
+            "test accuracy {}, train accuracy {}",
+            percent("test_accuracy"),
+            percent("train_accuracy")
+        ),
+    };
     format!(
-        "test accuracy {}, train accuracy {}, {} steps on {} in {} s",
-        percent("test_accuracy"),
-        percent("train_accuracy"),
+        "{what}, {} steps on {} in {} s",
         result["steps"],
         result["device"].as_str().unwrap_or("?"),
         result["seconds"]

@@ -110,7 +110,7 @@ pub(super) fn check(args: &SweepArgs) -> anyhow::Result<()> {
 
 /// A run of a sweep with what lies in its folder under `out`. One that cannot be read hides no other.
 pub(super) fn found<'a>(run: &'a SweepRun, out: &Path) -> (&'a SweepRun, crate::Result<State>) {
-    (run, lifecycle::look(&run.config, out))
+    (run, lifecycle::look(run.config.shared(), out))
 }
 
 /// How runs are to be carried out.
@@ -153,8 +153,8 @@ impl Plan<'_> {
         let mut notes = BTreeSet::new();
         for run in &finished {
             let mut keep = |line: &str| notes.extend([line.to_string()]);
-            let identity = data.identity(&run.config, self.data);
-            if let Err(error) = lifecycle::enter(&run.config, self.out, identity, &mut keep) {
+            let identity = data.identity(run.config.shared(), self.data);
+            if let Err(error) = lifecycle::enter(run.config.shared(), self.out, identity, &mut keep) {
                 earlier.push(format!("{}: {}", run.label(), error.with_causes()));
             }
         }
@@ -169,7 +169,7 @@ impl Plan<'_> {
         }
         let mut progress = SweepProgress::new(runs.len(), finished.len());
         for (run, begun) in &pending {
-            progress.add(run, data.of(&run.config).0.train.len(), *begun)?;
+            progress.add(run, data.of(run.config.shared()).0.train.len(), *begun)?;
         }
         sweep::execute(&to_run, &devices, &data, self.out, &stop, &|index, event| {
             progress.show(index, event);
@@ -229,7 +229,7 @@ fn dry_run(runs: &[(&SweepRun, crate::Result<State>)]) -> anyhow::Result<()> {
     let (mut costs, mut lines) = (Costs::default(), Vec::new());
     let (mut steps, mut flops, mut left) = (0, 0.0, 0.0);
     for (run, state) in runs {
-        let cost = costs.of(&run.config, data_set::train_len(&run.config)?)?;
+        let cost = costs.of(&run.config, data_set::train_len(run.config.shared())?)?;
         let word = match state {
             Ok(State::Finished(_)) => "finished",
             Ok(State::Failed(_)) => "failed",
@@ -237,7 +237,7 @@ fn dry_run(runs: &[(&SweepRun, crate::Result<State>)]) -> anyhow::Result<()> {
             Ok(State::New) => "new",
             Err(_) => "bad",
         };
-        let (name, label) = (&run.config.name, run.label());
+        let (name, label) = (run.config.shared().name(), run.label());
         lines.push(format!("{word:8} {:9} steps {:8.2e} FLOP  {name}: {label}", cost.steps, cost.flops));
         steps += cost.steps;
         flops += cost.flops;

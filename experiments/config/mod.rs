@@ -5,6 +5,7 @@
 //! run's id is made from it.
 
 mod agent;
+mod any;
 mod check;
 mod data;
 mod error;
@@ -21,7 +22,8 @@ mod tests;
 mod version;
 mod words;
 
-pub use agent::{AfterLast, Agent, AgentConfig, AgentOptimizer, Criterion, Environment, Task};
+pub use agent::{AfterLast, Agent, AgentConfig, AgentOptimizer, Criterion, Environment, Task, updates_after};
+pub use any::AnyConfig;
 pub(crate) use check::folder_name;
 pub use data::{Data, TestStatistics};
 pub use error::Error;

@@ -53,7 +53,13 @@ pub struct Context<'a, C> {
     pub note: &'a mut dyn FnMut(&str),
 }
 
-impl<C> Context<'_, C> {
+impl<'a, C> Context<'a, C> {
+    /// The same with another config.
+    pub(crate) fn of<D>(self, config: &'a D) -> Context<'a, D> {
+        let Context { device, data, data_identity, stop, stop_at, progress, note, .. } = self;
+        Context { device, config, data, data_identity, stop, stop_at, progress, note }
+    }
+
     /// Whether to save and stop before this step.
     pub(crate) fn stops_before(&self, step: u64) -> bool {
         self.stop.load(Ordering::Relaxed) || self.stop_at == Some(step)

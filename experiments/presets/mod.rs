@@ -67,6 +67,11 @@ pub const PRESETS: &[Preset] = presets! {
     "warm-start-scenes": "quick-warm-start" "scenes";
     "fresh-strokes": "short-fresh" "strokes";
     "warm-start-strokes": "short-warm-start" "strokes";
+    "mdp-mnist": "mdp" "mdp-mnist";
+    "mdp-cifar10": "mdp" "mdp-cifar10";
+    "quick-mdp-mnist": "quick-mdp" "mdp-mnist";
+    "quick-mdp-cifar10": "quick-mdp" "mdp-cifar10";
+    "mdp-strokes": "quick-mdp" "mdp-strokes";
 };
 
 impl Preset {
@@ -112,13 +117,13 @@ pub fn find(name: &str) -> Result<Layer, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::AnyConfig;
 
     #[test]
     fn every_preset_resolves_has_its_own_name_and_says_what_it_is() {
         for preset in PRESETS {
-            let config = Config::resolve(&[find(preset.name).unwrap()]).unwrap();
-            assert_eq!(config.name, preset.name);
+            let config = AnyConfig::resolve(&[find(preset.name).unwrap()]).unwrap();
+            assert_eq!(config.shared().name(), preset.name);
             assert!(preset.summary().len() > 30, "{}", preset.name);
         }
     }

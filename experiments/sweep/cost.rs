@@ -1,25 +1,26 @@
 //! What a run costs, before it runs.
 
-use crate::config::Config;
+use crate::config::{AgentConfig, AnyConfig, Config, updates_after};
 use crate::error::{Error, Result};
 use crate::schedule::lengths;
 use engine::{Graph, NetworkId, Wanted};
+use models::ModelConfig;
 use std::collections::BTreeMap;
 
 /// Steps and floating-point operations of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Training steps.
+    /// Training steps; of an agent, steps in its environment.
     pub steps: u64,
-    /// Floating-point operations of forward and backward in all training steps. Evaluations, the optimiser and what methods
-    /// add come on top; together they are a few percent.
+    /// Floating-point operations of forward and backward in all training steps; of an agent, of both networks in all updates.
+    /// Evaluations, actions, the optimiser and what methods add come on top; together they are a few percent.
     pub flops: f64,
 }
 
 /// Costs of runs; a model is recorded once for all runs that share it.
 #[derive(Debug, Default)]
 pub struct Costs {
-    per_example: BTreeMap<String, f64>,
+    per_example: BTreeMap<String, [f64; 2]>,
 }
 
 impl Costs {
@@ -27,7 +28,23 @@ impl Costs {
     ///
     /// # Errors
     /// A phase without examples, a batch that the model cannot take.
-    pub fn of(&mut self, config: &Config, n: usize) -> Result<Cost> {
+    pub fn of(&mut self, config: &AnyConfig, n: usize) -> Result<Cost> {
+        match config {
+            AnyConfig::Classifier(config) => self.of_classifier(config, n),
+            AnyConfig::Agent(config) => self.of_agent(config),
+        }
+    }
+
+    fn of_agent(&mut self, config: &AgentConfig) -> Result<Cost> {
+        let [training, forward] = self.per_example(&config.model, config.optimizer.batch)?;
+        let target = if config.agent.double { 2.0 * forward } else { forward };
+        let updates =
+            updates_after(config.agent.steps, config.agent.learning_starts, config.agent.replay_ratio) as f64;
+        let flops = updates * config.optimizer.batch as f64 * (training + target);
+        Ok(Cost { steps: config.agent.steps, flops })
+    }
+
+    fn of_classifier(&mut self, config: &Config, n: usize) -> Result<Cost> {
         let mut cost = Cost::default();
         let (mut examples, mut batch) = (0.0, 0);
         for phase in lengths(config, n)? {
@@ -35,25 +52,30 @@ impl Costs {
             examples += phase.epochs as f64 * phase.examples as f64;
             batch = batch.max(config.optimizer.batch.min(phase.examples));
         }
-        let key = format!("{:?} {batch}", config.model);
-        let per_example = match self.per_example.get(&key) {
-            Some(&flops) => flops,
-            None => {
-                let model = config.model.build().map_err(Error::Mismatch)?;
-                let mut graph = Graph::training(model.parameters());
-                let input = model.input();
-                let x = graph.input("x", &[batch, input.image_size, input.image_size, input.channels]);
-                let y = graph.input("y", &[batch]);
-                let logits = model.forward(&mut graph, x)?;
-                let loss = graph.cross_entropy(logits, y)?;
-                graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
-                let flops = graph.flops() as f64 / batch as f64;
-                self.per_example.insert(key, flops);
-                flops
-            }
-        };
-        cost.flops = examples * per_example;
+        cost.flops = examples * self.per_example(&config.model, batch)?[0];
         Ok(cost)
+    }
+
+    /// Operations per example of forward and backward, and of forward alone.
+    fn per_example(&mut self, model: &ModelConfig, batch: usize) -> Result<[f64; 2]> {
+        let key = format!("{model:?} {batch}");
+        if let Some(&flops) = self.per_example.get(&key) {
+            return Ok(flops);
+        }
+        let model = model.build().map_err(Error::Mismatch)?;
+        let input = model.input();
+        let shape = [batch, input.image_size, input.image_size, input.channels];
+        let mut graph = Graph::training(model.parameters());
+        let (x, y) = (graph.input("x", &shape), graph.input("y", &[batch]));
+        let logits = model.forward(&mut graph, x)?;
+        let loss = graph.cross_entropy(logits, y)?;
+        graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
+        let mut alone = Graph::evaluation(model.parameters());
+        let x = alone.input("x", &shape);
+        model.forward(&mut alone, x)?;
+        let flops = [graph.flops(), alone.flops()].map(|flops| flops as f64 / batch as f64);
+        self.per_example.insert(key, flops);
+        Ok(flops)
     }
 }
 
@@ -63,7 +85,7 @@ mod tests {
     use crate::presets::find;
 
     fn petaflops(preset: &str, n: usize) -> f64 {
-        Costs::default().of(&Config::resolve(&[find(preset).unwrap()]).unwrap(), n).unwrap().flops / 1e15
+        Costs::default().of(&AnyConfig::resolve(&[find(preset).unwrap()]).unwrap(), n).unwrap().flops / 1e15
     }
 
     #[test]
@@ -81,7 +103,7 @@ mod tests {
 
     #[test]
     fn steps_are_those_of_all_phases() {
-        let config = Config::resolve(&[find("warm-start-mnist").unwrap()]).unwrap();
+        let config = AnyConfig::resolve(&[find("warm-start-mnist").unwrap()]).unwrap();
         assert_eq!(Costs::default().of(&config, 60_000).unwrap().steps, 24_000 + 26_085);
     }
 }

@@ -1,13 +1,12 @@
 //! Runs the runs of a sweep, several at once.
 
 use super::SweepRun;
-use crate::config::Config;
+use crate::config::RunConfig;
 use crate::data_set;
 use crate::error::{Error, Result};
 use crate::lifecycle::{Context, Outcome, Status};
-use crate::protocols::phases;
 use crate::provenance::DataIdentity;
-use crate::schedule::lengths;
+use crate::run;
 use data::DataSet;
 use engine::Device;
 use serde_json::Value;
@@ -50,9 +49,9 @@ impl DataSets {
     pub fn load(runs: &[&SweepRun], dir: &Path) -> Result<Self> {
         let mut sets = BTreeMap::new();
         for run in runs {
-            let key = Self::key(&run.config);
+            let key = Self::key(run.config.shared());
             if !sets.contains_key(&key) {
-                let set = data_set::load(&run.config, dir)?;
+                let set = data_set::load(run.config.shared(), dir)?;
                 let identity = DataIdentity::of(&set);
                 sets.insert(key.clone(), (set, identity));
             }
@@ -61,15 +60,14 @@ impl DataSets {
                 other => other,
             };
             let set = &sets[&key].0;
-            data_set::check(&run.config, set).map_err(named)?;
-            lengths(&run.config, set.train.len()).map_err(named)?;
+            run::check(&run.config, set).map_err(named)?;
         }
         Ok(Self { sets, identities: BTreeMap::new() })
     }
 
     /// The identity of a finished run's set, if that is still there: the result is shown without it, but not beside other
     /// data. The set itself is not kept.
-    pub fn identity(&mut self, config: &Config, dir: &Path) -> Option<&DataIdentity> {
+    pub fn identity(&mut self, config: &dyn RunConfig, dir: &Path) -> Option<&DataIdentity> {
         let key = Self::key(config);
         if let Some((_, identity)) = self.sets.get(&key) {
             return Some(identity);
@@ -82,7 +80,7 @@ impl DataSets {
     ///
     /// # Panics
     /// If it was not.
-    pub fn of(&self, config: &Config) -> (&DataSet, &DataIdentity) {
+    pub fn of(&self, config: &dyn RunConfig) -> (&DataSet, &DataIdentity) {
         let (set, identity) = &self.sets[&Self::key(config)];
         (set, identity)
     }
@@ -93,9 +91,9 @@ impl DataSets {
     }
 
     /// Equal for configs whose images are equal on the host.
-    fn key(config: &Config) -> String {
-        let side = config.model.build().map_or(0, |model| model.input().image_size);
-        let data = crate::config::Data { augment: false, ..config.data.clone() };
+    fn key(config: &dyn RunConfig) -> String {
+        let side = config.model().build().map_or(0, |model| model.input().image_size);
+        let data = crate::config::Data { augment: false, ..config.data() };
         format!("{data:?} {side}")
     }
 }
@@ -115,20 +113,24 @@ pub fn execute(
     let work = |device: &Device| {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(run) = runs.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else { return };
+            let Some(cell) = runs.get(index).filter(|_| !stop.load(Ordering::Relaxed)) else { return };
             on_event(index, Event::Started);
-            let (set, data_identity) = data.of(&run.config);
-            let mut context = Context {
+            let (set, data_identity) = data.of(cell.config.shared());
+            let (progress, note) =
+                (&mut |status: &Status| on_event(index, Event::Step(status)), &mut |note: &str| {
+                    on_event(index, Event::Note(note))
+                });
+            let context = Context {
                 device,
-                config: &run.config,
+                config: &cell.config,
                 data: set,
                 data_identity,
                 stop,
                 stop_at: None,
-                progress: &mut |status| on_event(index, Event::Step(status)),
-                note: &mut |note| on_event(index, Event::Note(note)),
+                progress,
+                note,
             };
-            match phases::run(&mut context, out) {
+            match run::run(context, out) {
                 Ok(Outcome::Finished(result) | Outcome::WasFinished(result)) => {
                     on_event(index, Event::Finished(&result));
                 }

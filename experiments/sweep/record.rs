@@ -4,7 +4,6 @@
 //! others: nothing is shared that would need a lock, and processes with the same cells write the same file.
 
 use super::{Error, SweepRun};
-use crate::config::RunConfig;
 use crate::config::flattened;
 use crate::error::Error as RunError;
 use sha2::{Digest, Sha256};
@@ -27,8 +26,8 @@ impl Record {
     pub fn new(runs: &[SweepRun]) -> Self {
         let mut record = Self::default();
         for run in runs {
-            record.seeds.insert(i64::from(run.config.seed));
-            let mut keys = run.config.to_keys();
+            record.seeds.insert(i64::from(run.config.shared().seed()));
+            let mut keys = run.config.shared().to_keys();
             keys.retain(|key, _| key != "seed" && !key.starts_with("run."));
             record.cells.insert(run.cell.clone(), keys);
         }

@@ -2,8 +2,7 @@
 
 use super::Error;
 use super::spec::{Alternative, Sweep};
-use crate::config::RunConfig;
-use crate::config::{Config, Layer, nested, parse_set};
+use crate::config::{AnyConfig, Layer, nested, parse_set};
 use crate::presets;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -14,13 +13,13 @@ pub struct SweepRun {
     /// Its cell: all but the seed.
     pub cell: String,
     /// Its config, seed included.
-    pub config: Config,
+    pub config: AnyConfig,
 }
 
 impl SweepRun {
     /// Cell and seed.
     pub fn label(&self) -> String {
-        format!("{}, seed {}", self.cell, self.config.seed)
+        format!("{}, seed {}", self.cell, self.config.shared().seed())
     }
 }
 
@@ -51,7 +50,8 @@ impl Sweep {
         }
         let mut seen: BTreeMap<_, &SweepRun> = BTreeMap::new();
         for run in &runs {
-            if let Some(first) = seen.insert((&run.config.name, run.config.run_id()), run) {
+            if let Some(first) = seen.insert((run.config.shared().name(), run.config.shared().run_id()), run)
+            {
                 let (sweep, first, second) = (self.name.clone(), first.label(), run.label());
                 return Err(Error::SameRun { sweep, first, second });
             }
@@ -70,7 +70,7 @@ impl Sweep {
                 .iter()
                 .zip(cells_of_runs)
                 .filter(|(_, of)| cell.is_none_or(|cell| cell == **of))
-                .map(|(run, _)| layer.unused(&run.config.intervention.method))
+                .map(|(run, _)| layer.unused(&run.config.methods()))
                 .reduce(|all, now| all.into_iter().filter(|method| now.contains(method)).collect());
             if let Some(&method) = unused.unwrap_or_default().first() {
                 let (origin, key, method) = (&layer.origin, layer.key_of(method), method.name());
@@ -114,7 +114,7 @@ impl Sweep {
             layers.extend(point.iter().map(|(key, value)| grid_layer(key, value)));
             layers.extend_from_slice(sets);
             layers.push(parse_set(&format!("seed={seed}"))?);
-            Config::resolve(&layers)
+            AnyConfig::resolve(&layers)
         };
         let config = resolve().map_err(|error| Error::Cell {
             sweep: self.name.clone(),
@@ -143,9 +143,17 @@ fn grid_layer(key: &str, value: &Value) -> Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn runs(text: &str) -> Result<Vec<SweepRun>, Error> {
         Sweep::parse("test", text)?.runs(&[], &[])
+    }
+
+    fn of(run: &SweepRun) -> &Config {
+        match &run.config {
+            AnyConfig::Classifier(config) => config,
+            AnyConfig::Agent(_) => panic!("{} is an agent", run.cell),
+        }
     }
 
     const BOTH: &str = "# Two methods\n# on a grid.\npreset = \"warm-start-strokes\"\nseeds = [1, 2]\n\
@@ -163,7 +171,7 @@ mod tests {
         assert_eq!(labels[1], "none, optimizer.beta1=0.8, protocol.noise=[0.5, 0.0], seed 1");
         assert_eq!(labels[7], "SnP+L2, optimizer.beta1=0.9, protocol.noise=[0.5, 0.0], seed 1");
         assert_eq!(labels[8], labels[0].replace("seed 1", "seed 2"));
-        let config = &runs[15].config;
+        let config = of(&runs[15]);
         assert_eq!((config.seed, config.optimizer.lr, config.optimizer.beta1), (2, 0.01, 0.9));
         let intervention = &config.intervention;
         assert_eq!(intervention.method.to_string(), "shrink-perturb+l2");
@@ -173,7 +181,7 @@ mod tests {
         assert_eq!(sweep.count(), runs.len());
         assert_eq!(sweep.summary, "Two methods on a grid.");
         let few = sweep.runs(&["optimizer.lr=1".into()], &[7]).unwrap();
-        assert_eq!((few.len(), few[0].config.seed, few[0].config.optimizer.lr), (8, 7, 1.0));
+        assert_eq!((few.len(), of(&few[0]).seed, of(&few[0]).optimizer.lr), (8, 7, 1.0));
     }
 
     #[test]
@@ -181,7 +189,7 @@ mod tests {
         let text = "preset = [\"warm-start-strokes\", \"fresh-strokes\"]\n[[cells]]\nname = \"a\"\n\
             [[cells]]\nname = \"b\"\npreset = \"fresh-scenes\"\n";
         let runs = runs(text).unwrap();
-        let names: Vec<_> = runs.iter().map(|run| (run.cell.as_str(), run.config.name.as_str())).collect();
+        let names: Vec<_> = runs.iter().map(|run| (run.cell.as_str(), of(run).name.as_str())).collect();
         assert_eq!(
             names,
             [
@@ -202,8 +210,8 @@ mod tests {
             )
         };
         let shared = runs(&both("intervention.redo.interval = 3")).unwrap();
-        assert!(shared[0].config.intervention.redo.is_none());
-        assert_eq!(shared[1].config.intervention.redo.as_ref().unwrap().interval, 3);
+        assert!(of(&shared[0]).intervention.redo.is_none());
+        assert_eq!(of(&shared[1]).intervention.redo.as_ref().unwrap().interval, 3);
         let message = runs(&both("intervention.regen.strength = 3")).unwrap_err().to_string();
         assert!(
             message.contains("[set]: intervention.regen.strength is set, but none of its runs"),
@@ -211,7 +219,7 @@ mod tests {
         );
         let sets = ["intervention.redo.interval=4".to_string()];
         let sweep = Sweep::parse("test", &both("")).unwrap();
-        assert_eq!(sweep.runs(&sets, &[]).unwrap()[1].config.intervention.redo.as_ref().unwrap().interval, 4);
+        assert_eq!(of(&sweep.runs(&sets, &[]).unwrap()[1]).intervention.redo.as_ref().unwrap().interval, 4);
         let message = sweep.runs(&["intervention.ema.momentum=0.9".into()], &[]).unwrap_err().to_string();
         assert!(message.contains("--set intervention.ema.momentum=0.9: "), "{message}");
     }

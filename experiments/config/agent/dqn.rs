@@ -12,8 +12,10 @@ pub struct Agent {
     pub steps: u64,
     /// Transitions that the replay holds.
     pub capacity: usize,
-    /// Steps that are taken before the first update; from then on there is one update per step.
+    /// Steps that are taken before the first update, which follows the last of them.
     pub learning_starts: u64,
+    /// Updates per step from then on.
+    pub replay_ratio: f64,
     /// Discount per step.
     pub discount: f64,
     /// Updates between two target updates.
@@ -44,6 +46,7 @@ impl Agent {
             steps: 100_000,
             capacity: 100_000,
             learning_starts: 1_000,
+            replay_ratio: 1.0,
             discount: 0.99,
             target_period: 1_000,
             epsilon: 0.1,
@@ -76,8 +79,16 @@ impl Agent {
             let reason = "it must be in [0, 1): the task has no end, and its values must have one";
             return Err(refused("agent.discount", self.discount, reason));
         }
+        positive("agent.replay_ratio", self.replay_ratio)?;
         share("agent.epsilon", self.epsilon)
     }
+}
+
+/// Updates that are due after so many steps.
+pub fn updates_after(steps: u64, learning_starts: u64, replay_ratio: f64) -> u64 {
+    let since = (steps + 1).saturating_sub(learning_starts);
+    // A product of decimals must not count as a little more than it is.
+    (since as f64 * replay_ratio * (1.0 - 1e-12)).ceil() as u64
 }
 
 /// Adam.

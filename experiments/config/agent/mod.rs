@@ -5,7 +5,7 @@
 mod dqn;
 mod environment;
 
-pub use dqn::{Agent, AgentOptimizer, Criterion};
+pub use dqn::{Agent, AgentOptimizer, Criterion, updates_after};
 pub use environment::{AfterLast, Environment, Task};
 
 use super::check::refused;

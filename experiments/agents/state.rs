@@ -1,0 +1,73 @@
+//! What a learner keeps from update to update, so that one that is taken up again goes on with the same bits.
+//!
+//! | kept | where |
+//! |---|---|
+//! | online and target network, with their running statistics | tensors `online.*`, `target.*` |
+//! | what the optimiser keeps | tensors `exp_avg.*`, `exp_avg_sq.*` |
+//! | number of updates | a number of the caller's |
+//! | the replay, and how much was ever appended | the last transitions, in a file that only grows |
+//!
+//! All else follows from seed and counts.
+
+use super::Learner;
+use crate::checkpoint::{load_arena, load_network, save_arena, save_network};
+use crate::error::{Error, Result};
+use engine::checkpoint::File;
+
+impl Learner {
+    /// Puts networks and moments into a file.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn save(&self, file: &mut File) -> Result<()> {
+        let (device, parameters) = (&self.device, &self.parameters);
+        save_network(device, parameters, &self.online, "online.", file)?;
+        save_network(device, parameters, &self.target, "target.", file)?;
+        for (name, arena) in &self.moments {
+            save_arena(device, parameters, arena, &format!("{name}."), file)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on behind the update with this number, from 1; [`Learner::refill`] brings the replay back.
+    ///
+    /// # Errors
+    /// The file belongs to another network or optimiser; those of the device.
+    pub fn load(&mut self, file: &File, updates: u64) -> Result<()> {
+        let (device, parameters) = (&self.device, &self.parameters);
+        load_network(device, parameters, &self.online, "online.", file)?;
+        load_network(device, parameters, &self.target, "target.", file)?;
+        for (name, arena) in &self.moments {
+            load_arena(device, parameters, arena, &format!("{name}."), file)?;
+        }
+        self.updates = updates;
+        Ok(())
+    }
+
+    /// Words of a transition.
+    pub fn transition_words(&self) -> usize {
+        self.ring.row()
+    }
+
+    /// Gives the replay back what it held after `appended` transitions in all: `rows` are the last of them, one behind the
+    /// other, as many as there were or as the replay holds.
+    ///
+    /// # Errors
+    /// Another number of rows; those of the device.
+    pub fn refill(&mut self, rows: &[u32], appended: u64) -> Result<()> {
+        let (words, capacity) = (self.ring.row(), self.ring.capacity as u64);
+        let (expected, found) = (appended.min(capacity), (rows.len() / words) as u64);
+        if found != expected || !rows.len().is_multiple_of(words) {
+            let message = format!("{found} transitions where the replay held {expected}");
+            return Err(Error::Mismatch(message));
+        }
+        // The oldest lies where the next one will, the others behind it and from the start on.
+        let first = ((appended - found) % capacity) as usize;
+        let (behind, wrapped) = rows.split_at(rows.len().min((self.ring.capacity - first) * words));
+        for (slot, rows) in [(first, behind), (0, wrapped)].into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            self.device.write(&self.replay, slot * words, rows)?;
+        }
+        self.appended = appended;
+        Ok(())
+    }
+}
