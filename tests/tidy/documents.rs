@@ -2,8 +2,7 @@
 
 use super::{files, none, read, root, short};
 use experiments::Config;
-use experiments::config::RunConfig;
-use experiments::config::{Method, parse_set};
+use experiments::config::{AgentConfig, Method, RunConfig, parse_set};
 use std::collections::BTreeSet;
 
 #[test]
@@ -50,6 +49,15 @@ fn every_config_key_is_in_the_page_on_run_folders() {
             collect(&table, &page, &mut missing);
         }
     }
+    none(&missing.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_key_of_an_agent_is_in_the_page_on_agents() {
+    let page = read(&root().join("docs/agents.md")) + &read(&root().join("docs/run-folder.md"));
+    let table = AgentConfig::resolve(&[]).unwrap().to_toml().parse().unwrap();
+    let mut missing = BTreeSet::new();
+    collect(&table, &page, &mut missing);
     none(&missing.into_iter().collect::<Vec<_>>());
 }
 
