@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct Cost {
     /// Training steps; of an agent, steps in its environment.
     pub steps: u64,
-    /// Floating-point operations of forward and backward in all training steps; of an agent, of both networks in all updates.
-    /// Evaluations, actions, the optimiser and what methods add come on top; together they are a few percent.
+    /// Floating-point operations of forward and backward in all training steps; of an agent, of both networks in all
+    /// updates. Evaluations, actions, the optimiser and what methods add come on top; together they are a few percent.
     pub flops: f64,
 }
 
