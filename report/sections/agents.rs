@@ -198,9 +198,8 @@ fn data(stem: &str, groups: &[&Group]) -> Sheet {
     let values = [|line: &Reward| Some(line.reward_per_step), share, value, loss];
     let mut rows = Vec::new();
     for group in groups {
-        let curves = CURVES
-            .each_ref()
-            .map(|curve| points(group.drawn(), curve.value).into_iter().collect::<BTreeMap<u64, Summary>>());
+        let curves =
+            values.map(|value| points(group.drawn(), value).into_iter().collect::<BTreeMap<u64, Summary>>());
         let steps: BTreeSet<u64> = curves.iter().flat_map(|curve| curve.keys().copied()).collect();
         for step in steps {
             let mut row = labels(group);
