@@ -20,8 +20,8 @@ pub(crate) struct Run {
     pub(crate) rewards: BTreeMap<u64, Reward>,
     /// The last step written of each phase.
     pub(crate) phase_ends: BTreeMap<u64, u64>,
-    /// Step and epoch of the furthest line.
-    pub(crate) reached: Option<(u64, f64)>,
+    /// Step of the furthest line, and of a classifier its epoch.
+    pub(crate) reached: Option<(u64, Option<f64>)>,
     /// The final figures; `None` while the run is unfinished.
     pub(crate) result: Option<RunResult>,
     /// Why the run failed; `None` if it did not, or has a result since.
@@ -199,9 +199,8 @@ impl Run {
     }
 
     fn add(&mut self, line: Line) {
-        let epoch = line.epoch.unwrap_or_default();
         if self.reached.is_none_or(|(step, _)| step <= line.step) {
-            self.reached = Some((line.step, epoch));
+            self.reached = Some((line.step, line.epoch));
         }
         if let Some(reward_per_step) = line.reward_per_step {
             let number = |key: &str| line.others.get(key).and_then(serde_json::Value::as_f64);
@@ -222,7 +221,7 @@ impl Run {
                 }
             }
             let evaluation = Evaluation {
-                epoch,
+                epoch: line.epoch.unwrap_or_default(),
                 test_accuracy,
                 hare_test_accuracy: line.hare_test_accuracy,
                 tortoise_test_accuracy: line.tortoise_test_accuracy,

@@ -73,7 +73,7 @@ fn summary(comparison: &Comparison, left_out: &LeftOut<'_>) -> String {
         words.extend((count > 0).then(|| format!("{count} {what}")));
     }
     format!(
-        "{}. Accuracies are mean ± sample standard deviation over the n finished seeds of each configuration.",
+        "{}. Figures are mean ± sample standard deviation over the n finished seeds of each configuration.",
         words.join(", ")
     )
 }

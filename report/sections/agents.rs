@@ -90,9 +90,15 @@ fn labels(group: &Group) -> Vec<Cell> {
         of("environment.set"),
         group.model.clone(),
         group.method.clone(),
-        group.settings.join("; "),
+        settings(group).join("; "),
     ];
     texts.map(Cell::Text).to_vec()
+}
+
+/// What tells a configuration from the others beside its environment, which has columns and a plot of its own.
+fn settings(group: &Group) -> Vec<String> {
+    let named = ["environment.task=", "environment.set="];
+    group.settings.iter().filter(|word| !named.iter().any(|key| word.starts_with(key))).cloned().collect()
 }
 
 fn summary(group: &Group, column: &Figures) -> Option<Summary> {
@@ -164,7 +170,9 @@ fn figure(curve: &Curve, title: &str, groups: &[&Group]) -> Option<Figure> {
             };
             let runs = group.drawn();
             Series {
-                label: group.configuration(),
+                label: [&[group.model.clone(), group.method.clone()], &settings(group)[..]]
+                    .concat()
+                    .join(", "),
                 detail: format!("n = {}", runs.len()),
                 points: points(runs, curve.value).into_iter().map(dot).collect(),
             }

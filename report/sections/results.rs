@@ -165,7 +165,8 @@ fn notes(comparison: &Comparison) -> Vec<(String, Vec<String>)> {
 /// A run without a result, how far it came, and why it failed.
 fn missing((group, run): (&Group, &Run)) -> String {
     let progress = match run.reached {
-        Some((step, epoch)) => format!("at step {step}, epoch {epoch}"),
+        Some((step, Some(epoch))) => format!("at step {step}, epoch {epoch}"),
+        Some((step, None)) => format!("at step {step}"),
         None => "no metrics yet".to_string(),
     };
     let failure = run.failure.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
