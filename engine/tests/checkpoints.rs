@@ -7,6 +7,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod mutate;
 
+use approx::abs_diff_eq;
 use engine::checkpoint::{File, Stored, StoredValues};
 use mutate::{Mutator, rounds};
 use rand::{RngExt, SeedableRng};
@@ -40,7 +41,7 @@ fn floats_of_every_width_become_f32_and_a_note_says_so() {
     ] {
         let file = File::from_bytes(&one(dtype, 2, &data)).unwrap();
         let StoredValues::F32(values) = &file.tensors["a"].values else { panic!("{dtype} is floats") };
-        assert!(values[0] == 1.5 && (values[1] + 0.1).abs() < 3e-4, "{dtype}: {values:?}");
+        assert!(values[0] == 1.5 && abs_diff_eq!(values[1], -0.1, epsilon = 3e-4), "{dtype}: {values:?}");
         assert_eq!(file.notes, [format!("1 tensor is {kind} and taken as f32: a")]);
     }
     assert!(File::from_bytes(&one("F32", 1, &[0; 4])).unwrap().notes.is_empty());

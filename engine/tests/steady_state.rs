@@ -5,7 +5,7 @@ mod common;
 
 use common::network::{Forward, Network, batch_norm, bias, filters, weight};
 use engine::layers::LayerNorm;
-use engine::optim::{AdamW, Optimizer, OptimizerMemory};
+use engine::optim::{Adam, Optimizer, OptimizerMemory};
 use engine::{Activation, Clock, Device, Parameters};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,7 +91,7 @@ fn images() -> Network {
 fn check(device: &Device, network: &Network, replays: u32) {
     let loaded = network.load(device, true).unwrap();
     let words = network.parameters.words();
-    let optimizer = AdamW { clip: Some(0.5), ..AdamW::default() };
+    let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
     let buffer = |name, words| device.buffer(name, words).unwrap();
     let mut launches = loaded.launches.clone();
     launches.extend(optimizer.launches(

@@ -83,6 +83,7 @@ impl Costs {
 mod tests {
     use super::*;
     use crate::presets::find;
+    use approx::relative_eq;
 
     fn petaflops(preset: &str, n: usize) -> f64 {
         Costs::default().of(&AnyConfig::resolve(&[find(preset).unwrap()]).unwrap(), n).unwrap().flops / 1e15
@@ -97,7 +98,10 @@ mod tests {
             ("warm-start-tiny-imagenet-vgg16", 100_000, 161.0),
         ] {
             let cost = petaflops(preset, n);
-            assert!((cost / expected - 1.0).abs() < 0.1, "{preset}: {cost} PFLOP, {expected} expected");
+            assert!(
+                relative_eq!(cost, expected, max_relative = 0.1),
+                "{preset}: {cost} PFLOP, {expected} expected"
+            );
         }
     }
 

@@ -16,6 +16,7 @@
 
 use crate::kernel::CLOCK_WGSL;
 use crate::random::{self, stream};
+use crate::size::words;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -103,7 +104,7 @@ pub struct Recycle {
 
 impl Recycle {
     fn len(&self) -> usize {
-        self.outer * self.units * self.inner
+        words([self.outer, self.units, self.inner])
     }
 }
 
