@@ -134,12 +134,18 @@ pub(crate) fn compared(config: &toml::Table) -> BTreeMap<String, toml::Value> {
     keys
 }
 
+/// No section of a config has a longer name: it is not repeated before every key of what is none.
+const LONGEST_SECTION: usize = 128;
+
 /// The values of a table under their dotted keys, those of inner tables too.
-fn flatten(prefix: &str, table: &toml::Table, keys: &mut BTreeMap<String, toml::Value>) {
+fn flatten(section: &str, table: &toml::Table, keys: &mut BTreeMap<String, toml::Value>) {
     for (key, value) in table {
+        let dotted = format!("{section}{key}");
         match value {
-            toml::Value::Table(inner) => flatten(&format!("{prefix}{key}."), inner, keys),
-            value => _ = keys.insert(format!("{prefix}{key}"), value.clone()),
+            toml::Value::Table(inner) if dotted.len() < LONGEST_SECTION => {
+                flatten(&(dotted + "."), inner, keys);
+            }
+            value => drop(keys.insert(dotted, value.clone())),
         }
     }
 }

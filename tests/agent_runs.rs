@@ -5,7 +5,7 @@ mod common;
 
 use common::{Place, assert_same};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// A second or two on one thread.

@@ -2,10 +2,14 @@
 //!
 //! `HT_FUZZ=200000 cargo test --test config` tries that many.
 
+#[path = "common/allocations.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod allocations;
 #[path = "common/mutate.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod mutate;
 
+use allocations::Bound;
 use experiments::Config;
 use experiments::config::{AgentConfig, AnyConfig, Layer, RunConfig, parse_set};
 use experiments::presets;
@@ -126,20 +130,26 @@ fn fuzz_whatever_is_written_resolves_to_itself_or_is_refused() {
     let tries = mutate::rounds();
     let known = known_keys();
     let (mut numbers, mut resolved) = (Numbers(0), 0);
+    let mut bound = Bound::new("config", 256, 1 << 20);
     for _ in 0..tries {
-        let mut layers = Vec::new();
-        if numbers.below(3) == 0 {
-            layers.push(presets::find(presets::PRESETS[numbers.below(presets::PRESETS.len())].name).unwrap());
-        }
-        if let Ok(table) = file(&mut numbers, &known).parse() {
-            layers.push(Layer::file("my.toml", table));
-        }
+        let text = file(&mut numbers, &known);
+        let preset = presets::PRESETS[numbers.below(presets::PRESETS.len())].name;
+        let with_preset = numbers.below(3) == 0;
+        let mut sets = Vec::new();
         for _ in 0..numbers.below(3) {
             let key = key(&mut numbers, &known);
-            let value = value(&mut numbers, &key);
-            layers.extend(parse_set(&format!("{key}={value}")));
+            sets.push(format!("{key}={}", value(&mut numbers, &key)));
         }
-        match AnyConfig::resolve(&layers) {
+        let length = text.len() + sets.iter().map(String::len).sum::<usize>();
+        let (layers, outcome) = bound.hold(length, || {
+            let mut layers = Vec::new();
+            layers.extend(with_preset.then(|| presets::find(preset).unwrap()));
+            layers.extend(text.parse().map(|table| Layer::file("my.toml", table)));
+            layers.extend(sets.iter().flat_map(|set| parse_set(set)));
+            let outcome = AnyConfig::resolve(&layers);
+            (layers, outcome)
+        });
+        match outcome {
             Err(error) => assert!(!error.to_string().is_empty()),
             Ok(config) => {
                 let config = config.shared();
@@ -159,4 +169,5 @@ fn fuzz_whatever_is_written_resolves_to_itself_or_is_refused() {
         }
     }
     assert!(resolved > tries / 20 && resolved < tries, "{resolved} of {tries} resolve");
+    println!("{bound}");
 }

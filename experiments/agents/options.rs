@@ -79,8 +79,8 @@ impl Options {
                 beta2: optimizer.beta2,
                 eps: optimizer.eps,
                 eps_root: optimizer.eps_root,
-                weight_decay: 0.0,
                 clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
+                ..Adam::default()
             },
             learning_rate: optimizer.lr,
         })

@@ -1,6 +1,6 @@
 //! Documents name what there is: every config key, every method, every command; and every link leads somewhere.
 
-use super::{files, none, read, root, short};
+use super::{files, is_output, none, read, root, short};
 use experiments::Config;
 use experiments::config::{AgentConfig, Method, RunConfig, parse_set};
 use std::collections::BTreeSet;
@@ -15,6 +15,11 @@ fn every_relative_link_leads_somewhere() {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
+            let label = text[..at].rsplit('[').next().unwrap();
+            let is_path = label.contains('/') && !label.contains(|c: char| c.is_whitespace() || c == '`');
+            if is_path && !target.contains(label.trim_end_matches('/')) {
+                broken.push(format!("{}: {label} leads to {target}", short(&path)));
+            }
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
             let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
             if !file.exists() {
@@ -25,6 +30,20 @@ fn every_relative_link_leads_somewhere() {
         }
     }
     none(&broken);
+}
+
+#[test]
+fn the_tree_in_the_readme_has_every_folder() {
+    let readme = read(&root().join("README.md"));
+    let tree = readme.split_once("## The tree\n\n```\n").unwrap().1.split_once("```").unwrap().0;
+    let named: BTreeSet<String> = tree.lines().map(|line| line.split_once('/').unwrap().0.into()).collect();
+    let entries = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let there: BTreeSet<String> = names.filter(|name| !is_output(name)).collect();
+    let missing = there.difference(&named).map(|name| format!("README.md does not name the folder {name}/"));
+    let gone = named.difference(&there).map(|name| format!("README.md names {name}/, which is not there"));
+    none(&missing.chain(gone).collect::<Vec<_>>());
 }
 
 /// The anchors of a document's headings.
