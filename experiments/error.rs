@@ -72,6 +72,9 @@ pub enum Error {
         /// Which checkpoint there is.
         kept: String,
     },
+    /// A number that is none, where no phase or epoch is to be named.
+    #[error("{0}")]
+    NoNumber(String),
     /// A fault of this program.
     #[error("a fault of this program ended the run: {message}; please report it with the run's config.toml")]
     Panic {
@@ -105,6 +108,7 @@ impl Error {
             self,
             Self::NonFinite { .. }
                 | Self::NonFiniteEvaluation { .. }
+                | Self::NoNumber(_)
                 | Self::Panic { .. }
                 | Self::Mismatch(_)
         )

@@ -27,7 +27,7 @@ pub(crate) fn find(config: &dyn RunConfig, out: &Path) -> Option<PathBuf> {
     folders.sort();
     let now = keys(&config.to_toml().parse().ok()?);
     folders.into_iter().find(|folder| {
-        let text = std::fs::read_to_string(folder.join("config.toml")).unwrap_or_default();
+        let text = files::read_to_string(&folder.join("config.toml")).unwrap_or_default();
         text.parse::<Table>().is_ok_and(|stored| keys(&report::legacy::upgrade(&stored)) == now)
     })
 }

@@ -22,7 +22,7 @@ pub struct RunFolder {
 
 /// What a JSON file of a run says, if it is there; `remedy` tells what to do about one that cannot be read.
 pub(crate) fn read_json(path: &Path, remedy: &str) -> Result<Option<Map<String, Value>>> {
-    match std::fs::read(path) {
+    match files::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::Io { action: "read", path: path.into(), source }),
         Ok(bytes) => match serde_json::from_slice(&bytes) {
@@ -76,7 +76,7 @@ impl RunFolder {
         let create = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).open(path);
         let lock = create(&lock_path).map_err(failed("create", &lock_path))?;
         match try_lock(&lock) {
-            Ok(()) => {}
+            Ok(()) => files::remove_partial(path).map_err(failed("clean", path))?,
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.into() }),
             Err(TryLockError::Error(error)) if has_no_locks(&error) => note(&format!(
                 "{} cannot be locked ({error}): take care that no other process works on this run",
@@ -86,7 +86,6 @@ impl RunFolder {
                 return Err(Error::Io { action: "lock", path: lock_path, source });
             }
         }
-        files::remove_partial(path).map_err(failed("clean", path))?;
         let metrics_path = path.join("metrics.jsonl");
         let metrics = create(&metrics_path).map_err(failed("create", &metrics_path))?;
         Ok(Self { path: path.into(), metrics, metrics_bytes: 0, _lock: lock })
@@ -99,7 +98,7 @@ impl RunFolder {
     pub(crate) fn write_config(&self, config: &dyn RunConfig) -> Result<()> {
         let text = config.to_toml();
         let path = self.path.join("config.toml");
-        if std::fs::read(&path).is_ok_and(|stored| stored == text.as_bytes()) {
+        if files::read(&path).is_ok_and(|stored| stored == text.as_bytes()) {
             return Ok(());
         }
         files::write(&path, text.as_bytes()).map_err(|source| Error::Io { action: "write", path, source })
@@ -153,7 +152,11 @@ impl RunFolder {
         if !self.has_checkpoint() {
             return Ok(None);
         }
-        match Tensors::load(&path) {
+        let bytes = match files::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(Error::Io { action: "read", path, source }),
+        };
+        match Tensors::from_bytes(&bytes) {
             Ok(file) => Ok(Some(file)),
             Err(error) => Err(Error::Checkpoint {
                 message: format!(

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, whoever else writes beside.
+//! Files that are written whole or not at all, whoever else writes beside; and regular files, read.
 //!
 //! Architecture invariants of this crate:
 //!
@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// What the names of temporary files end with; they begin with a dot and the name of the file they are for.
 pub const PARTIAL: &str = ".partial";
+
+/// Characters of a file's name that the name of its temporary file begins with.
+const MOST_OF_NAME: usize = 50;
 
 /// Links in a row before they are taken for a loop, as many as Linux follows.
 const MOST_LINKS: usize = 40;
@@ -45,7 +48,39 @@ pub fn write_not_durable(path: &Path, bytes: &[u8]) -> Result<()> {
     put(path, false, |file| file.write_all(bytes))
 }
 
+/// The bytes of a regular file. A pipe would be waited for, and a device may never end.
+///
+/// # Errors
+/// The system's reason; it is no regular file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    regular(path)?;
+    std::fs::read(path)
+}
+
+/// As [`read`], as text.
+///
+/// # Errors
+/// As [`read`]; it is not UTF-8.
+pub fn read_to_string(path: &Path) -> Result<String> {
+    regular(path)?;
+    std::fs::read_to_string(path)
+}
+
+fn regular(path: &Path) -> Result<()> {
+    match std::fs::metadata(path)? {
+        metadata if metadata.is_file() => Ok(()),
+        metadata if metadata.is_dir() => Err(Error::new(ErrorKind::IsADirectory, "it is a folder")),
+        _ => Err(Error::new(ErrorKind::InvalidInput, "it is not a regular file")),
+    }
+}
+
 fn put(path: &Path, durable: bool, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    // What links of `/dev` and `/proc` say of pipes is no path: these are opened under the name that was given.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        let mut file = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+        content(&mut file)?;
+        return file.flush();
+    }
     let target = target_of(path)?;
     let present = match std::fs::metadata(&target) {
         Ok(metadata) => Some(metadata),
@@ -55,11 +90,6 @@ fn put(path: &Path, durable: bool, content: impl FnOnce(&mut dyn Write) -> Resul
     match present {
         Some(metadata) if metadata.is_dir() => {
             Err(Error::new(ErrorKind::IsADirectory, "a folder of this name is there"))
-        }
-        Some(metadata) if !metadata.is_file() => {
-            let mut file = BufWriter::new(OpenOptions::new().write(true).open(&target)?);
-            content(&mut file)?;
-            file.flush()
         }
         present => replace(&target, present.as_ref(), durable, content),
     }
@@ -72,9 +102,9 @@ fn replace(
     content: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
     let (folder, name) = (folder_of(target), target.file_name().unwrap_or_default());
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
+    // Names may have 255 bytes, and this one is longer than the file's.
+    let name: String = name.to_string_lossy().chars().take(MOST_OF_NAME).collect();
+    let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(PARTIAL);
     #[cfg(unix)]
@@ -111,7 +141,8 @@ fn sync_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Removes the temporary files that a process which was killed left in a folder. Only for folders where nobody else writes.
+/// Removes the temporary files that a process which was killed left in a folder. Only for folders that a lock keeps others
+/// from: a file that somebody is writing looks the same.
 ///
 /// # Errors
 /// The folder cannot be read, or a file not be removed.
@@ -152,6 +183,9 @@ fn without_path(error: Error) -> Error {
     match error.raw_os_error() {
         Some(code) => Error::from_raw_os_error(code),
         // tempfile hides the code behind a text of its own.
+        None if error.kind() == ErrorKind::NotFound => {
+            Error::new(ErrorKind::NotFound, "there is no such folder")
+        }
         None => Error::from(error.kind()),
     }
 }

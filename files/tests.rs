@@ -149,3 +149,35 @@ mod unix {
         assert_eq!(mode(&new), 0o640);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_that_has_no_name_is_written_through() {
+    use std::os::fd::AsRawFd;
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    for folder in ["/proc/self/fd", "/dev/fd"] {
+        write(&Path::new(folder).join(writer.as_raw_fd().to_string()), b"through").unwrap();
+        let mut bytes = [0; 7];
+        std::io::Read::read_exact(&mut reader, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"through");
+    }
+}
+
+#[test]
+fn a_name_may_be_as_long_as_the_system_lets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "x".repeat(255);
+    write(&folder.path().join(&name), b"one").unwrap();
+    write(&folder.path().join(&name), b"two").unwrap();
+    assert_eq!(names(folder.path()), [name]);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let failed = write(&folder.path().join("missing/result.json"), b"one").unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.to_string().as_str()),
+        (ErrorKind::NotFound, "there is no such folder")
+    );
+}

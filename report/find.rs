@@ -1,7 +1,7 @@
 //! Finds run folders; what cannot be read hides nothing else.
 
 use super::NotRead;
-use super::read::{Run, Unread};
+use super::read::{self, Run, Unread};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub(crate) struct Found {
     pub(crate) foreign: Vec<(PathBuf, String)>,
     /// The real paths of all folders that were looked at.
     seen: BTreeSet<PathBuf>,
+    /// The real path of the folder that is searched now.
+    root: PathBuf,
 }
 
 /// Reads every run at or below `paths`, each once, in the order of the paths and by name below them.
@@ -24,6 +26,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> Found {
     for path in paths {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
+                found.root = path.canonicalize().unwrap_or_default();
                 if !found.visit(path, true) {
                     empty.push(path);
                 }
@@ -48,6 +51,11 @@ impl Found {
         true
     }
 
+    fn leads_up(&self, path: &Path) -> bool {
+        path.is_symlink()
+            && path.canonicalize().is_ok_and(|real| real != self.root && self.root.starts_with(real))
+    }
+
     /// Links to folders are followed, so real paths are remembered: no loop is walked and no run read twice. Returns
     /// whether there was a run, one that could not be read, or one that was met before.
     fn visit(&mut self, folder: &Path, named: bool) -> bool {
@@ -70,7 +78,11 @@ impl Found {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 return self.fail(folder, named, error);
             }
+            Ok(metadata) if !metadata.is_dir() => any |= self.fail(&config, named, "not a regular file"),
             // No such file, or a folder of this name.
+            _ if read::RESULTS.iter().any(|file| folder.join(file).is_file()) => {
+                any |= self.fail(&config, named, "is not there, but other files of a run are");
+            }
             _ => {}
         }
         let entries = match std::fs::read_dir(folder) {
@@ -89,6 +101,10 @@ impl Found {
         below.sort();
         for path in below {
             match std::fs::metadata(&path) {
+                // A link to a folder above, such as to the root of the system, would search what nobody named.
+                Ok(metadata) if metadata.is_dir() && self.leads_up(&path) => {
+                    any |= self.fail(&path, false, "a link to a folder above, which is not followed");
+                }
                 Ok(metadata) if metadata.is_dir() => any |= self.visit(&path, false),
                 Ok(_) => {}
                 // A link that leads nowhere, or in a circle.

@@ -63,6 +63,9 @@ pub(crate) enum Unread {
 const NO_INDICATORS: [&str; 7] =
     ["test_", "hare_", "tortoise_", "train_", "dormant_", "learning_rate", "resets"];
 
+/// Files that say that a folder was a run's, even if its config is lost.
+pub(crate) const RESULTS: [&str; 2] = ["metrics.jsonl", "result.json"];
+
 /// What only runs leave beside their config.
 const FILES: [&str; 4] = ["metrics.jsonl", "result.json", "failed.json", "checkpoint.safetensors"];
 

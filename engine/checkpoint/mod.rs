@@ -1,5 +1,6 @@
 //! Tensors in safetensors files, written whole or not at all.
 
+mod digest;
 mod foreign;
 mod read;
 
@@ -27,6 +28,8 @@ pub enum StoredValues {
 }
 
 /// The tensors of a file by name, and its one metadata entry, `state`; and what was found when it was read.
+///
+/// A file with a state has a digest of both before it, so that a flipped bit is noticed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
     /// Tensors by name.
@@ -83,9 +86,10 @@ impl File {
                 .map_err(|error| Error::file(path, format!("tensor '{name}': {error}")))?;
             views.push((name.as_str(), view));
         }
-        // One entry only: the order of several is not fixed.
-        let metadata =
-            (!self.state.is_empty()).then(|| HashMap::from([("state".to_string(), self.state.clone())]));
+        // Weights for others have no state and need no digest. One entry only: the order of several is not fixed.
+        let sealed = (!self.state.is_empty())
+            .then(|| digest::seal(&self.state, views.iter().map(|(_, view)| view.data())));
+        let metadata = sealed.map(|state| HashMap::from([("state".to_string(), state)]));
         let bytes = safetensors::serialize(views, metadata)
             .map_err(|error| Error::file(path, format!("cannot be encoded: {error}")))?;
         files::write(path, &bytes).map_err(|source| Error::Io { action: "write", path: path.into(), source })
@@ -98,7 +102,7 @@ impl File {
     /// no safetensors file.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes =
-            std::fs::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
+            files::read(path).map_err(|source| Error::Io { action: "read", path: path.into(), source })?;
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
@@ -151,6 +155,26 @@ mod tests {
         File::load(&a).unwrap().save(&b).unwrap();
         assert_eq!(File::load(&b).unwrap(), example());
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_a_checkpoint_is_noticed() {
+        let folder = folder("flipped");
+        let path = folder.join("checkpoint.safetensors");
+        example().save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let data = whole.len() - 6 * 4 - 2 * 8;
+        for at in data..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            let message = File::from_bytes(&bytes).unwrap_err();
+            assert!(message.starts_with("damaged"), "byte {at}: {message}");
+        }
+        let state = whole.windows(8).position(|window| window == b"step\\\":3").unwrap();
+        let mut bytes = whole;
+        bytes[state + 7] = b'4';
+        assert!(File::from_bytes(&bytes).unwrap_err().starts_with("damaged"), "the state");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! Reading safetensors files of any origin: what is wrong with one is named, always the same fault first, and what was
 //! converted is noted.
 
-use super::{File, Stored, StoredValues, foreign};
+use super::{File, Stored, StoredValues, digest, foreign};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserializer;
@@ -26,10 +26,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<File, String> {
     let invalid = |error| format!("not a whole safetensors file ({} bytes): {error}", bytes.len());
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(invalid)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(invalid)?;
-    let state = header.metadata().as_ref().and_then(|map| map.get("state")).cloned().unwrap_or_default();
-    let mut file = File { state, ..File::default() };
+    let state = header.metadata().as_ref().and_then(|map| map.get("state")).map_or("", String::as_str);
     // In the order of their names: that of the file's table is another every time.
     let views: BTreeMap<&str, TensorView<'_>> = tensors.iter().collect();
+    let (state, note) = digest::open(state, views.values().map(TensorView::data))?;
+    let mut file = File { state: state.to_string(), notes: note.into_iter().collect(), ..File::default() };
     let mut converted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (&name, view) in &views {
         let values = match (view.dtype(), kind(view.dtype())) {

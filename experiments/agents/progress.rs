@@ -95,6 +95,7 @@ impl Progress {
     ) -> Result<(Transitions, bool)> {
         let found = folder.checkpoint()?;
         if let Some(file) = &found {
+            file.notes.iter().for_each(|line| note(line));
             let broken = |message: String| checkpoint::broken(folder, &message);
             let saved: Self = serde_json::from_str(&file.state)
                 .map_err(|error| broken(format!("it holds no state of an agent ({error})")))?;

@@ -33,7 +33,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compare four ways of warm starting on the built-in digits, in about two minutes
+    /// Train a small network on built-in images in four ways, with warm starts and without, in about a minute
     Demo(demo::DemoArgs),
     /// Run, resume or skip an experiment
     Run(run::RunArgs),
@@ -69,7 +69,7 @@ pub struct DeviceArgs {
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Threads of the CPU device; 0 takes one per processor. Results do not depend on it
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true)]
     pub threads: usize,
 }
 
@@ -208,8 +208,8 @@ fn status(error: &anyhow::Error) -> u8 {
     1
 }
 
-/// A flag that SIGINT, SIGTERM, SIGUSR1 and SIGHUP set. A second Ctrl-C ends the process at once. Under `nohup` SIGHUP stays
-/// ignored.
+/// A flag that SIGINT, SIGTERM, SIGUSR1, SIGHUP and SIGXCPU (a limit on processor time) set. A second Ctrl-C ends the process at
+/// once. Under `nohup` SIGHUP stays ignored. SIGXFSZ (a limit on file sizes) becomes the error of the write.
 ///
 /// # Errors
 /// The system refuses the handlers.
@@ -224,6 +224,8 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     {
         use signal_hook::consts::{SIGHUP, SIGUSR1};
         flag::register(SIGUSR1, Arc::clone(&stop))?;
+        flag::register(libc::SIGXCPU, Arc::clone(&stop))?;
+        flag::register(libc::SIGXFSZ, Arc::default())?;
         if !is_ignored(SIGHUP) {
             flag::register(SIGHUP, Arc::clone(&stop))?;
         }
@@ -248,13 +250,16 @@ pub(crate) fn note(text: &str) {
 
 /// Prints to standard output; a closed pipe is an error, not a panic.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    use anyhow::Context;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
-    out.flush()?;
-    Ok(())
+    let mut write = || {
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    };
+    write().context("cannot write to standard output")
 }
 
 /// Bytes as a person reads them.

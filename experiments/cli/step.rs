@@ -203,6 +203,14 @@ pub fn step(
             }
         }
     }
+    if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
+        return Err(Error::NoNumber(format!(
+            "the loss of step {} of {} is {}: a smaller --lr may help, or other weights",
+            step + 1,
+            losses.len(),
+            losses[step]
+        )));
+    }
     file.insert("loss", &[losses.len()], losses);
     let values = device.read_f32(&network.parameters.slice(0, words))?;
     let statistics = device.read_f32(&network.statistics.slice(0, parameters.statistics_words()))?;
@@ -291,7 +299,13 @@ fn check_weights(parameters: &Parameters, file: &File) -> Result<(Vec<f32>, Vec<
     let wrong = |name: &str, kind: &str| Err(mismatch(format!("'{name}' is {kind}, floats expected")));
     for (name, tensor) in &file.tensors {
         match (known(name), &tensor.values) {
-            (true, StoredValues::F32(_)) => check_finite(name, tensor)?,
+            (true, StoredValues::F32(values)) => {
+                check_finite(name, tensor)?;
+                let negative = values.iter().find(|value| **value < 0.0);
+                if let (true, Some(value)) = (name.ends_with(".running_var"), negative) {
+                    return Err(mismatch(format!("'{name}' has {value}; no variance is negative")));
+                }
+            }
             (true, StoredValues::Integers(_)) => return wrong(name, "integers"),
             (false, StoredValues::F32(_)) => {
                 let shape = &tensor.shape;

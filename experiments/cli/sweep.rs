@@ -64,11 +64,13 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
         let shipped = sweep::shipped().into_iter().find(|sweep| &sweep.name == name);
         return match shipped {
             Some(sweep) => print(&sweep.text),
-            None => print(&std::fs::read_to_string(name).map_err(|source| crate::Error::Io {
-                action: "read",
-                path: name.into(),
-                source,
-            })?),
+            None => {
+                print(&crate::presets::read_text(Path::new(name)).map_err(|source| crate::Error::Io {
+                    action: "read",
+                    path: name.into(),
+                    source,
+                })?)
+            }
         };
     }
     let shard = args.shard.as_deref().map(str::parse::<Shard>).transpose()?;
@@ -97,7 +99,10 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
             failures.join("\n  ")
         );
     }
-    print(&format!("{} runs are finished in {}", runs.len(), out.display()))
+    print(&match runs.len() {
+        1 => format!("1 run is finished in {}", out.display()),
+        n => format!("{n} runs are finished in {}", out.display()),
+    })
 }
 
 /// Whether the sweep and the keys exist; a file may be anybody's.

@@ -57,6 +57,15 @@ pub enum Error {
         /// What it must be.
         reason: String,
     },
+    /// Sizes of a model that cannot be.
+    #[error("{0}")]
+    Model(String),
+    /// A file without a key.
+    #[error("{name} sets nothing: it has no key; `ht presets PRESET` prints a config to begin with")]
+    Empty {
+        /// The file.
+        name: String,
+    },
     /// A `--set` that is none.
     #[error("--set {text}: {message}")]
     Set {

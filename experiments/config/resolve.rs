@@ -86,7 +86,7 @@ impl Config {
         self.optimizer.check()?;
         self.protocol.check()?;
         self.run.check()?;
-        self.model.build().map_err(|message| refused("[model]", "...", &message))?;
+        self.model.build().map_err(Error::Model)?;
         Ok(self)
     }
 }

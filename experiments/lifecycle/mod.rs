@@ -109,7 +109,7 @@ pub fn enter(
 /// Whether the config that lies in a folder, if any, is this one. How a run is carried out (`[run]`) may differ.
 fn compare(config: &dyn RunConfig, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<()> {
     let path = folder.join("config.toml");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match files::read_to_string(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         text => text.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?,
     };
@@ -117,6 +117,10 @@ fn compare(config: &dyn RunConfig, folder: &Path, note: &mut dyn FnMut(&str)) ->
         message: "is not a config; restore it from a copy, or remove the run's folder".into(),
         path: path.clone(),
     })?;
+    if stored.is_empty() {
+        let message = "is empty; restore it from a copy, or remove the run's folder".into();
+        return Err(Error::Checkpoint { path, message });
+    }
     let has_old_name = folder.file_name().is_some_and(|name| name != config.run_id().as_str());
     if has_old_name && old_runs::is_old(&stored) {
         // `path_of` compared it already.

@@ -1,6 +1,7 @@
 //! The presets that ship inside the binary: each a protocol, a pair of data set and model, and what changes them.
 
 use crate::config::{Error, Layer, nearest, overlay};
+use std::io::Read;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -93,6 +94,27 @@ impl Preset {
     }
 }
 
+/// The text of a config or sweep, from a file or a pipe.
+///
+/// # Errors
+/// It cannot be read, is longer than any config, or is not UTF-8.
+pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
+    const MOST: u64 = 16 << 20;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    let refuse = |why| Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+    if bytes.len() as u64 > MOST {
+        return refuse("it has more than 16 MiB: it is no config");
+    }
+    let utf_16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let text = String::from_utf8(bytes);
+    match text {
+        Ok(text) => Ok(text),
+        Err(_) if utf_16 => refuse("it is UTF-16 text: save it as UTF-8"),
+        Err(_) => refuse("it is not UTF-8 text"),
+    }
+}
+
 /// The table of a preset, or of a config file when `name` is a path.
 ///
 /// # Errors
@@ -105,12 +127,15 @@ pub fn find(name: &str) -> Result<Layer, Error> {
         let hint = nearest(name, PRESETS.iter().map(|preset| preset.name));
         return Err(Error::UnknownPreset { name: name.to_string(), hint });
     }
-    let text = std::fs::read_to_string(name)
-        .map_err(|source| Error::Unreadable { path: name.to_string(), source })?;
+    let text =
+        read_text(Path::new(name)).map_err(|source| Error::Unreadable { path: name.to_string(), source })?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| Error::Syntax {
         origin: name.to_string(),
         message: error.to_string().trim_end().to_string(),
     })?;
+    if table.is_empty() {
+        return Err(Error::Empty { name: name.to_string() });
+    }
     Ok(Layer::file(name, table))
 }
 

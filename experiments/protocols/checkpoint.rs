@@ -42,6 +42,7 @@ impl Session<'_> {
     ) -> Result<bool> {
         let checkpoint = folder.checkpoint()?;
         if let Some(file) = &checkpoint {
+            file.notes.iter().for_each(|line| note(line));
             self.load(file, folder)?;
             match &self.progress.data {
                 Some(before) if before.digest != data.digest => {

@@ -152,7 +152,7 @@ impl Record {
         paths.sort();
         let (mut all, mut unreadable) = (self.clone(), Vec::new());
         for path in paths {
-            match std::fs::read_to_string(&path).ok().as_deref().map(Self::parse) {
+            match files::read_to_string(&path).ok().as_deref().map(Self::parse) {
                 Some(Some(earlier)) => all = all.merged(earlier, &path)?,
                 _ => unreadable.push(format!("{} is not the record of a sweep", path.display())),
             }

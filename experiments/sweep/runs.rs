@@ -42,6 +42,10 @@ impl Sweep {
         let sets = sets.iter().map(|set| parse_set(set).map(Layer::in_sweep)).collect::<Result<Vec<_>, _>>();
         let sets =
             sets.map_err(|error| Error::File { sweep: self.name.clone(), problem: error.to_string() })?;
+        if let Some(layer) = sets.iter().find(|layer| layer.table.contains_key("seed")) {
+            let problem = format!("{}: give the seeds of a sweep with --seeds", layer.origin);
+            return Err(Error::File { sweep: self.name.clone(), problem });
+        }
         let none = Alternative { name: String::new(), preset: None, keys: Table::new() };
         let cells = if self.cells.is_empty() { std::slice::from_ref(&none) } else { &self.cells };
         let (mut runs, mut cells_of_runs) = (Vec::new(), Vec::new());

@@ -108,7 +108,7 @@ pub fn find(name: &str) -> Result<Sweep, Error> {
         let hint = nearest(name, all.iter().map(|sweep| sweep.name.as_str()));
         return Err(Error::Unknown { name: name.to_string(), hint });
     }
-    let text = std::fs::read_to_string(path).map_err(|source| crate::Error::Io {
+    let text = crate::presets::read_text(path).map_err(|source| crate::Error::Io {
         action: "read",
         path: path.to_path_buf(),
         source,

@@ -92,6 +92,17 @@ impl Sweep {
     }
 
     fn check(&self) -> Result<(), String> {
+        for (index, seed) in self.seeds.iter().enumerate() {
+            if self.seeds[..index].contains(seed) {
+                return Err(format!("seeds: {seed} is there twice"));
+            }
+        }
+        let keys =
+            [("[set]", &self.set)].into_iter().chain(self.cells.iter().map(|cell| ("[[cells]]", &cell.keys)));
+        let mut named = keys.filter(|(_, keys)| keys.contains_key("seed")).map(|(place, _)| place);
+        if let Some(place) = named.next().or(self.grid.contains_key("seed").then_some("[grid]")) {
+            return Err(format!("{place} seed: the seeds of a sweep are the list `seeds`"));
+        }
         folder_name(&self.name).map_err(|reason| format!("the name of the file: {reason}"))?;
         let broken = |value: &&Value| value.as_str().is_some_and(|text| text.contains(char::is_control));
         if let Some((key, value)) =
@@ -164,7 +175,9 @@ mod tests {
             ("seed = [1]", vec!["no key 'seed'", "did you mean 'seeds'"]),
             ("seeds = []", vec!["seeds"]),
             ("seeds = [-1]", vec!["seeds", "from 0 to"]),
-            ("seeds = [1, 1]", vec!["same run", "seed 1"]),
+            ("seeds = [1, 1]", vec!["seeds", "1 is there twice"]),
+            ("[grid]\nseed = [1, 2]", vec!["[grid] seed", "`seeds`"]),
+            ("[set]\nseed = 2", vec!["[set] seed", "`seeds`"]),
             ("grid = 3", vec!["[grid]"]),
             ("[grid]\n\"optimizer.lr\" = []", vec!["[grid] optimizer.lr", "at least one"]),
             ("[grid]\n\"optimizer.lr\" = [0.1, 0.1]", vec!["same run"]),

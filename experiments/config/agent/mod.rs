@@ -84,7 +84,7 @@ impl AgentConfig {
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch)?;
         config.run.check()?;
-        config.model.build().map_err(|message| refused("[model]", "...", &message))?;
+        config.model.build().map_err(Error::Model)?;
         Ok(config)
     }
 }
