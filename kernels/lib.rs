@@ -30,6 +30,7 @@ pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod replay;
+pub mod rows;
 mod run;
 pub mod simd;
 pub mod spectral_norm;
@@ -63,6 +64,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(value::cases());
     cases.extend(categorical::cases());
     cases.extend(reduce::cases());
+    cases.extend(rows::cases());
     cases.extend(units::cases());
     cases.extend(arena::cases());
     cases.extend(pool::cases());
