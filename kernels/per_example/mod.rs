@@ -111,7 +111,7 @@ fn norm_launches(
 
 impl Kernel for Scatter {
     fn name(&self) -> &'static str {
-        "rows/scatter"
+        "per_example/scatter"
     }
     fn shape(&self) -> String {
         format!("{}x{} to {} of {}", self.rows, self.columns, self.offset, self.words)
@@ -150,7 +150,7 @@ impl Kernel for Scatter {
 
 impl Kernel for SquaredNorms {
     fn name(&self) -> &'static str {
-        "rows/squared_norms"
+        "per_example/squared_norms"
     }
     fn shape(&self) -> String {
         format!("{}x{}", self.rows, self.columns)
@@ -173,7 +173,7 @@ impl Kernel for SquaredNorms {
 
 impl Kernel for OuterNorms {
     fn name(&self) -> &'static str {
-        "rows/outer_norms"
+        "per_example/outer_norms"
     }
     fn shape(&self) -> String {
         format!("{}x{}x{}", self.rows, self.outputs, self.inputs)

@@ -89,7 +89,8 @@ fn outer_norms(kernel: OuterNorms, size: Size) -> Case {
             let before = if add { inputs[2][n] } else { 0.0 };
             // Every element of the outer product.
             let products = (0..outputs).flat_map(|i| (0..width).map(move |j| (i, j)));
-            let element = |(i, j): (usize, usize)| (inputs[0][n * outputs + i] * inputs[1][n * width + j]).powi(2);
+            let element =
+                |(i, j): (usize, usize)| (inputs[0][n * outputs + i] * inputs[1][n * width + j]).powi(2);
             before + f64::from(scale).powi(2) * products.map(element).sum::<f64>()
         };
         (0..rows).map(norm).collect()

@@ -48,9 +48,8 @@ pub(super) fn norms<const N: usize>(
     matrices: [(&[f32], usize); N],
     norms: &mut [f32],
 ) {
-    let square = |row: &[f32]| {
-        row.chunks(CHUNK).map(|chunk| f64::from(cpu.isa.run(Squares(chunk)))).sum::<f64>()
-    };
+    let square =
+        |row: &[f32]| row.chunks(CHUNK).map(|chunk| f64::from(cpu.isa.run(Squares(chunk)))).sum::<f64>();
     let columns = matrices.iter().map(|&(_, columns)| columns).sum();
     let (rows, norms) = (norms.len(), Parts::new(norms));
     cpu.over_rows(rows, columns, |part| {
