@@ -1,5 +1,5 @@
-//! The gradients of batch normalisation with running statistics: each row by itself, so that an example has a gradient of its
-//! own.
+//! The gradients of batch normalisation with running statistics: each row by itself, so that an example has a gradient of
+//! its own.
 
 use super::backward::{self, Places};
 use super::cpu_backward::{Buffers, Dy};

@@ -3,9 +3,9 @@
 // and dz takes the place of dy.
 //
 // Layout: x, y, dy, dx [rows, C]; weight [C]; saved [2, C]: mean, then 1 / sqrt(var + eps); dweight and dbias [chunks, C],
-// or, if PARTIALS, both interleaved as [chunks, 2, C] for backward_merge.wgsl. `first_chunk` is the number of the first chunk
-// of this window. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup takes `chunk_rows`
-// rows of WIDTH neighbouring Values: thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
+// or, if PARTIALS, both interleaved as [chunks, 2, C] for backward_merge.wgsl. `first_chunk` is the number of the first
+// chunk of this window. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup takes
+// `chunk_rows` rows of WIDTH neighbouring Values: thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
 // Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl.
 struct Immediates {
     rows: u32,
