@@ -157,9 +157,13 @@ fn the_command_looks_at_the_checkpoint_of_a_run() {
     let first = said.lines().next().unwrap();
     assert_eq!(text(&look(&["--memory", "1", "--threads", "1"]).stdout).lines().next().unwrap(), first);
     assert_ne!(text(&look(&["--seed", "1"]).stdout).lines().next().unwrap(), first);
+    // An untrained classifier's gradients towards the labels have much in common, those towards noise have not.
+    let mean = |line: &str| line.split(' ').nth(7).unwrap().trim_end_matches(',').parse::<f64>().unwrap();
+    let labels = text(&look(&["--loss", "labels"]).stdout);
+    assert!(mean(&labels) > mean(first) + 0.02, "{labels} {first}");
 
     for (more, status, words) in [
-        (vec!["--examples", "300"], 1, "300 examples, but the training set has 200"),
+        (vec!["--examples", "300"], 2, "300 examples, but the training set has 200"),
         (vec!["--examples", "1"], 2, "1 is not in 2..=4096"),
         (vec!["--clusters", "0"], 2, "0 is not in 1..=4096"),
     ] {

@@ -1,7 +1,7 @@
 //! `ht curvature`: how the gradients of single examples of a run lie to each other.
 
 use super::{DeviceArgs, print};
-use crate::curvature::{SavedRun, k_means};
+use crate::curvature::{Objective, SavedRun, k_means};
 use anyhow::Context;
 use clap::Args;
 use engine::checkpoint::{File, Stored, StoredValues};
@@ -10,14 +10,16 @@ use std::path::PathBuf;
 /// Arguments of `ht curvature`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at the network of the run's checkpoint with a loss towards random changes of its predictions, and\n\
-    prints the mean cosine between the gradients of two examples and the share of pairs that interfere. With --out,\n\
-    writes gradient-covariance.svg and .safetensors (docs/curvature.md).\n\n\
+    after_help = "Looks at the network of the run's checkpoint, and prints the mean cosine between the gradients of two examples\n\
+    and the share of pairs that interfere. With --out, writes gradient-covariance.svg and .safetensors (docs/curvature.md).\n\n\
     Example:  ht curvature runs/warm-start-strokes/RUN-ID --examples 512 -o curvature"
 )]
 pub(super) struct CurvatureArgs {
     /// The folder of a run with a checkpoint
     run: PathBuf,
+    /// What the gradients are those of
+    #[arg(long, value_enum, default_value_t = Objective::Noise)]
+    loss: Objective,
     /// Training examples, drawn by the seed
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=4096), allow_negative_numbers = true)]
     examples: u32,
@@ -44,7 +46,7 @@ pub(super) fn run(args: &CurvatureArgs) -> anyhow::Result<()> {
     let device = args.device.open()?;
     let run = SavedRun::open(&device, &args.run, &args.data)?;
     let n = args.examples as usize;
-    let covariance = run.gradient_covariance(n, args.seed, args.memory << 20)?;
+    let covariance = run.gradient_covariance(args.loss, n, args.seed, args.memory << 20)?;
     let clusters = k_means(&covariance.cosines, n, args.clusters as usize, args.seed);
     let sorted = covariance.reordered(&clusters.order);
     let (mean, negative) = (covariance.mean(), 100.0 * covariance.negative_share());

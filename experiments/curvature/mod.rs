@@ -7,4 +7,4 @@ mod saved_run;
 
 pub use clusters::{Clusters, k_means};
 pub use covariance::{Covariance, Input, Record, gradient_covariance};
-pub use saved_run::SavedRun;
+pub use saved_run::{Objective, SavedRun};

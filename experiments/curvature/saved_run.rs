@@ -19,6 +19,15 @@ use std::path::Path;
 /// The stream of the noise that predictions are to move to: the third word of every counter.
 const STREAM: u32 = 0x3000_0001;
 
+/// What the gradients are those of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Objective {
+    /// `|f(x) - stop(f(x)) + e|²` with e ~ N(0, 1) for each output: random changes of the predictions
+    Noise,
+    /// The cross-entropy of the true labels
+    Labels,
+}
+
 /// A run's network and its training set.
 #[derive(Debug)]
 pub struct SavedRun {
@@ -67,35 +76,42 @@ impl SavedRun {
         Ok(Self { config, step: state["step"].as_u64(), device: device.clone(), model, network, data })
     }
 
-    /// The gradient covariance of training examples that the seed draws, in evaluation mode, without augmentation, of the
-    /// loss `|f(x) - stop(f(x)) + e|²` with e ~ N(0, 1) for each output: how the network takes to arbitrary new targets,
-    /// whatever it was trained on (Lyle et al. 2023, Section 4.2). Gradients take at most `bytes` of memory.
+    /// The gradient covariance of training examples that the seed draws, in evaluation mode, without augmentation and label
+    /// noise. Gradients take at most `bytes` of memory.
     ///
     /// # Errors
     /// More examples than there are; those of [`gradient_covariance`].
-    pub fn gradient_covariance(&self, examples: usize, seed: u32, bytes: u64) -> Result<Covariance> {
+    pub fn gradient_covariance(
+        &self,
+        objective: Objective,
+        examples: usize,
+        seed: u32,
+        bytes: u64,
+    ) -> Result<Covariance> {
         let (images, input) = (&self.data.train, self.model.input());
         if examples > images.len() {
             let has = images.len();
             return Err(Error::Mismatch(format!("{examples} examples, but the training set has {has}")));
         }
-        let of = |i: usize| shuffled(i as u32, images.len() as u32, seed, 0) as usize;
+        let drawn = |i: usize| shuffled(i as u32, images.len() as u32, seed, 0) as usize;
         let (length, channels) = (images.image_len(), images.channels);
         let pixel = |(at, &byte): (usize, &u8)| {
             let (mean, std) = (self.data.mean[at % channels], self.data.std[at % channels]);
             ((f32::from(byte) / 255.0 - mean) / std).to_bits()
         };
-        let pixels = (0..examples).flat_map(|i| images.pixels[of(i) * length..][..length].iter().enumerate());
-        let pixels: Vec<u32> = pixels.map(pixel).collect();
-        // The gradient of the loss by f is 2 e, and its length does not matter to a cosine.
-        let noise = |i: usize| {
-            let words = pcg4d([i as u32, 0, STREAM, seed]);
-            normal(words[0], words[1])[0].to_bits()
+        let bytes_of = |i: usize| images.pixels[drawn(i) * length..][..length].iter().enumerate();
+        let pixels: Vec<u32> = (0..examples).flat_map(bytes_of).map(pixel).collect();
+        let targets: Vec<u32> = match objective {
+            // The gradient of the loss by f is 2 e, and its length does not matter to a cosine.
+            Objective::Noise => (0..examples * input.classes).map(|i| noise(i, seed)).collect(),
+            Objective::Labels => (0..examples).map(|i| images.labels[drawn(i)]).collect(),
         };
-        let noise: Vec<u32> = (0..examples * input.classes).map(noise).collect();
+        let outputs = [input.classes];
+        let target_shape: &[usize] = if objective == Objective::Noise { &outputs } else { &[] };
+        let image_shape = [input.image_size, input.image_size, input.channels];
         let inputs = [
-            Input { name: "x", shape: &[input.image_size, input.image_size, input.channels], words: &pixels },
-            Input { name: "noise", shape: &[input.classes], words: &noise },
+            Input { name: "images", shape: &image_shape, words: &pixels },
+            Input { name: "targets", shape: target_shape, words: &targets },
         ];
         gradient_covariance(
             &self.device,
@@ -103,9 +119,19 @@ impl SavedRun {
             &inputs,
             &|graph, tensors| {
                 graph.set_winograd(self.config.engine.winograd);
-                Ok((self.model.forward(graph, tensors[0])?, tensors[1]))
+                let f = self.model.forward(graph, tensors[0])?;
+                match objective {
+                    Objective::Noise => Ok((f, tensors[1])),
+                    Objective::Labels => Ok(graph.cross_entropy(f, tensors[1])?.gradient()),
+                }
             },
             bytes,
         )
     }
+}
+
+/// The word of a normal number for output i, counted over all examples.
+fn noise(i: usize, seed: u32) -> u32 {
+    let words = pcg4d([i as u32, 0, STREAM, seed]);
+    normal(words[0], words[1])[0].to_bits()
 }

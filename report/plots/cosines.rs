@@ -130,8 +130,8 @@ mod tests {
         let matrix = of(600);
         let large = CosineMatrix { title: "t", caption: "c", cosines: &matrix, groups: &[600] };
         let (cells, side) = large.cells();
-        // Three elements of nine are 1.
-        assert_eq!((side, cells[0], cells[1], cells[201 * 199]), (200, 7, 0, 0));
+        // Three elements of nine are 1 on the diagonal, and none beside it.
+        assert_eq!((side, cells[0], cells[1], cells[201 * 199]), (200, 7, 0, 7));
         let text = small.svg();
         assert!(text.contains("aria-label=\"t: c\"") && text.contains("#b2182b"), "{text}");
         assert!(CosineMatrix { cosines: &[], groups: &[], ..small }.svg().ends_with("</svg>\n"));
