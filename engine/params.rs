@@ -269,7 +269,7 @@ fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
 }
 
 /// Two independent normal values from two random words (Box and Muller, 1958).
-fn normal(radius: u32, angle: u32) -> [f32; 2] {
+pub fn normal(radius: u32, angle: u32) -> [f32; 2] {
     // In (0, 1]: the logarithm of 0 would be infinite.
     let uniform = (f64::from(radius) + 1.0) / 2f64.powi(32);
     let (radius, angle) =

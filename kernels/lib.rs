@@ -26,6 +26,7 @@ pub mod layer_norm;
 pub mod loss;
 mod math;
 pub mod matmul;
+pub mod per_example;
 pub mod pool;
 pub mod random;
 pub mod reduce;
@@ -64,6 +65,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(value::cases());
     cases.extend(categorical::cases());
     cases.extend(reduce::cases());
+    cases.extend(per_example::cases());
     cases.extend(units::cases());
     cases.extend(arena::cases());
     cases.extend(pool::cases());

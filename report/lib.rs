@@ -54,6 +54,8 @@ mod statistics;
 mod text;
 mod write;
 
+pub use plots::cosines::CosineMatrix;
+
 use find::Found;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 use super::Graph;
 use super::gradient::Gradients;
 use super::node::Node;
+use super::sink::Sink;
 use super::tensor::{NetworkId, Storage, Tensor};
 use crate::error::{Error, Result};
 use std::collections::HashSet;
@@ -14,6 +15,12 @@ pub enum Wanted<'a> {
     Network(NetworkId),
     /// The parameters of one group of a network, such as its head, into the network's gradient arena.
     Group(NetworkId, &'a str),
+    /// Every parameter of a network, for every example by itself, into an input `[N, words]`: a row of N is laid out as the
+    /// network's arenas. Nothing is written between the parameters, so that what begins as zeros has zeros there.
+    Rows(NetworkId, Tensor),
+    /// The squared norm of every example's gradient of all parameters of a network, into an input `[N]`. Gradients of single
+    /// examples are held for one layer at a time, and not at all where a linear layer sees one position per example.
+    SquaredNorms(NetworkId, Tensor),
     /// An activation or an input: into memory of its own, which [`Graph::backward`] returns.
     Tensor(Tensor),
 }
@@ -26,14 +33,19 @@ impl Graph<'_> {
     ///
     /// Returns the gradients of the [`Wanted::Tensor`]s, in their order.
     ///
+    /// Gradients of single examples take the loss as a mean over the N examples that lie one behind the other in every
+    /// tensor, as the engine's losses are, and are those of an example's own loss: what a batch of one would give.
+    ///
     /// Every wanted parameter on which the loss depends gets its gradient written once, so the arena needs no zeroing
     /// between runs; that of any other parameter is not written and stays as it is: zero.
     ///
     /// # Errors
     /// A gradient of another shape than its tensor; a wanted tensor on which the loss does not depend; an operation on
-    /// the way that has no gradient; a parameter whose gradient an earlier call writes already.
+    /// the way that has no gradient; a parameter whose gradient an earlier call writes already; for single examples, an
+    /// input of another shape, another number of examples than elsewhere, or a batch norm in training mode.
     pub fn backward(&mut self, loss: &[(Tensor, Tensor)], wanted: &[Wanted<'_>]) -> Result<Vec<Tensor>> {
         let mut gradients = Gradients::default();
+        self.find_sinks(loss, wanted, &mut gradients)?;
         self.find_wanted(wanted, &mut gradients.wanted);
         let reaches = self.reaches(loss);
         self.count_uses(&reaches, &mut gradients)?;
@@ -81,11 +93,56 @@ impl Graph<'_> {
         found.collect()
     }
 
+    /// Where the gradients of each network go, if not into its arena.
+    fn find_sinks(
+        &mut self,
+        loss: &[(Tensor, Tensor)],
+        wanted: &[Wanted<'_>],
+        gradients: &mut Gradients,
+    ) -> Result<()> {
+        let mut summed = HashSet::new();
+        for wanted in wanted {
+            let (network, sink) = match *wanted {
+                Wanted::Rows(network, tensor) => (network, Sink::Rows(tensor)),
+                Wanted::SquaredNorms(network, tensor) => (network, Sink::SquaredNorms(tensor)),
+                Wanted::Network(network) | Wanted::Group(network, _) => {
+                    summed.insert(network);
+                    continue;
+                }
+                Wanted::Tensor(_) => continue,
+            };
+            sink.check(self, network)?;
+            let examples = sink.groups(self);
+            let rows = |tensor: Tensor| self.shape(tensor).first().copied().unwrap_or(1);
+            let others = gradients.sinks.values().map(|other| other.groups(self));
+            if let Some(other) =
+                others.chain(loss.iter().map(|&(tensor, _)| rows(tensor))).find(|&n| n != examples)
+            {
+                let message = format!("gradients of {examples} examples are wanted of a loss of {other}");
+                return Err(Error::shape("backward", message));
+            }
+            let twice = gradients.sinks.insert(network, sink).is_some();
+            let taken = sink.tensor().is_some_and(|tensor| !self.differentiated.insert(tensor));
+            if twice || taken {
+                let message = "one tensor takes the gradients of one network, in one call";
+                return Err(Error::shape("backward", message));
+            }
+        }
+        if gradients.sinks.keys().any(|network| summed.contains(network)) {
+            let message = "sums over a network's examples and gradients of each are wanted: call it twice";
+            return Err(Error::shape("backward", message));
+        }
+        Ok(())
+    }
+
     /// What depends on a tensor whose gradient is wanted, and these themselves.
     fn find_wanted(&self, wanted: &[Wanted<'_>], found: &mut HashSet<Tensor>) {
         for index in 0..self.tensors.len() {
             let is_wanted = |wanted: &Wanted<'_>| match (wanted, &self.tensors[index].storage) {
-                (Wanted::Network(network), Storage::Parameter(of, _)) => network == of,
+                (
+                    Wanted::Network(network) | Wanted::Rows(network, _) | Wanted::SquaredNorms(network, _),
+                    Storage::Parameter(of, _),
+                ) => network == of,
                 (Wanted::Group(network, group), Storage::Parameter(of, id)) => {
                     network == of && self.parameters(*of).trained()[id.0].group() == *group
                 }
@@ -136,7 +193,8 @@ impl Graph<'_> {
         let mut used: Vec<Tensor> = gradients.parameters.keys().copied().collect();
         used.sort_by_key(|parameter| parameter.0);
         for parameter in used {
-            if !self.differentiated.insert(parameter) {
+            // What takes gradients of single examples was noted by itself.
+            if gradients.sums(self, parameter) && !self.differentiated.insert(parameter) {
                 let name = self.segment(parameter).name.clone();
                 return Err(Error::shape(
                     "backward",

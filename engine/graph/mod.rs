@@ -10,6 +10,7 @@ mod backward;
 mod flow;
 mod gradient;
 mod node;
+mod sink;
 mod tensor;
 
 pub use backward::Wanted;
@@ -60,7 +61,7 @@ pub struct Graph<'p> {
     pub(crate) outputs: Vec<(String, Tensor)>,
     /// The tensors that lie in arenas: one each, however often they are used.
     arenas: HashMap<Storage, Tensor>,
-    /// Parameters whose gradient some backward pass writes.
+    /// Parameters whose gradient some backward pass writes, and inputs that take those of single examples.
     differentiated: HashSet<Tensor>,
     scope: Scope,
     winograd: bool,

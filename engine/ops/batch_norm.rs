@@ -1,7 +1,7 @@
 //! Batch normalisation over all axes but the last, with an optional fused residual connection and ReLU.
 //!
-//! Formulas: `kernels::batch_norm`. Training graphs use the batch's statistics and update the running ones;
-//! evaluation graphs use the running ones and have no gradient.
+//! Formulas: `kernels::batch_norm`. Training graphs use the batch's statistics and update the running ones; evaluation
+//! graphs use the running ones, so that every example has a gradient of its own.
 //!
 //! The backward pass overwrites the gradient of y, which nobody else needs any more, instead of taking memory for
 //! another tensor of that size: with the gradient of x, or with that of the residual, if one is wanted.
@@ -9,7 +9,9 @@
 use crate::error::{Error, Result};
 use crate::graph::{Flow, Gradient, Gradients, Graph, NormTensors, Tensor};
 use crate::params::{ParameterId, StatisticId};
-use kernels::batch_norm::{BatchNormBackward, BatchNormForward, BatchNormInference};
+use kernels::batch_norm::{
+    BatchNormBackward, BatchNormForward, BatchNormInference, BatchNormInferenceBackward, BatchNormRunning,
+};
 
 /// The tensors of one batch-norm layer, and PyTorch's two constants.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +34,20 @@ pub struct BatchNormParameters {
 struct BatchNorm {
     x: Tensor,
     y: Tensor,
-    saved: Tensor,
+    statistics: Statistics,
     weight: Tensor,
     bias: Tensor,
     relu: bool,
     residual: Option<Tensor>,
+}
+
+/// The statistics that x was normalised with.
+#[derive(Clone, Copy, Debug)]
+enum Statistics {
+    /// Those of the batch, saved by the forward pass.
+    Batch(Tensor),
+    /// The running ones.
+    Running { mean: Tensor, variance: Tensor, eps: f32 },
 }
 
 impl Graph<'_> {
@@ -78,7 +89,9 @@ impl Graph<'_> {
             let y = self.activation(&shape);
             tensors.push(y);
             let kernel = BatchNormInference { rows, channels, eps, relu, residual: residual.is_some() };
-            self.push_with_flow(label, kernel, &tensors, None, flow(y));
+            let statistics = Statistics::Running { mean: running_mean, variance: running_var, eps };
+            let rule = BatchNorm { x, y, statistics, weight, bias, relu, residual };
+            self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow(y));
             return Ok(y);
         }
         if rows < 2 {
@@ -92,7 +105,7 @@ impl Graph<'_> {
         let (y, saved) = (self.activation(&shape), self.activation(&[2, channels]));
         tensors.extend([y, saved]);
         let kernel = BatchNormForward { rows, channels, eps, momentum, relu, residual: residual.is_some() };
-        let rule = BatchNorm { x, y, saved, weight, bias, relu, residual };
+        let rule = BatchNorm { x, y, statistics: Statistics::Batch(saved), weight, bias, relu, residual };
         self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow(y));
         Ok(y)
     }
@@ -110,6 +123,8 @@ impl Gradient for BatchNorm {
         let Some(dy) = dy else { return Ok(()) };
         let channels = graph.len(self.weight);
         let rows = graph.len(self.x) / channels;
+        let label = format!("batch_norm backward {}", graph.layer_name(self.weight));
+        let saved = self.saved(graph, gradients, &label)?;
         let dx = match residual {
             Some(_) => graph.activation_like(self.x),
             None => dy,
@@ -118,17 +133,46 @@ impl Gradient for BatchNorm {
         let dbias = gradients.target(graph, self.bias);
         let mut tensors = vec![self.x];
         tensors.extend(self.relu.then_some(self.y));
-        tensors.extend([self.weight, self.saved, dy]);
+        tensors.extend([self.weight, saved, dy]);
         tensors.extend(residual.map(|_| dx));
         tensors.extend([dweight, dbias]);
-        let label = format!("batch_norm backward {}", graph.layer_name(self.weight));
-        let kernel = BatchNormBackward { rows, channels, relu: self.relu, residual: residual.is_some() };
-        graph.push(label, kernel, &tensors, None);
+        let (relu, residual_too) = (self.relu, residual.is_some());
+        match self.statistics {
+            Statistics::Batch(_) => {
+                let kernel = BatchNormBackward { rows, channels, relu, residual: residual_too };
+                graph.push(label, kernel, &tensors, None);
+            }
+            Statistics::Running { .. } => {
+                let groups = gradients.groups(graph, self.weight, rows)?;
+                let kernel =
+                    BatchNormInferenceBackward { rows, channels, relu, residual: residual_too, groups };
+                graph.push(label, kernel, &tensors, None);
+            }
+        }
         gradients.written(graph, self.weight, dweight);
         gradients.written(graph, self.bias, dbias);
         if let Some(residual) = residual {
             gradients.add(graph, residual, dy)?;
         }
         gradients.add(graph, self.x, dx)
+    }
+}
+
+impl BatchNorm {
+    /// Mean and inverse deviation of each channel, `[2, C]`.
+    fn saved(&self, graph: &mut Graph<'_>, gradients: &Gradients, label: &str) -> Result<Tensor> {
+        match self.statistics {
+            Statistics::Batch(saved) => {
+                gradients.mixes_examples(label)?;
+                Ok(saved)
+            }
+            Statistics::Running { mean, variance, eps } => {
+                let channels = graph.len(mean);
+                let saved = graph.activation(&[2, channels]);
+                let kernel = BatchNormRunning { channels, eps };
+                graph.push(format!("{label}: statistics"), kernel, &[mean, variance, saved], None);
+                Ok(saved)
+            }
+        }
     }
 }

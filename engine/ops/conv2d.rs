@@ -89,14 +89,17 @@ impl Gradient for Conv2d {
         let label = graph.layer_name(self.weight);
         let (conv, winograd) = (self.conv, self.winograd);
         if gradients.wanted(graph, self.weight) {
+            let groups = gradients.groups(graph, self.weight, conv.batch)?;
             let dweight = gradients.target(graph, self.weight);
-            let kernel = Conv2dBackwardWeight { conv, winograd };
+            let kernel = Conv2dBackwardWeight { conv, groups, winograd };
             graph.push(format!("conv2d backward_weight {label}"), kernel, &[self.x, dy, dweight], None);
             gradients.written(graph, self.weight, dweight);
         }
         if let Some(bias) = self.bias.filter(|&bias| gradients.wanted(graph, bias)) {
+            let groups = gradients.groups(graph, bias, conv.batch)?;
             let dbias = gradients.target(graph, bias);
-            let kernel = ColumnSum { rows: conv.y_len() / conv.out_channels, columns: conv.out_channels };
+            let (rows, columns) = (conv.y_len() / conv.out_channels, conv.out_channels);
+            let kernel = ColumnSum { rows, columns, groups };
             graph.push(format!("conv2d backward_bias {label}"), kernel, &[dy, dbias], None);
             gradients.written(graph, bias, dbias);
         }

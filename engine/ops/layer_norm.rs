@@ -105,12 +105,14 @@ impl Gradient for LayerNorm {
         };
         let shape = graph.shape(self.x).to_vec();
         let width = graph.len(self.weight);
+        let rows = graph.len(self.x) / width;
         let kernel = LayerNormBackward {
-            rows: graph.len(self.x) / width,
+            rows,
             width,
             eps: self.eps,
             dsum: dsum.is_some(),
             mask: self.mask,
+            groups: gradients.groups(graph, self.weight, rows)?,
         };
         let dx = graph.activation(&shape);
         let dbranch = self.mask.map(|_| graph.activation(&shape));

@@ -81,31 +81,29 @@ impl Gradient for Linear {
             let kernel = ReluBackward { len: rows * outputs };
             graph.push(format!("relu backward {label}"), kernel, &[self.y, dy, dz], None);
         }
-        let product = |m, n, k, a_transposed| Matmul {
-            batch: 1,
-            m,
-            n,
-            k,
-            a_transposed,
-            b_transposed: false,
-            bias: false,
-            activation: Activation::None,
-        };
         if gradients.wanted(graph, self.weight) {
-            let dweight = gradients.target(graph, self.weight);
-            let kernel = product(outputs, inputs, rows, true);
-            graph.push(format!("linear backward_weight {label}"), kernel, &[dz, self.x, dweight], None);
-            gradients.written(graph, self.weight, dweight);
+            let label = format!("linear backward_weight {label}");
+            gradients.outer_products(graph, label, self.weight, [dz, self.x])?;
         }
         if let Some(bias) = self.bias.filter(|&bias| gradients.wanted(graph, bias)) {
+            let groups = gradients.groups(graph, bias, rows)?;
             let dbias = gradients.target(graph, bias);
-            let kernel = ColumnSum { rows, columns: outputs };
+            let kernel = ColumnSum { rows, columns: outputs, groups };
             graph.push(format!("linear backward_bias {label}"), kernel, &[dz, dbias], None);
             gradients.written(graph, bias, dbias);
         }
         if gradients.wanted(graph, self.x) {
             let dx = graph.activation(&[rows, inputs]);
-            let kernel = product(rows, inputs, outputs, false);
+            let kernel = Matmul {
+                batch: 1,
+                m: rows,
+                n: inputs,
+                k: outputs,
+                a_transposed: false,
+                b_transposed: false,
+                bias: false,
+                activation: Activation::None,
+            };
             graph.push(format!("linear backward_data {label}"), kernel, &[dz, self.weight, dx], None);
             gradients.add(graph, self.x, dx)?;
         }

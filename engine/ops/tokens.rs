@@ -97,7 +97,8 @@ impl Gradient for Embed {
         let dx = graph.activation_like(self.x);
         let dcls = gradients.target(graph, self.cls);
         let dpositions = gradients.target(graph, self.positions);
-        let kernel = tokens::EmbedBackward(self.kernel);
+        let groups = gradients.groups(graph, self.positions, self.kernel.batch)?;
+        let kernel = tokens::EmbedBackward { embed: self.kernel, groups };
         graph.push("embed backward", kernel, &[dy, dx, dcls, dpositions], None);
         gradients.written(graph, self.cls, dcls);
         gradients.written(graph, self.positions, dpositions);

@@ -2,6 +2,7 @@
 //! for (the run can be resumed).
 
 mod bench;
+mod curvature;
 mod data;
 mod demo;
 mod devices;
@@ -41,6 +42,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Tables and learning curves of finished runs
     Report(report::ReportArgs),
+    /// The gradient covariance of a run's network: how the gradients of single examples lie to each other
+    Curvature(curvature::CurvatureArgs),
     /// List the presets, or print one
     Presets(presets::PresetsArgs),
     /// List, fetch and check data sets
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Report(args) => report::run(args),
+        Command::Curvature(args) => curvature::run(args),
         Command::Presets(args) => presets::run(args),
         Command::Data(args) => data::run(args),
         Command::Devices => devices::run(),

@@ -25,33 +25,63 @@ pub struct BatchNormBackward {
 }
 
 /// Where each buffer lies among the bindings.
-struct Places {
-    y: Option<usize>,
-    weight: usize,
-    saved: usize,
-    dy: usize,
-    dx: Option<usize>,
-    dweight: usize,
-    dbias: usize,
+pub(super) struct Places {
+    pub(super) y: Option<usize>,
+    pub(super) weight: usize,
+    pub(super) saved: usize,
+    pub(super) dy: usize,
+    pub(super) dx: Option<usize>,
+    pub(super) dweight: usize,
+    pub(super) dbias: usize,
 }
 
-impl BatchNormBackward {
-    fn places(&self) -> Places {
-        let y = usize::from(self.relu);
-        let dx = usize::from(self.residual);
-        Places {
-            y: self.relu.then_some(1),
+impl Places {
+    pub(super) fn of(relu: bool, residual: bool) -> Self {
+        let (y, dx) = (usize::from(relu), usize::from(residual));
+        Self {
+            y: relu.then_some(1),
             weight: 1 + y,
             saved: 2 + y,
             dy: 3 + y,
-            dx: self.residual.then_some(4 + y),
+            dx: residual.then_some(4 + y),
             dweight: 4 + y + dx,
             dbias: 5 + y + dx,
         }
     }
-    /// Whether dy changes: only a residual without ReLU takes it as it is.
-    fn writes_dy(&self) -> bool {
-        self.relu || !self.residual
+}
+
+/// Whether dy changes: only a residual without ReLU takes it as it is.
+pub(super) fn writes_dy(relu: bool, residual: bool) -> bool {
+    relu || !residual
+}
+
+/// The buffers, with one gradient of the parameters for each group of rows.
+pub(super) fn bindings([rows, c, groups]: [usize; 3], relu: bool, residual: bool) -> Vec<Binding> {
+    let all = words([rows, c]);
+    let mut bindings = vec![Binding::read("x", all)];
+    bindings.extend(relu.then(|| Binding::read("y", all)));
+    bindings.extend([Binding::read("weight", c), Binding::read("saved", words([2, c]))]);
+    bindings.push(match writes_dy(relu, residual) {
+        true => Binding::read_write("dy", all),
+        false => Binding::read("dy", all),
+    });
+    bindings.extend(residual.then(|| Binding::write("dx", all)));
+    bindings.extend(["dweight", "dbias"].map(|name| Binding::write(name, words([groups, c]))));
+    bindings
+}
+
+/// The launch that adds up the sums of all chunks, `[chunks, 2, C]` in scratch memory.
+pub(super) fn merge(cut: &Columns, [dweight, dbias]: [usize; 2]) -> Dispatch {
+    let [x, _, z] = cut.grid();
+    Dispatch {
+        label: "batch_norm/backward merge".into(),
+        source: cut.source(&[include_str!("sums.wgsl"), include_str!("backward_merge.wgsl")], &[]),
+        constants: vec![("WIDTH", f64::from(cut.width()))],
+        bindings: vec![(SCRATCH, Access::Read), (dweight, Access::ReadWrite), (dbias, Access::ReadWrite)],
+        immediates: vec![cut.units(), cut.chunks as u32],
+        clock: false,
+        grid: [x, 1, z],
+        windows: Vec::new(),
     }
 }
 
@@ -63,22 +93,7 @@ impl Kernel for BatchNormBackward {
         shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let (all, c) = (words([self.rows, self.channels]), self.channels);
-        let mut bindings = vec![Binding::read("x", all)];
-        if self.relu {
-            bindings.push(Binding::read("y", all));
-        }
-        bindings.extend([Binding::read("weight", c), Binding::read("saved", words([2, c]))]);
-        bindings.push(if self.writes_dy() {
-            Binding::read_write("dy", all)
-        } else {
-            Binding::read("dy", all)
-        });
-        if self.residual {
-            bindings.push(Binding::write("dx", all));
-        }
-        bindings.extend([Binding::write("dweight", c), Binding::write("dbias", c)]);
-        bindings
+        bindings([self.rows, self.channels, 1], self.relu, self.residual)
     }
     fn cost(&self) -> Cost {
         let (all, c) = ((self.rows * self.channels) as u64, self.channels as u64);
@@ -93,7 +108,7 @@ impl Kernel for BatchNormBackward {
         let (rows, units) = (self.rows as u32, cut.units());
         let width = ("WIDTH", f64::from(cut.width()));
         let sums = include_str!("sums.wgsl");
-        let Places { y, weight, saved, dy, dx, dweight, dbias } = self.places();
+        let Places { y, weight, saved, dy, dx, dweight, dbias } = Places::of(self.relu, self.residual);
         // The pass for the sums masks dy in place only where dz is wanted.
         let masks = self.relu && self.residual;
         let values: [(&str, &dyn Display); 3] =
@@ -103,7 +118,11 @@ impl Kernel for BatchNormBackward {
         let changed = |changes: bool| (dy, if changes { ReadWrite } else { Read });
         if cut.whole() {
             let mut bindings = vec![(0, Read), (weight, Read), (saved, Read)];
-            bindings.extend([(dweight, ReadWrite), (dbias, ReadWrite), changed(self.writes_dy())]);
+            bindings.extend([
+                (dweight, ReadWrite),
+                (dbias, ReadWrite),
+                changed(writes_dy(self.relu, self.residual)),
+            ]);
             bindings.extend(write(dx).into_iter().chain(read(y)));
             return vec![Dispatch {
                 label: "batch_norm/backward".into(),
@@ -128,16 +147,7 @@ impl Kernel for BatchNormBackward {
             grid: [x, chunks.len() as u32, z],
             windows: Vec::new(),
         });
-        launches.push(Dispatch {
-            label: "batch_norm/backward merge".into(),
-            source: cut.source(&[sums, include_str!("backward_merge.wgsl")], &[]),
-            constants: vec![width],
-            bindings: vec![(SCRATCH, Read), (dweight, ReadWrite), (dbias, ReadWrite)],
-            immediates: vec![units, cut.chunks as u32],
-            clock: false,
-            grid: [x, 1, z],
-            windows: Vec::new(),
-        });
+        launches.push(merge(&cut, [dweight, dbias]));
         let to_apply = [(0, Read), (weight, Read), (saved, Read), (dweight, Read), (dbias, Read)];
         // With a residual dx lies apart and dy holds dz already; without, y is still the gate.
         let last = if self.residual { write(dx) } else { read(y) };
@@ -160,18 +170,8 @@ impl Kernel for BatchNormBackward {
         cpu_backward::scratch(self.rows, self.channels)
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        let (mut buffers, scratch) = args.each();
-        let mut next = || buffers.next().expect("as many as declared");
-        let buffers = Buffers {
-            x: next(),
-            y: self.relu.then(|| &*next()),
-            weight: next(),
-            saved: next(),
-            dy: next(),
-            dx: self.residual.then(&mut next),
-            dweight: next(),
-            dbias: next(),
-        };
+        let (buffers, scratch) = args.each();
+        let buffers = Buffers::new(buffers, self.relu, self.residual);
         cpu_backward::backward(cpu, self.rows, self.channels, buffers, scratch);
     }
 }

@@ -1,8 +1,10 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
-use super::{BatchNormBackward, BatchNormForward, BatchNormInference};
+use super::{
+    BatchNormBackward, BatchNormForward, BatchNormInference, BatchNormInferenceBackward, BatchNormRunning,
+};
 use crate::case::test_values;
-use crate::{Case, Clock, Size, Values};
+use crate::{Case, Clock, Kernel, Size, Values};
 use std::sync::Arc;
 
 const EPS: f32 = 1e-5;
@@ -51,8 +53,16 @@ pub fn cases() -> Vec<Case> {
                 cases.push(forward(rows, channels, relu, residual, mean, size));
             }
             cases.push(inference(rows, channels, relu, residual, size));
-            cases.push(backward(rows, channels, relu, residual, size));
+            cases.push(backward(rows, channels, relu, residual, None, size));
+            cases.push(backward(rows, channels, relu, residual, Some(1), size));
+            // One group for each example.
+            for groups in [3, 25].into_iter().filter(|groups| rows > *groups && rows % groups == 0) {
+                cases.push(backward(rows, channels, relu, residual, Some(groups), size));
+            }
         }
+    }
+    for channels in [1, 5, 64, 257] {
+        cases.push(running(channels));
     }
     cases.push(forward(1, 5, false, false, 0.0, Size::Tiny));
     cases.push(forward(257, 8, true, false, 3.0, Size::Tiny));
@@ -187,8 +197,32 @@ fn inference(rows: usize, channels: usize, with_relu: bool, residual: bool, size
     }
 }
 
-fn backward(rows: usize, channels: usize, with_relu: bool, residual: bool, size: Size) -> Case {
-    let c = channels;
+fn running(channels: usize) -> Case {
+    let inputs = vec![around(channels, 1, 0.4, 1.0), around(channels, 2, 1.2, 1.0), written(2 * channels)];
+    Case {
+        kernel: Arc::new(BatchNormRunning { channels, eps: EPS }),
+        clock: Clock::default(),
+        inputs,
+        expected: Box::new(move |inputs| {
+            let inverses =
+                inputs[1].f64().into_iter().map(|variance| 1.0 / (variance + f64::from(EPS)).sqrt());
+            vec![None, None, Some(inputs[0].f64().into_iter().chain(inverses).collect())]
+        }),
+        tolerance: 1e-6,
+        size: Size::Tiny,
+    }
+}
+
+/// With the statistics of the batch, or, in so many groups, with given ones.
+fn backward(
+    rows: usize,
+    channels: usize,
+    with_relu: bool,
+    residual: bool,
+    given: Option<usize>,
+    size: Size,
+) -> Case {
+    let (c, groups) = (channels, given.unwrap_or(1));
     // Two rows cancel in dx up to what eps leaves, some 1e-4 of dy: the more, the further apart they are.
     let x = image(rows * c, 1, 1.0, if rows == 2 { 0.5 } else { 1.7 }, size);
     // y only gates the gradient.
@@ -205,9 +239,14 @@ fn backward(rows: usize, channels: usize, with_relu: bool, residual: bool, size:
     inputs.extend(with_relu.then_some(y));
     inputs.extend([around(c, 3, 1.0, 0.5), saved, image(rows * c, 4, 0.1, 1.0, size)]);
     inputs.extend(residual.then(|| written(rows * c)));
-    inputs.extend([written(c), written(c)]);
+    inputs.extend([written(groups * c), written(groups * c)]);
+    let relu = with_relu;
+    let kernel: Arc<dyn Kernel> = match given {
+        None => Arc::new(BatchNormBackward { rows, channels, relu, residual }),
+        Some(groups) => Arc::new(BatchNormInferenceBackward { rows, channels, relu, residual, groups }),
+    };
     Case {
-        kernel: Arc::new(BatchNormBackward { rows, channels, relu: with_relu, residual }),
+        kernel,
         clock: Clock::default(),
         inputs,
         expected: Box::new(move |inputs| {
@@ -218,18 +257,21 @@ fn backward(rows: usize, channels: usize, with_relu: bool, residual: bool, size:
                 let y = inputs[1].f64();
                 dy.iter_mut().zip(&y).filter(|(_, y)| **y <= 0.0).for_each(|(dy, _)| *dy = 0.0);
             }
-            let (mut dx, mut dweight, mut dbias) = (vec![0.0; rows * c], vec![0.0; c], vec![0.0; c]);
-            for channel in 0..c {
-                let xhat = |i: usize| (x[i] - saved[channel]) * saved[c + channel];
-                let column = || (channel..rows * c).step_by(c);
-                dbias[channel] = column().map(|i| dy[i]).sum();
-                dweight[channel] = column().map(|i| dy[i] * xhat(i)).sum();
-                let n = rows as f64;
-                for i in column() {
-                    dx[i] = weight[channel]
-                        * saved[c + channel]
-                        * (dy[i] - dbias[channel] / n - xhat(i) * dweight[channel] / n);
-                }
+            let (mut dx, mut sums) = (vec![0.0; rows * c], [vec![0.0; groups * c], vec![0.0; groups * c]]);
+            let xhat = |i: usize| (x[i] - saved[i % c]) * saved[c + i % c];
+            for i in 0..rows * c {
+                let sum = i / c / (rows / groups) * c + i % c;
+                sums[0][sum] += dy[i] * xhat(i);
+                sums[1][sum] += dy[i];
+            }
+            let [dweight, dbias] = sums;
+            for i in 0..rows * c {
+                // Through the statistics of the batch, if they are.
+                let along = match given {
+                    None => (dbias[i % c] + xhat(i) * dweight[i % c]) / rows as f64,
+                    Some(_) => 0.0,
+                };
+                dx[i] = weight[i % c] * saved[c + i % c] * (dy[i] - along);
             }
             let mut expected = vec![None; 3 + first];
             expected.extend(residual.then_some(Some(dy)));

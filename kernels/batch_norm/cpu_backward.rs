@@ -7,21 +7,32 @@ use crate::{Arg, Cpu};
 use std::ops::Range;
 
 /// dy, which is written if anything but itself flows on.
-enum Dy<'a> {
+pub(super) enum Dy<'a> {
     Kept(Rows<'a>),
     InPlace(Output<'a>),
 }
 
 impl Dy<'_> {
     #[inline(always)]
-    fn load<S: Simd, const N: usize>(&self, s: S, row: usize, columns: &Range<usize>) -> [S::V; N] {
+    pub(super) fn load<S: Simd, const N: usize>(
+        &self,
+        s: S,
+        row: usize,
+        columns: &Range<usize>,
+    ) -> [S::V; N] {
         match self {
             Dy::Kept(dy) => dy.load::<S, N>(s, row, columns),
             Dy::InPlace(dy) => dy.load::<S, N>(s, row, columns),
         }
     }
     #[inline(always)]
-    fn store<S: Simd, const N: usize>(&self, s: S, row: usize, columns: &Range<usize>, values: [S::V; N]) {
+    pub(super) fn store<S: Simd, const N: usize>(
+        &self,
+        s: S,
+        row: usize,
+        columns: &Range<usize>,
+        values: [S::V; N],
+    ) {
         if let Dy::InPlace(dy) = self {
             dy.store::<S, N>(s, row, columns, values);
         }
@@ -215,6 +226,23 @@ pub(super) struct Buffers<'a, 'b> {
     pub(super) dx: Option<&'a mut Arg<'b>>,
     pub(super) dweight: &'a mut Arg<'b>,
     pub(super) dbias: &'a mut Arg<'b>,
+}
+
+impl<'a, 'b> Buffers<'a, 'b> {
+    /// From all buffers in the order in which they are declared.
+    pub(super) fn new(mut all: std::slice::IterMut<'a, Arg<'b>>, relu: bool, residual: bool) -> Self {
+        let mut next = || all.next().expect("as many as declared");
+        Self {
+            x: next(),
+            y: relu.then(|| &*next()),
+            weight: next(),
+            saved: next(),
+            dy: next(),
+            dx: residual.then(&mut next),
+            dweight: next(),
+            dbias: next(),
+        }
+    }
 }
 
 /// The gradients of `[rows, channels]`.

@@ -11,8 +11,7 @@
 //! running_var  = (1 - momentum) running_var  + momentum var rows / (rows - 1)
 //! ```
 //!
-//! Inference uses running_mean and running_var for mean and var. Gradients, where dz is dy, masked by y > 0 if ReLU
-//! followed:
+//! Gradients, where dz is dy, masked by y > 0 if ReLU followed:
 //!
 //! ```text
 //! dbias = Σ dz        dweight = Σ dz xhat        dx = weight inverse (dz - dbias / rows - xhat dweight / rows)
@@ -20,6 +19,9 @@
 //! ```
 //!
 //! What flows on takes the place of dy: dx, or, with a residual, dz, and dx is written apart.
+//!
+//! Inference uses running_mean and running_var for mean and var. They do not depend on x, so `dx = weight inverse dz`, and
+//! every example has gradients of its own.
 //!
 //! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
 //!
@@ -40,9 +42,11 @@ mod cases;
 mod cpu;
 mod cpu_backward;
 mod cpu_cut;
+mod inference_backward;
 
 pub use backward::BatchNormBackward;
 pub use cases::cases;
+pub use inference_backward::{BatchNormInferenceBackward, BatchNormRunning};
 
 /// Batch normalisation while training: normalises with the statistics of the batch and updates the running ones.
 #[derive(Clone, Copy, Debug)]

@@ -176,10 +176,17 @@ fn backward_data(conv: Conv2d, size: Size) -> Definition {
     })
 }
 
-fn backward_weight(conv: Conv2d, size: Size) -> Definition {
+fn backward_weight(conv: Conv2d, groups: usize, size: Size) -> Definition {
     Box::new(move |inputs| {
         let (x, dy) = (inputs[0].f64(), inputs[1].f64());
-        vec![None, None, Some(elements(conv.weight_len(), size, |i| dweight_at(&conv, &x, &dy, i)))]
+        let one = Conv2d { batch: conv.batch / groups, ..conv };
+        let at = |i: usize| {
+            let group = i / conv.weight_len();
+            let [x, dy] =
+                [(&x, one.x_len()), (&dy, one.y_len())].map(|(all, len)| &all[group * len..][..len]);
+            dweight_at(&one, x, dy, i % conv.weight_len())
+        };
+        vec![None, None, Some(elements(groups * conv.weight_len(), size, at))]
     })
 }
 
@@ -205,8 +212,18 @@ pub fn cases() -> Vec<Case> {
             let kernel = Conv2dForward { conv, bias: index % 2 == 0, winograd };
             cases.push(case(kernel, forward(kernel, size), size));
             cases.push(case(Conv2dBackwardData { conv, winograd }, backward_data(conv, size), size));
-            cases.push(case(Conv2dBackwardWeight { conv, winograd }, backward_weight(conv, size), size));
+            // Of all images together, and of each.
+            let all = if conv.batch > 1 && size == Size::Tiny { vec![1, conv.batch] } else { vec![1] };
+            for groups in all {
+                let kernel = Conv2dBackwardWeight { conv, groups, winograd };
+                cases.push(case(kernel, backward_weight(conv, groups, size), size));
+            }
         }
+    }
+    // A ResNet's first layers and last ones, each image by itself.
+    for conv in [conv([32, 32, 32, 64, 64, 3, 1, 1]), conv([32, 4, 4, 512, 512, 3, 1, 1])] {
+        let kernel = Conv2dBackwardWeight { conv, groups: 32, winograd: true };
+        cases.push(case(kernel, backward_weight(conv, 32, Size::Real), Size::Real));
     }
     cases
 }

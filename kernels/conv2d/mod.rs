@@ -118,11 +118,13 @@ pub struct Conv2dBackwardData {
     pub winograd: bool,
 }
 
-/// The gradient of the weight.
+/// The gradient of the weight, `[groups, K, K, C, O]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2dBackwardWeight {
     /// Geometry.
     pub conv: Conv2d,
+    /// Groups of equally many neighbouring images, each with a gradient of its own: 1, or one for each image.
+    pub groups: usize,
     /// Whether the CPU may use Winograd's method where it is faster.
     pub winograd: bool,
 }
@@ -226,17 +228,19 @@ impl Kernel for Conv2dBackwardWeight {
         "conv2d/backward_weight"
     }
     fn shape(&self) -> String {
-        self.conv.shape(self.winograd)
+        let groups = if self.groups > 1 { format!(" in {} groups", self.groups) } else { String::new() };
+        self.conv.shape(self.winograd) + &groups
     }
     fn bindings(&self) -> Vec<Binding> {
         vec![
             Binding::read("x", self.conv.x_len()),
             Binding::read("dy", self.conv.y_len()),
-            Binding::write("dweight", self.conv.weight_len()),
+            Binding::write("dweight", words([self.groups, self.conv.weight_len()])),
         ]
     }
     fn cost(&self) -> Cost {
-        self.conv.cost()
+        let Cost { flops, bytes } = self.conv.cost();
+        Cost { flops, bytes: bytes + 4 * ((self.groups - 1) * self.conv.weight_len()) as u64 }
     }
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::backward_weight(self, gpu)

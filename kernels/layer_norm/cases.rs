@@ -27,24 +27,29 @@ pub fn cases() -> Vec<Case> {
     let real = [(64 * 64, 48), (64 * 65, 192)];
     let shapes =
         tiny.map(|shape| (shape, Size::Tiny)).into_iter().chain(real.map(|shape| (shape, Size::Real)));
-    shapes
-        .flat_map(|((rows, width), size)| {
-            let mask = Mask { rate: 0.3, layer: rows as u32 };
-            let forward =
-                |branch, mask| forward(LayerNormForward { rows, width, eps: EPS, branch, mask }, size);
-            let backward =
-                |dsum, mask| backward(LayerNormBackward { rows, width, eps: EPS, dsum, mask }, size);
-            [
-                forward(false, None),
-                forward(true, None),
-                forward(true, Some(mask)),
-                backward(false, None),
-                backward(true, None),
-                backward(false, Some(mask)),
-                backward(true, Some(mask)),
-            ]
-        })
-        .collect()
+    // A group for each example: of one row (in an MLP), of all tokens of a sequence, of one row in wide vectors.
+    let groups =
+        [(5, 17, 5), (12, 48, 3), (130, 20, 2), (66, 33, 22), (260, 192, 4)].map(|(rows, width, groups)| {
+            let mask = (groups % 2 == 0).then_some(Mask { rate: 0.3, layer: 1 });
+            let kernel = LayerNormBackward { rows, width, eps: EPS, dsum: rows % 3 == 0, mask, groups };
+            backward(kernel, Size::Tiny)
+        });
+    let one_group = shapes.flat_map(|((rows, width), size)| {
+        let mask = Mask { rate: 0.3, layer: rows as u32 };
+        let forward = |branch, mask| forward(LayerNormForward { rows, width, eps: EPS, branch, mask }, size);
+        let backward =
+            |dsum, mask| backward(LayerNormBackward { rows, width, eps: EPS, dsum, mask, groups: 1 }, size);
+        [
+            forward(false, None),
+            forward(true, None),
+            forward(true, Some(mask)),
+            backward(false, None),
+            backward(true, None),
+            backward(false, Some(mask)),
+            backward(true, Some(mask)),
+        ]
+    });
+    one_group.chain(groups).collect()
 }
 
 /// What element c of a row is multiplied with.
@@ -107,14 +112,14 @@ fn forward(kernel: LayerNormForward, size: Size) -> Case {
 }
 
 fn backward(kernel: LayerNormBackward, size: Size) -> Case {
-    let LayerNormBackward { rows, width, dsum, mask, .. } = kernel;
+    let LayerNormBackward { rows, width, dsum, mask, groups, .. } = kernel;
     let all = rows * width;
     let values = |len, stream| Values::Random { len, stream };
     let mut inputs = vec![values(all, 1), rows_with_means(rows, width, 2), values(width, 3)];
     inputs.extend(dsum.then(|| values(all, 4)));
     inputs.push(values(all, 5));
     inputs.extend(mask.map(|_| values(all, 6)));
-    inputs.extend([values(width, 7), values(width, 8)]);
+    inputs.extend([values(groups * width, 7), values(groups * width, 8)]);
     Case {
         kernel: Arc::new(kernel),
         clock: CLOCK,
@@ -122,7 +127,7 @@ fn backward(kernel: LayerNormBackward, size: Size) -> Case {
         expected: Box::new(move |inputs| {
             let (dy, x, weight) = (inputs[0].f64(), inputs[1].f64(), inputs[2].f64());
             let mut dx = if dsum { inputs[3].f64() } else { vec![0.0; all] };
-            let (mut dweight, mut dbias) = (vec![0.0; width], vec![0.0; width]);
+            let (mut dweight, mut dbias) = (vec![0.0; groups * width], vec![0.0; groups * width]);
             for row in 0..rows {
                 let range = row * width..(row + 1) * width;
                 let (xhat, inverse) = normalised(&x[range.clone()]);
@@ -132,8 +137,9 @@ fn backward(kernel: LayerNormBackward, size: Size) -> Case {
                 let mean_gx = mean(&|c| dy[c] * weight[c] * xhat[c]);
                 for c in 0..width {
                     dx[c] += inverse * (dy[c] * weight[c] - mean_g - xhat[c] * mean_gx);
-                    dweight[c] += dy[c] * xhat[c];
-                    dbias[c] += dy[c];
+                    let sum = row / (rows / groups) * width + c;
+                    dweight[sum] += dy[c] * xhat[c];
+                    dbias[sum] += dy[c];
                 }
             }
             let dbranch = mask

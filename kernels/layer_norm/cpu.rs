@@ -1,6 +1,6 @@
 //! Layer normalisation on the CPU: rows as tasks, the width in vector lanes; a row stays in L1 over all passes.
 
-use super::{LayerNormBackward, LayerNormForward, chunk_rows};
+use super::{LayerNormBackward, LayerNormForward};
 use crate::dropout::Mask;
 use crate::simd::{DRAWN, LANES, Simd, Vectorised};
 use crate::threads::Parts;
@@ -255,7 +255,7 @@ pub(super) fn backward(kernel: &LayerNormBackward, cpu: &Cpu, clock: &Clock, arg
     let dbranch = kernel.mask.map(|_| next().f32_mut());
     let [dweight, dbias] = [next().f32_mut(), next().f32_mut()];
     let width = kernel.width;
-    let chunk_rows = chunk_rows(kernel.rows);
+    let chunk_rows = kernel.chunk_rows();
     let length = chunk_rows * width;
     let partials: &mut [f32] = bytemuck::cast_slice_mut(partials);
     let (parts, dbranch) = (Parts::new(partials), dbranch.map(Parts::new));
@@ -278,9 +278,13 @@ pub(super) fn backward(kernel: &LayerNormBackward, cpu: &Cpu, clock: &Clock, arg
     });
     dweight.fill(0.0);
     dbias.fill(0.0);
-    for partial in partials.chunks_exact(2 * width) {
-        for (sum, value) in dweight.iter_mut().chain(dbias.iter_mut()).zip(partial) {
-            *sum += value;
+    let of_group = partials.len() / kernel.groups;
+    let groups = dweight.chunks_exact_mut(width).zip(dbias.chunks_exact_mut(width));
+    for ((dweight, dbias), partials) in groups.zip(partials.chunks_exact(of_group)) {
+        for partial in partials.chunks_exact(2 * width) {
+            for (sum, value) in dweight.iter_mut().chain(dbias.iter_mut()).zip(partial) {
+                *sum += value;
+            }
         }
     }
 }

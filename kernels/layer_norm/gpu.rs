@@ -1,11 +1,12 @@
 //! The launches of layer normalisation: some threads share a row, which lies in their registers.
 
-use super::{LayerNormBackward, LayerNormForward, chunk_rows};
+use super::{LayerNormBackward, LayerNormForward};
 use crate::dropout::{Mask, mask};
 use crate::kernel::{Access, CLOCK_WGSL, Dispatch, GpuTraits, SCRATCH};
 use crate::random;
 use crate::template::expand;
 use crate::windows::{in_windows, windows};
+use std::ops::Range;
 
 /// Threads of a workgroup.
 const WORKGROUP: usize = 256;
@@ -86,22 +87,28 @@ pub(super) fn forward(kernel: &LayerNormForward, gpu: &GpuTraits) -> Vec<Dispatc
     })
 }
 
-/// The buffers that are cut into windows.
+/// Rows that are never cut apart: a whole group, where there are several.
+fn together(kernel: &LayerNormBackward) -> usize {
+    if kernel.groups > 1 { kernel.chunk_rows() } else { 1 }
+}
+
+/// The buffers that are cut into windows, and their words per row, or per group of rows.
 fn row_buffers(kernel: &LayerNormBackward) -> Vec<(usize, usize)> {
     let mut buffers = vec![0, 1];
     // dsum, dx, dbranch lie side by side behind the weight.
     buffers.extend(3..4 + usize::from(kernel.dsum) + usize::from(kernel.mask.is_some()));
-    buffers.into_iter().map(|buffer| (buffer, kernel.width)).collect()
+    buffers.into_iter().map(|buffer| (buffer, together(kernel) * kernel.width)).collect()
 }
 
 /// Partial sums over rows: the chunks of every window.
 pub(super) fn chunks(kernel: &LayerNormBackward, gpu: &GpuTraits) -> usize {
-    let length = chunk_rows(kernel.rows);
-    windows(kernel.rows, &row_buffers(kernel), gpu).iter().map(|range| range.len().div_ceil(length)).sum()
+    let (each, length) = (together(kernel), kernel.chunk_rows());
+    let of = |range: &Range<usize>| (range.len() * each).div_ceil(length);
+    windows(kernel.rows / each, &row_buffers(kernel), gpu).iter().map(of).sum()
 }
 
 pub(super) fn backward(kernel: &LayerNormBackward, gpu: &GpuTraits) -> Vec<Dispatch> {
-    let LayerNormBackward { rows, width, eps, dsum, mask } = *kernel;
+    let LayerNormBackward { rows, width, eps, dsum, mask, groups } = *kernel;
     let cut = Cut::new(width);
     let source = cut.source(
         include_str!("backward.wgsl"),
@@ -113,9 +120,10 @@ pub(super) fn backward(kernel: &LayerNormBackward, gpu: &GpuTraits) -> Vec<Dispa
     let mut bindings = vec![(0, Read), (1, Read), (2, Read), (dx, ReadWrite), (SCRATCH, ReadWrite)];
     bindings.extend(dsum.then_some((3, Read)));
     bindings.extend(mask.map(|_| (dx + 1, ReadWrite)));
-    let length = chunk_rows(rows);
+    let (each, length) = (together(kernel), kernel.chunk_rows());
     let mut first_chunk = 0;
-    let mut dispatches = in_windows(rows, &row_buffers(kernel), gpu, |range| {
+    let mut dispatches = in_windows(rows / each, &row_buffers(kernel), gpu, |range| {
+        let range = range.start * each..range.end * each;
         let mut immediates = cut.immediates(range.len(), range.start, width, eps, mask);
         immediates.extend([length as u32, first_chunk as u32]);
         let chunks = range.len().div_ceil(length);
@@ -138,9 +146,9 @@ pub(super) fn backward(kernel: &LayerNormBackward, gpu: &GpuTraits) -> Vec<Dispa
         constants: Vec::new(),
         bindings: vec![(SCRATCH, Read), (dweight, ReadWrite), (dweight + 1, ReadWrite)],
         windows: Vec::new(),
-        immediates: vec![width as u32, first_chunk as u32],
+        immediates: vec![width as u32, (first_chunk / groups) as u32, groups as u32],
         clock: false,
-        grid: [(2 * width).div_ceil(64) as u32, 1, 1],
+        grid: [(2 * width).div_ceil(64) as u32, groups.min(GRID) as u32, 1],
     });
     dispatches
 }

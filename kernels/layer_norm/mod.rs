@@ -59,7 +59,7 @@ pub struct LayerNormForward {
 /// The gradients of [`LayerNormForward`].
 ///
 /// Buffers: `dy, x, weight`, `dsum` if there is one, `dx`, `dbranch` if the branch had dropout (else dbranch is dx),
-/// `dweight, dbias`. With a branch x is `sum`, and dx is the gradient of the residual.
+/// `dweight, dbias`, `[groups, width]` each. With a branch x is `sum`, and dx is the gradient of the residual.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNormBackward {
     /// Rows of x.
@@ -72,6 +72,8 @@ pub struct LayerNormBackward {
     pub dsum: bool,
     /// Dropout of the branch; `None` without.
     pub mask: Option<Mask>,
+    /// Groups of equally many neighbouring rows, each with sums of its own: 1, or one for each example.
+    pub groups: usize,
 }
 
 /// Rows whose part of dweight and dbias is summed by itself.
@@ -79,9 +81,14 @@ const CHUNK_ROWS: usize = 64;
 /// Most chunks: bounds the scratch memory and the work of adding them up.
 const MOST_CHUNKS: usize = 1024;
 
-/// Rows of a chunk.
-fn chunk_rows(rows: usize) -> usize {
-    rows.div_ceil(MOST_CHUNKS).next_multiple_of(CHUNK_ROWS)
+impl LayerNormBackward {
+    /// Rows of a chunk: of several groups each is one.
+    fn chunk_rows(&self) -> usize {
+        match self.groups {
+            1 => self.rows.div_ceil(MOST_CHUNKS).next_multiple_of(CHUNK_ROWS),
+            groups => self.rows / groups,
+        }
+    }
 }
 
 fn shape(rows: usize, width: usize, branch: bool, mask: Option<Mask>) -> String {
@@ -129,7 +136,8 @@ impl Kernel for LayerNormBackward {
         "layer_norm/backward"
     }
     fn shape(&self) -> String {
-        shape(self.rows, self.width, self.dsum, self.mask)
+        let groups = if self.groups > 1 { format!(" in {} groups", self.groups) } else { String::new() };
+        shape(self.rows, self.width, self.dsum, self.mask) + &groups
     }
     fn bindings(&self) -> Vec<Binding> {
         let all = words([self.rows, self.width]);
@@ -138,14 +146,16 @@ impl Kernel for LayerNormBackward {
         bindings.extend(self.dsum.then(|| Binding::read("dsum", all)));
         bindings.push(Binding::write("dx", all));
         bindings.extend(self.mask.map(|_| Binding::write("dbranch", all)));
-        bindings.extend([Binding::write("dweight", self.width), Binding::write("dbias", self.width)]);
+        let sums = words([self.groups, self.width]);
+        bindings.extend([Binding::write("dweight", sums), Binding::write("dbias", sums)]);
         bindings
     }
     fn cost(&self) -> Cost {
         let all = (self.rows * self.width) as u64;
         let (dsum, mask) = (u64::from(self.dsum), u64::from(self.mask.is_some()));
+        let parameters = ((1 + 2 * self.groups) * self.width) as u64;
         // Mean and variance: 4. xhat: 2. Sums over the row: 4, over rows: 3. dx: 4.
-        Cost { flops: (17 + dsum + mask) * all, bytes: 4 * ((3 + dsum + mask) * all + 3 * self.width as u64) }
+        Cost { flops: (17 + dsum + mask) * all, bytes: 4 * ((3 + dsum + mask) * all + parameters) }
     }
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         gpu::backward(self, gpu)
@@ -154,7 +164,7 @@ impl Kernel for LayerNormBackward {
         gpu::chunks(self, gpu) * 2 * self.width
     }
     fn cpu_scratch(&self, _cpu: &Cpu) -> usize {
-        self.rows.div_ceil(chunk_rows(self.rows)) * 2 * self.width
+        self.rows.div_ceil(self.chunk_rows()) * 2 * self.width
     }
     unsafe fn run(&self, cpu: &Cpu, clock: &Clock, args: &mut Args) {
         cpu::backward(self, cpu, clock, args);

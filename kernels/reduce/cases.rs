@@ -13,26 +13,40 @@ pub fn cases() -> Vec<Case> {
     let real = [(256, 512), (256, 256), (256, 100), (96, 112), (65_536, 64)];
     // Activations of the MLP, of a ResNet's first and last blocks, and of ViT's hidden layers.
     let active = [(256, 512), (262_144, 64), (4096, 512), (16_640, 768)];
+    // One sum for each example: a linear layer's bias, a convolution's, one with more rows than a workgroup takes at once.
+    let groups = [
+        ((7, 5), 7, Size::Tiny),
+        ((12, 17), 4, Size::Tiny),
+        ((66, 8), 3, Size::Tiny),
+        ((2100, 3), 2, Size::Tiny),
+        ((130, 20), 65, Size::Tiny),
+        ((65_536, 64), 64, Size::Real),
+    ];
     let activities =
         |shape, size| [Activity::Magnitude, Activity::NonZero].map(|of| activity(shape, of, size));
     tiny.into_iter()
         .chain(rows)
-        .map(|shape| case(shape, Size::Tiny))
-        .chain(real.map(|shape| case(shape, Size::Real)))
+        .map(|shape| case(shape, 1, Size::Tiny))
+        .chain(real.map(|shape| case(shape, 1, Size::Real)))
+        .chain(groups.map(|(shape, groups, size)| case(shape, groups, size)))
         .chain(tiny.into_iter().chain(rows).flat_map(|shape| activities(shape, Size::Tiny)))
         .chain(active.into_iter().flat_map(|shape| activities(shape, Size::Real)))
         .collect()
 }
 
-fn case((rows, columns): (usize, usize), size: Size) -> Case {
+fn case((rows, columns): (usize, usize), groups: usize, size: Size) -> Case {
     Case {
-        kernel: Arc::new(ColumnSum { rows, columns }),
+        kernel: Arc::new(ColumnSum { rows, columns, groups }),
         clock: Clock::default(),
-        inputs: vec![Values::F32(test_values(rows * columns, 1)), Values::F32(vec![0.0; columns])],
+        inputs: vec![Values::F32(test_values(rows * columns, 1)), Values::F32(vec![0.0; groups * columns])],
         expected: Box::new(move |inputs| {
             let x = inputs[0].f64();
-            let sum = |c: usize| (0..rows).map(|r| x[r * columns + c]).sum();
-            vec![None, Some((0..columns).map(sum).collect())]
+            let each = rows / groups;
+            let sum = |i: usize| {
+                let (group, c) = (i / columns, i % columns);
+                (group * each..(group + 1) * each).map(|r| x[r * columns + c]).sum()
+            };
+            vec![None, Some((0..groups * columns).map(sum).collect())]
         }),
         tolerance: 2e-6,
         size,

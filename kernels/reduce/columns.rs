@@ -51,6 +51,10 @@ impl Columns {
         let chunk_rows = rows.div_ceil(MOST_CHUNKS).next_multiple_of(32).max(CHUNK_ROWS);
         Self { rows, columns, chunk_rows, chunks: rows.div_ceil(chunk_rows).max(1) }
     }
+    /// A chunk for each of `groups` groups of equally many rows.
+    pub(crate) fn in_groups(rows: usize, columns: usize, groups: usize) -> Self {
+        Self { rows, columns, chunk_rows: rows / groups, chunks: groups }
+    }
 
     /// Whether one chunk holds all rows.
     pub(crate) fn whole(&self) -> bool {

@@ -61,7 +61,7 @@ pub(super) fn sums(kernel: &Sums, cpu: &Cpu, args: &mut Args) {
     let &Sums { columns, term, add, .. } = kernel;
     let cut = kernel.cut();
     let (x, sum) = (Rows::new(x.f32(), columns), sum.f32_mut());
-    if cut.whole() {
+    if kernel.whole() {
         cut.run(cpu, &Sum { x, term, sums: Output::new(sum, columns), add });
         return;
     }

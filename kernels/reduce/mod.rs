@@ -1,7 +1,8 @@
 //! Sums over rows: the gradient of a bias, and how active units are.
 //!
-//! `sum[c] = Σ_r x[r, c]` with x `[rows, columns]` and sum `[columns]`. For `y = x W + b`, `db = column_sum(dy)`.
-//! [`ActivitySum`] adds magnitudes, or counts what is not 0.
+//! `sum[c] = Σ_r x[r, c]` with x `[rows, columns]` and sum `[columns]`. For `y = x W + b`, `db = column_sum(dy)`; in groups
+//! of rows, one group for each example, it is the gradient of every example by itself. [`ActivitySum`] adds magnitudes, or
+//! counts what is not 0.
 //!
 //! Up to 1,024 rows one launch does it; beyond, fixed chunks of rows are summed into scratch memory and then merged in
 //! a fixed order (`columns.rs` holds the cut, which batch normalisation shares), so results are bit-identical from run
@@ -18,13 +19,15 @@ mod cpu;
 pub use cases::cases;
 use columns::Columns;
 
-/// `sum[c] = Σ_r x[r, c]`.
+/// `sum[g, c] = Σ_r x[r, c]` over the rows r of group g. Buffers: `x` `[rows, columns]`, `sum` `[groups, columns]`.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSum {
     /// Rows of x: all axes but the last, multiplied.
     pub rows: usize,
     /// Columns, the last axis.
     pub columns: usize,
+    /// Groups of equally many neighbouring rows, each with a sum of its own: a divisor of the rows.
+    pub groups: usize,
 }
 
 /// What [`ActivitySum`] adds for each value.
@@ -54,14 +57,16 @@ impl Kernel for ColumnSum {
         "reduce/column_sum"
     }
     fn shape(&self) -> String {
-        format!("{}x{}", self.rows, self.columns)
+        let groups = if self.groups > 1 { format!(" in {} groups", self.groups) } else { String::new() };
+        format!("{}x{}{groups}", self.rows, self.columns)
     }
     fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("x", words([self.rows, self.columns])), Binding::write("sum", self.columns)]
+        let sums = words([self.groups, self.columns]);
+        vec![Binding::read("x", words([self.rows, self.columns])), Binding::write("sum", sums)]
     }
     fn cost(&self) -> Cost {
         let elements = (self.rows * self.columns) as u64;
-        Cost { flops: elements, bytes: 4 * (elements + self.columns as u64) }
+        Cost { flops: elements, bytes: 4 * (elements + (self.groups * self.columns) as u64) }
     }
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
         self.sums()
@@ -124,6 +129,7 @@ enum Term {
 struct Sums {
     rows: usize,
     columns: usize,
+    groups: usize,
     term: Term,
     /// Whether the sums are added to what is there.
     add: bool,
@@ -131,7 +137,8 @@ struct Sums {
 
 impl ColumnSum {
     fn sums(&self) -> Sums {
-        Sums { rows: self.rows, columns: self.columns, term: Term::Value, add: false }
+        let Self { rows, columns, groups } = *self;
+        Sums { rows, columns, groups, term: Term::Value, add: false }
     }
 }
 
@@ -141,19 +148,27 @@ impl ActivitySum {
             Activity::Magnitude => Term::Magnitude,
             Activity::NonZero => Term::NonZero,
         };
-        Sums { rows: self.rows, columns: self.columns, term, add: true }
+        Sums { rows: self.rows, columns: self.columns, groups: 1, term, add: true }
     }
 }
 
 impl Sums {
+    /// Each group is a chunk whose sum is a result; the one group that holds all rows may be cut further.
     fn cut(&self) -> Columns {
-        Columns::new(self.rows, self.columns)
+        match self.groups {
+            1 => Columns::new(self.rows, self.columns),
+            groups => Columns::in_groups(self.rows, self.columns, groups),
+        }
+    }
+
+    /// Whether the sums of the chunks are the results.
+    fn whole(&self) -> bool {
+        self.cut().chunks == self.groups
     }
 
     /// Scratch for the sums of the chunks, on either device.
     fn partial_words(&self) -> usize {
-        let cut = self.cut();
-        if cut.whole() { 0 } else { cut.chunks * self.columns }
+        if self.whole() { 0 } else { self.cut().chunks * self.columns }
     }
 
     /// The labels are those of the sum in one launch, of the chunks, and of their merge.
@@ -183,15 +198,17 @@ impl Sums {
         };
         let [x, _, z] = cut.grid();
         let [whole, chunk, merge] = labels;
-        if cut.whole() {
-            let all = (self.rows, self.rows, 0);
-            return vec![launch(whole, (self.term, self.add), all, (0, 1), [x, 1, z])];
+        let chunks = |label, add, to| {
+            cut.in_windows(&[0], gpu, |rows, chunks| {
+                let grid = [x, chunks.len() as u32, z];
+                let cut = (rows.len(), cut.chunk_rows, chunks.start);
+                launch(label, (self.term, add), cut, (0, to), grid)
+            })
+        };
+        if self.whole() {
+            return chunks(whole, self.add, 1);
         }
-        let mut launches = cut.in_windows(&[0], gpu, |rows, chunks| {
-            let grid = [x, chunks.len() as u32, z];
-            let cut = (rows.len(), cut.chunk_rows, chunks.start);
-            launch(chunk, (self.term, false), cut, (0, SCRATCH), grid)
-        });
+        let mut launches = chunks(chunk, false, SCRATCH);
         let all = (cut.chunks, cut.chunks, 0);
         launches.push(launch(merge, (Term::Value, self.add), all, (SCRATCH, 1), [x, 1, z]));
         launches

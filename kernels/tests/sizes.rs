@@ -5,7 +5,7 @@ use kernels::categorical::{self, ExpectedValue, Projection, Support, TwoHot};
 use kernels::value::{Criterion, GreedyAction, Regression, TdLoss, TdTarget};
 use kernels::{Access, Arg, ArgsError, Clock, Cpu, Kernel, cases, run};
 use kernels::{arena, attention, batch_norm, conv2d, dropout, elementwise, gather, gelu, layer_norm, loss};
-use kernels::{matmul, pool, reduce, replay, spectral_norm, tokens, units};
+use kernels::{matmul, per_example, pool, reduce, replay, spectral_norm, tokens, units};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -62,7 +62,8 @@ fn layers() -> Vec<Absurd> {
     let norm = batch_norm::BatchNormForward { rows, channels, eps, momentum: 0.1, relu, residual };
     let inference = batch_norm::BatchNormInference { rows, channels, eps, relu, residual };
     let layer_norm = layer_norm::LayerNormForward { rows, width: 4, eps, branch: true, mask: None };
-    let layer_norm_backward = layer_norm::LayerNormBackward { rows, width: 4, eps, dsum: true, mask: None };
+    let layer_norm_backward =
+        layer_norm::LayerNormBackward { rows, width: 4, eps, dsum: true, mask: None, groups: 1 };
     let attention = attention::Attention { batch: 4, tokens: 4, heads: 4, head_size: 4, mask: None };
     let (forward, backward) =
         (attention::AttentionForward(attention), attention::AttentionBackward(attention));
@@ -83,13 +84,33 @@ fn layers() -> Vec<Absurd> {
         absurd!(norm, rows, channels),
         absurd!(inference, rows, channels),
         absurd!(batch_norm::BatchNormBackward { rows, channels, relu, residual }, rows, channels),
+        absurd!(
+            batch_norm::BatchNormInferenceBackward { rows, channels, relu, residual, groups: 1 },
+            rows,
+            channels,
+            groups
+        ),
+        absurd!(batch_norm::BatchNormRunning { channels, eps }, channels),
+        absurd!(
+            per_example::Scatter { rows, columns, words: 16, offset: 4, scale: 1.0 },
+            rows,
+            columns,
+            words
+        ),
+        absurd!(per_example::SquaredNorms { rows, columns, scale: 1.0, add: true }, rows, columns),
+        absurd!(
+            per_example::OuterNorms { rows, outputs: 4, inputs: 4, scale: 1.0, add: true },
+            rows,
+            outputs,
+            inputs
+        ),
         absurd!(layer_norm, rows, width),
-        absurd!(layer_norm_backward, rows, width),
+        absurd!(layer_norm_backward, rows, width, groups),
         absurd!(forward, 0.batch, 0.tokens, 0.heads, 0.head_size),
         absurd!(backward, 0.batch, 0.tokens, 0.heads, 0.head_size),
         absurd!(spectral, outputs, inputs),
         absurd!(spectral_backward, outputs, inputs),
-        absurd!(reduce::ColumnSum { rows, columns }, rows, columns),
+        absurd!(reduce::ColumnSum { rows, columns, groups: 1 }, rows, columns, groups),
         absurd!(activity, rows, columns),
         absurd!(matmul, batch, m, n, k),
         absurd!(elementwise::Relu { len: LEN }, len),
@@ -157,14 +178,15 @@ fn images() -> Vec<Absurd> {
     vec![
         convolution!(conv2d::Conv2dForward { conv, bias: true, winograd: true }),
         convolution!(conv2d::Conv2dBackwardData { conv, winograd: true }),
-        convolution!(conv2d::Conv2dBackwardWeight { conv, winograd: true }),
+        convolution!(conv2d::Conv2dBackwardWeight { conv, winograd: true, groups: 1 }),
+        absurd!(conv2d::Conv2dBackwardWeight { conv, winograd: true, groups: 1 }, groups),
         pooling!(pool::MaxPoolForward { pool }),
         pooling!(pool::MaxPoolBackward { pool }),
         pooling!(pool::AveragePoolForward { pool }),
         pooling!(pool::AveragePoolBackward { pool }),
         absurd!(patches, batch, height, width, channels),
         absurd!(embed, batch, tokens, width),
-        absurd!(tokens::EmbedBackward(embed), 0.batch, 0.tokens, 0.width),
+        absurd!(tokens::EmbedBackward { embed, groups: 1 }, embed.batch, embed.tokens, embed.width, groups),
         absurd!(select, batch, tokens, width),
         absurd!(tokens::SelectBackward(select), 0.batch, 0.tokens, 0.width),
         absurd!(gather, examples, batch, height, width, channels, images_rows),

@@ -28,17 +28,18 @@ pub fn cases() -> Vec<Case> {
     ];
     for (batch, tokens, width, size) in sequences {
         let (embed, select) = (Embed { batch, tokens, width }, Select { batch, tokens, width });
-        let kernels: [Arc<dyn Kernel>; 4] = [
-            Arc::new(embed),
-            Arc::new(EmbedBackward(embed)),
-            Arc::new(select),
-            Arc::new(SelectBackward(select)),
-        ];
+        // The gradients summed over all sequences, and of each.
+        for groups in if batch > 1 { vec![1, batch] } else { vec![1] } {
+            cases.push(case(Arc::new(EmbedBackward { embed, groups }), size, move |inputs| {
+                define_embed_backward(&embed, groups, &inputs[0])
+            }));
+        }
+        let kernels: [Arc<dyn Kernel>; 3] =
+            [Arc::new(embed), Arc::new(select), Arc::new(SelectBackward(select))];
         for (index, kernel) in kernels.into_iter().enumerate() {
             cases.push(case(kernel, size, move |inputs| match index {
                 0 => define_embed(&embed, inputs),
-                1 => define_embed_backward(&embed, &inputs[0]),
-                2 => {
+                1 => {
                     let y = (0..batch * width).map(|i| inputs[0][i / width * tokens * width + i % width]);
                     vec![None, Some(y.collect())]
                 }
@@ -99,14 +100,17 @@ fn define_embed(embed: &Embed, inputs: &[Vec<f64>]) -> Vec<Option<Vec<f64>>> {
     vec![None, None, None, Some(y.collect())]
 }
 
-fn define_embed_backward(embed: &Embed, dy: &[f64]) -> Vec<Option<Vec<f64>>> {
+fn define_embed_backward(embed: &Embed, groups: usize, dy: &[f64]) -> Vec<Option<Vec<f64>>> {
     let Embed { batch, tokens, width } = *embed;
     let at = |n: usize, t: usize, c: usize| dy[(n * (tokens + 1) + t) * width + c];
     let dx = (0..batch * tokens * width)
         .map(|i| at(i / width / tokens, i / width % tokens + 1, i % width))
         .collect();
-    let sum = |t, c| (0..batch).map(|n| at(n, t, c)).sum();
-    let dcls = (0..width).map(|c| sum(0, c)).collect();
-    let dpositions = (0..(tokens + 1) * width).map(|i| sum(i / width, i % width)).collect();
+    let each = batch / groups;
+    let sum = |group: usize, t, c| (group * each..(group + 1) * each).map(|n| at(n, t, c)).sum();
+    let dcls = (0..groups * width).map(|i| sum(i / width, 0, i % width)).collect();
+    let place = |i: usize| (i / width / (tokens + 1), i / width % (tokens + 1), i % width);
+    let dpositions =
+        (0..groups * (tokens + 1) * width).map(place).map(|(group, t, c)| sum(group, t, c)).collect();
     vec![None, Some(dx), Some(dcls), Some(dpositions)]
 }

@@ -1,6 +1,6 @@
 //! Tokens on the CPU: images and sequences as tasks.
 
-use super::{Embed, Patches};
+use super::{Embed, EmbedBackward, Patches};
 use crate::threads::Parts;
 use crate::{Args, Cpu};
 
@@ -33,17 +33,18 @@ pub(super) fn embed(kernel: &Embed, cpu: &Cpu, args: &mut Args) {
     });
 }
 
-pub(super) fn embed_backward(kernel: &Embed, cpu: &Cpu, args: &mut Args) {
+pub(super) fn embed_backward(kernel: &EmbedBackward, cpu: &Cpu, args: &mut Args) {
     let ([dy, dx, dcls, dpositions], _) = args.split();
-    let Embed { tokens, width, batch } = *kernel;
+    let EmbedBackward { embed: Embed { tokens, width, batch }, groups } = *kernel;
     let dy = dy.f32();
-    let sequence = (tokens + 1) * width;
+    let (sequence, each) = ((tokens + 1) * width, batch / groups);
     let dx = Parts::new(dx.f32_mut());
     let dpositions = dpositions.f32_mut();
-    assert_eq!(dpositions.len(), sequence, "{kernel:?}");
-    cpu.threads.chunks_mut(dpositions, width, &|t, sum| {
+    assert_eq!(dpositions.len(), groups * sequence, "{kernel:?}");
+    cpu.threads.chunks_mut(dpositions, width, &|index, sum| {
+        let (group, t) = (index / (tokens + 1), index % (tokens + 1));
         sum.fill(0.0);
-        for n in 0..batch {
+        for n in group * each..(group + 1) * each {
             let row = &dy[n * sequence + t * width..][..width];
             sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             if t > 0 {
@@ -53,5 +54,7 @@ pub(super) fn embed_backward(kernel: &Embed, cpu: &Cpu, args: &mut Args) {
             }
         }
     });
-    dcls.f32_mut().copy_from_slice(&dpositions[..width]);
+    for (dcls, dpositions) in dcls.f32_mut().chunks_exact_mut(width).zip(dpositions.chunks_exact(sequence)) {
+        dcls.copy_from_slice(&dpositions[..width]);
+    }
 }

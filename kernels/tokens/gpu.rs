@@ -1,6 +1,6 @@
 //! The launches: a thread moves one element, four neighbours where rows are whole vectors.
 
-use super::{Embed, Patches, Select};
+use super::{Embed, EmbedBackward, Patches, Select};
 use crate::kernel::{Access, Dispatch, GpuTraits};
 use crate::template::expand;
 use crate::windows::in_windows;
@@ -61,16 +61,25 @@ pub(super) fn embed(kernel: &Embed, gpu: &GpuTraits) -> Vec<Dispatch> {
     })
 }
 
-pub(super) fn embed_backward(kernel: &Embed, gpu: &GpuTraits) -> Vec<Dispatch> {
-    let Embed { batch, tokens, width } = *kernel;
+pub(super) fn embed_backward(kernel: &EmbedBackward, gpu: &GpuTraits) -> Vec<Dispatch> {
+    let EmbedBackward { embed: Embed { batch, tokens, width }, groups } = *kernel;
     let (vector, source) = source(include_str!("embed_backward.wgsl"), width);
-    let buffers = [(0, (tokens + 1) * width), (1, tokens * width)];
-    in_windows(batch, &buffers, gpu, |range| {
-        let elements = (tokens + 1) * width / vector;
+    let sequence = (tokens + 1) * width;
+    // Sequences that are never cut apart; of a single group, later windows add to the sums of the earlier ones.
+    let each = if groups > 1 { batch / groups } else { 1 };
+    let mut buffers = vec![(0, each * sequence), (1, each * tokens * width)];
+    if groups > 1 {
+        buffers.extend([(2, width), (3, sequence)]);
+    }
+    in_windows(batch / each, &buffers, gpu, |range| {
+        let (count, in_group) = if groups > 1 { (range.len(), each) } else { (1, range.len()) };
         let bindings = [(0, Read), (1, ReadWrite), (2, ReadWrite), (3, ReadWrite)];
-        // Later windows add to the sums of the earlier ones.
-        let immediates = [range.len(), tokens + 1, width / vector, usize::from(range.start > 0)];
-        vec![dispatch("tokens/embed_backward", &source, &bindings, &immediates, elements)]
+        let add = usize::from(groups == 1 && range.start > 0);
+        let immediates = [in_group, tokens + 1, width / vector, add, count];
+        let elements = sequence / vector;
+        let mut dispatch = dispatch("tokens/embed_backward", &source, &bindings, &immediates, elements);
+        dispatch.grid[1] = count.min(GRID) as u32;
+        vec![dispatch]
     })
 }
 

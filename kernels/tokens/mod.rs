@@ -44,9 +44,14 @@ pub struct Embed {
     pub width: usize,
 }
 
-/// The gradients of [`Embed`]. Buffers: `dy, dx, dcls, dpositions`.
+/// The gradients of [`Embed`]. Buffers: `dy, dx, dcls` `[groups, D]`, `dpositions` `[groups, T + 1, D]`.
 #[derive(Clone, Copy, Debug)]
-pub struct EmbedBackward(pub Embed);
+pub struct EmbedBackward {
+    /// What was computed.
+    pub embed: Embed,
+    /// Groups of equally many neighbouring sequences, each with sums of its own: 1, or one for each sequence.
+    pub groups: usize,
+}
 
 /// The first token of every sequence: `[N, T, D]` to `[N, D]`. Buffers: `x, y`.
 #[derive(Clone, Copy, Debug)]
@@ -149,26 +154,29 @@ impl Kernel for EmbedBackward {
         "tokens/embed_backward"
     }
     fn shape(&self) -> String {
-        self.0.shape()
+        let groups = if self.groups > 1 { format!(" in {} groups", self.groups) } else { String::new() };
+        self.embed.shape() + &groups
     }
     fn bindings(&self) -> Vec<Binding> {
-        let [x, y] = self.0.words();
+        let Self { embed, groups } = self;
+        let [x, y] = embed.words();
         vec![
             Binding::read("dy", y),
             Binding::write("dx", x),
-            Binding::write("dcls", self.0.width),
-            Binding::write("dpositions", words([self.0.tokens.saturating_add(1), self.0.width])),
+            Binding::write("dcls", words([*groups, embed.width])),
+            Binding::write("dpositions", words([*groups, embed.tokens.saturating_add(1), embed.width])),
         ]
     }
     fn cost(&self) -> Cost {
-        let [x, y] = self.0.words();
-        Cost { flops: y as u64, ..moves(x + 2 * y + (self.0.tokens + 2) * self.0.width) }
+        let Self { embed, groups } = self;
+        let [x, y] = embed.words();
+        Cost { flops: y as u64, ..moves(x + 2 * y + groups * (embed.tokens + 2) * embed.width) }
     }
     fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
-        gpu::embed_backward(&self.0, gpu)
+        gpu::embed_backward(self, gpu)
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        cpu::embed_backward(&self.0, cpu, args);
+        cpu::embed_backward(self, cpu, args);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod axis;
 pub(crate) mod bars;
+pub(crate) mod cosines;
 pub(crate) mod heat_map;
 pub(crate) mod lines;
 pub(crate) mod scatter;

@@ -166,6 +166,18 @@ impl Svg {
         ));
     }
 
+    /// Level lines from x to x at a y, all of one look, as one element.
+    pub(crate) fn level_lines(&mut self, lines: &[[f64; 3]], stroke: Stroke) {
+        let line =
+            |&[from, to, y]: &[f64; 3]| format!("M{} {}h{}", number(from), number(y), number(to - from));
+        self.push(format_args!(
+            "<path d=\"{}\" {} stroke-width=\"{}\" shape-rendering=\"crispEdges\"/>",
+            lines.iter().map(line).collect::<String>(),
+            stroke.color.attributes("stroke"),
+            stroke.width
+        ));
+    }
+
     /// A filled area.
     pub(crate) fn area(&mut self, corners: &[(f64, f64)], color: Color, opacity: f64) {
         self.push(format_args!(

@@ -51,10 +51,16 @@ pub(super) fn backward_data(
     }
 }
 
+/// The convolution of one group of images.
+fn of_group(kernel: &Conv2dBackwardWeight) -> Conv2d {
+    Conv2d { batch: kernel.conv.batch / kernel.groups, ..kernel.conv }
+}
+
 pub(super) fn backward_weight_scratch(kernel: &Conv2dBackwardWeight, cpu: &Cpu) -> usize {
-    match kernel.winograd && winograd::backward_weight_suits(&kernel.conv) {
-        true => winograd::backward_weight_scratch(&kernel.conv, cpu),
-        false => direct::backward_weight_scratch(&kernel.conv, cpu),
+    let conv = of_group(kernel);
+    match kernel.winograd && winograd::backward_weight_suits(&conv) {
+        true => winograd::backward_weight_scratch(&conv, cpu),
+        false => direct::backward_weight_scratch(&conv, cpu),
     }
 }
 
@@ -66,8 +72,12 @@ pub(super) fn backward_weight(
     dweight: &mut [f32],
     scratch: &mut [f32],
 ) {
-    match kernel.winograd && winograd::backward_weight_suits(&kernel.conv) {
-        true => winograd::backward_weight(&kernel.conv, cpu, x, dy, dweight, scratch),
-        false => direct::backward_weight(&kernel.conv, cpu, x, dy, dweight, scratch),
+    let conv = of_group(kernel);
+    let images = x.chunks_exact(conv.x_len()).zip(dy.chunks_exact(conv.y_len()));
+    for ((x, dy), dweight) in images.zip(dweight.chunks_exact_mut(conv.weight_len())) {
+        match kernel.winograd && winograd::backward_weight_suits(&conv) {
+            true => winograd::backward_weight(&conv, cpu, x, dy, dweight, scratch),
+            false => direct::backward_weight(&conv, cpu, x, dy, dweight, scratch),
+        }
     }
 }

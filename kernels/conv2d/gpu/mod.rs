@@ -22,6 +22,7 @@ use crate::matmul::Activation;
 use crate::matmul::product::{Product, ROW_BY_ROW, matrix};
 use crate::template::expand;
 use crate::windows::{in_windows, windows};
+use std::fmt::Display;
 use std::ops::Range;
 
 /// The words of `struct Geometry` in `geometry.wgsl` that every pass has.
@@ -67,10 +68,12 @@ impl Geometry {
 }
 
 /// `geometry.wgsl` and the shader behind it.
-fn patches(shader: &str, channels: usize, backward_data: bool, guard: bool) -> String {
-    let values: &[(&str, &dyn std::fmt::Display)] =
-        &[("VEC4", &channels.is_multiple_of(4)), ("BACKWARD_DATA", &backward_data), ("GUARD", &guard)];
-    expand(include_str!("../geometry.wgsl"), values) + &expand(shader, values)
+fn patches(shader: &str, channels: usize, options: &[(&str, &dyn Display)], guard: bool) -> String {
+    let all: [(&str, &dyn Display); 2] = [("VEC4", &channels.is_multiple_of(4)), ("GUARD", &guard)];
+    // The value of an option that is named comes before this.
+    let off: [(&str, &dyn Display); 1] = [("BACKWARD_DATA", &false)];
+    let values = [&off, options, &all].concat();
+    expand(include_str!("../geometry.wgsl"), &values) + &expand(shader, &values)
 }
 
 fn image_x(conv: &Conv2d) -> usize {
@@ -89,7 +92,7 @@ fn of_images(conv: &Conv2d, images: &Range<usize>) -> Conv2d {
 fn forward_product(conv: &Conv2d, bias: bool) -> Product {
     let &Conv2d { in_channels, out_channels, .. } = conv;
     let operands = move |guard| {
-        let a = patches(include_str!("../patches.wgsl"), in_channels, false, guard);
+        let a = patches(include_str!("../patches.wgsl"), in_channels, &[], guard);
         a + &matrix('b', false, out_channels, guard)
     };
     Product {
@@ -156,9 +159,9 @@ fn backward_data_products(conv: &Conv2d) -> Vec<Product> {
 fn backward_data_product(conv: &Conv2d, y: &Phase, x: &Phase) -> Product {
     let &Conv2d { batch, height, width, in_channels, out_channels, kernel, stride, .. } = conv;
     let operands = move |guard| {
-        let values: &[(&str, &dyn std::fmt::Display)] =
+        let values: &[(&str, &dyn Display)] =
             &[("WEIGHT_VEC4", &out_channels.is_multiple_of(4)), ("GUARD", &guard)];
-        let a = patches(include_str!("../patches.wgsl"), out_channels, true, guard);
+        let a = patches(include_str!("../patches.wgsl"), out_channels, &[("BACKWARD_DATA", &true)], guard);
         a + &expand(include_str!("../backward_data.wgsl"), values)
     };
     let geometry = Geometry {
@@ -207,18 +210,25 @@ pub(super) fn backward_data_scratch(kernel: &Conv2dBackwardData, gpu: &GpuTraits
     windows.into_iter().flat_map(of).map(|product| product.scratch(gpu)).max().unwrap_or(0)
 }
 
-fn backward_weight_product(conv: &Conv2d, first_plane: usize) -> Product {
+/// The gradients of `groups` groups of images. Those of several groups are a batch of products, none of which is cut into
+/// windows.
+fn backward_weight_product(conv: &Conv2d, groups: usize, first_plane: usize) -> Product {
     let &Conv2d { in_channels, out_channels, .. } = conv;
     let operands = move |guard| {
-        let a = patches(include_str!("../backward_weight.wgsl"), in_channels, false, guard);
+        let a = patches(
+            include_str!("../backward_weight.wgsl"),
+            in_channels,
+            &[("GROUPS", &(groups > 1))],
+            guard,
+        );
         a + &matrix('b', false, out_channels, guard)
     };
     Product {
         name: "conv2d/backward_weight",
-        batch: 1,
+        batch: groups,
         m: conv.kernel * conv.kernel * in_channels,
         n: out_channels,
-        k: conv.batch * conv.out_height() * conv.out_width(),
+        k: conv.batch / groups * conv.out_height() * conv.out_width(),
         bias: false,
         activation: Activation::None,
         operands: Box::new(operands),
@@ -228,35 +238,51 @@ fn backward_weight_product(conv: &Conv2d, first_plane: usize) -> Product {
     }
 }
 
-fn backward_weight_buffers(conv: &Conv2d) -> [(usize, usize); 2] {
-    [(0, image_x(conv)), (1, image_y(conv))]
+/// Index and words of the buffers that are cut into windows: per image, or of several groups per group.
+fn backward_weight_buffers(kernel: &Conv2dBackwardWeight) -> Vec<(usize, usize)> {
+    let Conv2dBackwardWeight { conv, groups, .. } = kernel;
+    let each = if *groups > 1 { conv.batch / groups } else { 1 };
+    let mut buffers = vec![(0, each * image_x(conv)), (1, each * image_y(conv))];
+    buffers.extend((*groups > 1).then(|| (2, conv.weight_len())));
+    buffers
+}
+
+/// The products of the groups in a window.
+fn of_groups(kernel: &Conv2dBackwardWeight, range: &Range<usize>) -> Product {
+    let each = kernel.conv.batch / kernel.groups;
+    let conv = of_images(&kernel.conv, &(range.start * each..range.end * each));
+    backward_weight_product(&conv, range.len(), 0)
 }
 
 /// The windows of images, each with the planes that it writes. `planes` is how many fit into scratch memory.
-fn backward_weight_planes(conv: &Conv2d, gpu: &GpuTraits) -> (Vec<usize>, usize) {
-    let of = |images| backward_weight_product(&of_images(conv, &images), 0).planes(gpu);
-    let windows = windows(conv.batch, &backward_weight_buffers(conv), gpu).into_iter().map(of).collect();
+fn backward_weight_planes(kernel: &Conv2dBackwardWeight, gpu: &GpuTraits) -> (Vec<usize>, usize) {
+    let conv = &kernel.conv;
+    let of = |images| backward_weight_product(&of_images(conv, &images), 1, 0).planes(gpu);
+    let windows = windows(conv.batch, &backward_weight_buffers(kernel), gpu).into_iter().map(of).collect();
     (windows, (gpu.largest_binding / conv.weight_len()).max(1))
 }
 
 pub(super) fn backward_weight(kernel: &Conv2dBackwardWeight, gpu: &GpuTraits) -> Vec<Dispatch> {
-    let conv = &kernel.conv;
-    let (planes, most) = backward_weight_planes(conv, gpu);
-    if planes == [1] {
-        return backward_weight_product(conv, 0).dispatches(gpu);
+    let (conv, buffers) = (&kernel.conv, backward_weight_buffers(kernel));
+    if kernel.groups > 1 {
+        return in_windows(kernel.groups, &buffers, gpu, |range| of_groups(kernel, &range).dispatches(gpu));
     }
-    let whole = backward_weight_product(conv, 0);
+    let (planes, most) = backward_weight_planes(kernel, gpu);
+    if planes == [1] {
+        return backward_weight_product(conv, 1, 0).dispatches(gpu);
+    }
+    let whole = backward_weight_product(conv, 1, 0);
     // Planes in scratch memory, and whether dweight holds those before.
     let (mut waiting, mut begun) = (0, false);
-    let mut dispatches = in_windows(conv.batch, &backward_weight_buffers(conv), gpu, |images| {
+    let mut dispatches = in_windows(conv.batch, &buffers, gpu, |images| {
         let mut dispatches = Vec::new();
         let of = of_images(conv, &images);
-        let planes = backward_weight_product(&of, 0).planes(gpu);
+        let planes = backward_weight_product(&of, 1, 0).planes(gpu);
         if waiting + planes > most {
             dispatches.push(whole.combine(waiting, begun));
             (waiting, begun) = (0, true);
         }
-        dispatches.push(backward_weight_product(&of, waiting).partial(gpu));
+        dispatches.push(backward_weight_product(&of, 1, waiting).partial(gpu));
         waiting += planes;
         dispatches
     });
@@ -265,7 +291,11 @@ pub(super) fn backward_weight(kernel: &Conv2dBackwardWeight, gpu: &GpuTraits) ->
 }
 
 pub(super) fn backward_weight_scratch(kernel: &Conv2dBackwardWeight, gpu: &GpuTraits) -> usize {
-    let (planes, most) = backward_weight_planes(&kernel.conv, gpu);
+    if kernel.groups > 1 {
+        let windows = windows(kernel.groups, &backward_weight_buffers(kernel), gpu);
+        return windows.iter().map(|range| of_groups(kernel, range).scratch(gpu)).max().unwrap_or(0);
+    }
+    let (planes, most) = backward_weight_planes(kernel, gpu);
     if planes == [1] { 0 } else { planes.iter().sum::<usize>().min(most) * kernel.conv.weight_len() }
 }
 

@@ -1,0 +1,137 @@
+//! The network of a run as its checkpoint holds it, and examples to look at it with.
+
+use super::covariance::{Covariance, Input, gradient_covariance};
+use crate::config::Config;
+use crate::data_set;
+use crate::error::{Error, Result};
+use crate::lifecycle::other_data;
+use crate::presets;
+use crate::provenance::DataIdentity;
+use data::DataSet;
+use engine::checkpoint::File;
+use engine::params::normal;
+use engine::{Device, Network};
+use kernels::random::{pcg4d, shuffled};
+use models::Model;
+use serde_json::Value;
+use std::path::Path;
+
+/// The stream of the noise that predictions are to move to: the third word of every counter.
+const STREAM: u32 = 0x3000_0001;
+
+/// What the gradients are those of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Objective {
+    /// `|f(x) - stop(f(x)) + e|²` with e ~ N(0, 1) for each output: random changes of the predictions
+    Noise,
+    /// The cross-entropy of the true labels
+    Labels,
+}
+
+/// A run's network and its training set.
+#[derive(Debug)]
+pub struct SavedRun {
+    /// The resolved config.
+    pub config: Config,
+    /// Steps that the network has taken, where the checkpoint says so.
+    pub step: Option<u64>,
+    device: Device,
+    model: Box<dyn Model>,
+    network: Network,
+    data: DataSet,
+}
+
+impl SavedRun {
+    /// Opens a run folder; the data sets lie in `data_dir`.
+    ///
+    /// # Errors
+    /// No config or no checkpoint there, or of something else; other data than the run was trained on; those of the device.
+    pub fn open(device: &Device, folder: &Path, data_dir: &Path) -> Result<Self> {
+        let config = Config::resolve(&[presets::find(&folder.join("config.toml").to_string_lossy())?])?;
+        let path = folder.join("checkpoint.safetensors");
+        if !path.exists() {
+            let message =
+                "there is none: the run has not got so far, or does not keep it (run.keep_checkpoint)";
+            return Err(Error::Checkpoint { path, message: message.into() });
+        }
+        let file = File::load(&path)?;
+        let state: Value = serde_json::from_str(&file.state).unwrap_or_default();
+        let data = data_set::load(&config, data_dir)?;
+        data_set::check(&config, &data)?;
+        if let Some(digest) = state["data"]["digest"].as_str() {
+            let now = DataIdentity::of(&data);
+            if digest != now.digest {
+                return Err(other_data(folder, "begun", digest, state["data"]["origin"].as_str(), &now));
+            }
+        }
+        let model = config.model.build().map_err(Error::Mismatch)?;
+        let parameters = model.parameters();
+        let what = path.display().to_string();
+        let network = Network::new(device, "saved", parameters)?;
+        network.write(
+            device,
+            &parameters.import(&what, |name| file.floats(name))?,
+            &parameters.import_statistics(&what, |name| file.floats(name))?,
+        )?;
+        Ok(Self { config, step: state["step"].as_u64(), device: device.clone(), model, network, data })
+    }
+
+    /// The gradient covariance of training examples that the seed draws, in evaluation mode, without augmentation and label
+    /// noise. Gradients take at most `bytes` of memory.
+    ///
+    /// # Errors
+    /// More examples than there are; those of [`gradient_covariance`].
+    pub fn gradient_covariance(
+        &self,
+        objective: Objective,
+        examples: usize,
+        seed: u32,
+        bytes: u64,
+    ) -> Result<Covariance> {
+        let (images, input) = (&self.data.train, self.model.input());
+        if examples > images.len() {
+            let has = images.len();
+            return Err(Error::Mismatch(format!("{examples} examples, but the training set has {has}")));
+        }
+        let drawn = |i: usize| shuffled(i as u32, images.len() as u32, seed, 0) as usize;
+        let (length, channels) = (images.image_len(), images.channels);
+        let pixel = |(at, &byte): (usize, &u8)| {
+            let (mean, std) = (self.data.mean[at % channels], self.data.std[at % channels]);
+            ((f32::from(byte) / 255.0 - mean) / std).to_bits()
+        };
+        let bytes_of = |i: usize| images.pixels[drawn(i) * length..][..length].iter().enumerate();
+        let pixels: Vec<u32> = (0..examples).flat_map(bytes_of).map(pixel).collect();
+        let targets: Vec<u32> = match objective {
+            // The gradient of the loss by f is 2 e, and its length does not matter to a cosine.
+            Objective::Noise => (0..examples * input.classes).map(|i| noise(i, seed)).collect(),
+            Objective::Labels => (0..examples).map(|i| images.labels[drawn(i)]).collect(),
+        };
+        let outputs = [input.classes];
+        let target_shape: &[usize] = if objective == Objective::Noise { &outputs } else { &[] };
+        let image_shape = [input.image_size, input.image_size, input.channels];
+        let inputs = [
+            Input { name: "images", shape: &image_shape, words: &pixels },
+            Input { name: "targets", shape: target_shape, words: &targets },
+        ];
+        gradient_covariance(
+            &self.device,
+            (self.model.parameters(), &self.network),
+            &inputs,
+            &|graph, tensors| {
+                graph.set_winograd(self.config.engine.winograd);
+                let f = self.model.forward(graph, tensors[0])?;
+                match objective {
+                    Objective::Noise => Ok((f, tensors[1])),
+                    Objective::Labels => Ok(graph.cross_entropy(f, tensors[1])?.gradient()),
+                }
+            },
+            bytes,
+        )
+    }
+}
+
+/// The word of a normal number for output i, counted over all examples.
+fn noise(i: usize, seed: u32) -> u32 {
+    let words = pcg4d([i as u32, 0, STREAM, seed]);
+    normal(words[0], words[1])[0].to_bits()
+}
