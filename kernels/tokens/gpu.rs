@@ -1,6 +1,6 @@
 //! The launches: a thread moves one element, four neighbours where rows are whole vectors.
 
-use super::{Embed, Patches, Select};
+use super::{Embed, Patches, Positions, Select};
 use crate::kernel::{Access, Dispatch, GpuTraits};
 use crate::template::expand;
 use crate::windows::in_windows;
@@ -71,6 +71,16 @@ pub(super) fn embed_backward(kernel: &Embed, gpu: &GpuTraits) -> Vec<Dispatch> {
         // Later windows add to the sums of the earlier ones.
         let immediates = [range.len(), tokens + 1, width / vector, usize::from(range.start > 0)];
         vec![dispatch("tokens/embed_backward", &source, &bindings, &immediates, elements)]
+    })
+}
+
+pub(super) fn positions(kernel: &Positions, gpu: &GpuTraits) -> Vec<Dispatch> {
+    let Positions { batch, sequence } = *kernel;
+    let (vector, source) = source(include_str!("positions.wgsl"), sequence);
+    in_windows(batch, &[(0, sequence), (2, sequence)], gpu, |range| {
+        let elements = range.len() * sequence / vector;
+        let bindings = [(0, Read), (1, Read), (2, ReadWrite)];
+        vec![dispatch("tokens/positions", &source, &bindings, &[elements, sequence / vector], elements)]
     })
 }
 
