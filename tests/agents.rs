@@ -21,7 +21,7 @@ fn agent(device: &Device, task: Task, options: Options, seed: u32) -> Dqn {
         channels: images.channels,
         hidden: vec![64, 64],
         batch_norm: false,
-        dropout: 0.0,
+        ..MlpConfig::default()
     });
     let task = ClassificationOptions { task, classes: CLASSES as u32, images: None };
     let environment = ClassificationMdp::new(&images.labels, task, u64::from(seed)).unwrap();

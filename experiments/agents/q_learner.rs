@@ -78,7 +78,7 @@ impl Learner {
         }
         let networks = ["online", "target"].map(|name| -> Result<Network> {
             let network = Network::new(device, name, parameters)?;
-            network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics())?;
+            network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics(seed))?;
             Ok(network)
         });
         let [online, target] = networks;
