@@ -6,7 +6,7 @@
 mod common;
 
 use common::{or_exit, throughput};
-use engine::optim::{AdamW, Optimizer};
+use engine::optim::{Adam, Optimizer};
 use engine::{Clock, Cost, Device, Program};
 use experiments::training_step::{METRICS, RING_ROWS, StepMemory};
 use models::{MlpConfig, Model, ModelConfig, ResNetConfig, VggConfig};
@@ -86,7 +86,7 @@ impl Training {
         let y: Vec<u32> = (0..batch as u32).map(|i| i % 10).collect();
         device.write(&memory.x, 0, bytemuck::cast_slice(&x))?;
         device.write(&memory.y, 0, &y)?;
-        let optimizer = AdamW { clip: Some(0.5), ..AdamW::default() };
+        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
         let step = memory.training(device, model, &optimizer, batch)?;
         let program = device.compile(step.launches)?;
         Ok(Self { device: device.clone(), memory, program, steps: 0 })
@@ -99,7 +99,7 @@ impl Training {
             let slot = (self.steps % RING_ROWS as u64) as u32;
             let mut clock = Clock { seed: 1, step: self.steps as u32, slot, ..Clock::default() };
             self.steps += 1;
-            AdamW::default().set_clock(&mut clock, self.steps, 1e-3);
+            Adam::adamw(0.01).set_clock(&mut clock, self.steps, 1e-3);
             self.program.run(&clock)?;
         }
         self.device.finish()?;

@@ -25,6 +25,10 @@
 //! # Ok::<(), data::Error>(())
 //! ```
 
+#[cfg(test)]
+#[path = "../tests/common/allocations.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod allocations;
 pub mod catalogue;
 pub mod check;
 mod checksum;

@@ -139,12 +139,15 @@ impl<R: Read> Elements<R> {
         }
         let shape = shape.chunks_exact(4).map(|size| word(size) as usize).collect();
         let (_, _, name) = self.next()?;
-        let name = String::from_utf8_lossy(&name).into_owned();
-        if !wanted.contains(&name.as_str()) {
-            return Ok(None);
-        }
+        let Some(name) = wanted.iter().find(|wanted| wanted.as_bytes() == name) else { return Ok(None) };
         let (kind, byte, bytes) = self.next()?;
-        Ok(Some(Array { name, shape, kind, bytes, at: Position { byte, unpacked: false } }))
+        Ok(Some(Array {
+            name: (*name).to_owned(),
+            shape,
+            kind,
+            bytes,
+            at: Position { byte, unpacked: false },
+        }))
     }
 
     /// Kind, place and content of the next element.

@@ -119,28 +119,32 @@ fn labels(path: &Path, y: &Array) -> Result<Vec<u32>, FileError> {
         at: Position { byte, ..y.at },
         ..FileError::format(path, byte, expected, found)
     };
-    let (values, width): (Vec<f64>, usize) = match y.kind {
-        mat::UINT8 => (y.bytes.iter().map(|&byte| f64::from(byte)).collect(), 1),
-        mat::DOUBLE => {
-            let double = |bytes: &[u8]| f64::from_le_bytes(std::array::from_fn(|index| bytes[index]));
-            (y.bytes.chunks_exact(8).map(double).collect(), 8)
-        }
+    let width = match y.kind {
+        mat::UINT8 => 1,
+        mat::DOUBLE => 8,
         kind => {
             let found = format!("kind {kind}");
             return Err(wrong(y.at.byte, "bytes or 64-bit floats in `y`", found));
         }
     };
-    let digit = |(index, &value): (usize, &f64)| {
-        if (1.0..=10.0).contains(&value) && value.fract() == 0.0 {
-            return Ok(value as u32 % 10);
-        }
-        let byte = y.at.byte + (index * width) as u64;
-        Err(wrong(byte, "a label of 1 to 10 in `y`", value.to_string()))
+    let value = |bytes: &[u8]| match bytes {
+        [byte] => f64::from(*byte),
+        double => f64::from_le_bytes(std::array::from_fn(|index| double[index])),
     };
-    if values.is_empty() {
+    let values = y.bytes.chunks_exact(width);
+    if values.len() == 0 {
         return Err(wrong(y.at.byte, "at least one label in `y`", "none".to_owned()));
     }
-    values.iter().enumerate().map(digit).collect()
+    let mut labels = Vec::new();
+    labels.try_reserve_exact(values.len()).map_err(|_| FileError::new(path, 0, FileProblem::OutOfMemory))?;
+    for (index, value) in values.map(value).enumerate() {
+        if !(1.0..=10.0).contains(&value) || value.fract() != 0.0 {
+            let byte = y.at.byte + (index * width) as u64;
+            return Err(wrong(byte, "a label of 1 to 10 in `y`", value.to_string()));
+        }
+        labels.push(value as u32 % 10);
+    }
+    Ok(labels)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use zip::ZipArchive;
 use zip::result::{ZipError, ZipResult};
 
 use crate::error::{FileError, FileProblem};
+use crate::input::reserve;
 
 /// An archive that is open.
 pub(crate) struct Zip {
@@ -58,6 +59,8 @@ impl Zip {
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
         let file = archive.by_index(member.index).map_err(|error| failed(&error))?;
         let mut bytes = Vec::new();
+        let no_memory = |problem| FileError::new(&self.path, member.offset, problem);
+        reserve(&mut bytes, member.length, most).map_err(no_memory)?;
         // One byte more than announced: then the crate sees the end, and with it the checksum.
         file.take(member.length + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
         if bytes.len() as u64 != member.length {

@@ -70,13 +70,14 @@ impl Exploration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn epsilon_falls_in_a_straight_line_between_its_ends() {
         let drq = Exploration::linear(1.0, 0.01, 1600, 5000).unwrap();
         let known = [(0, 1.0), (1599, 1.0), (1600, 1.0), (4100, 0.505), (6600, 0.01), (u64::MAX, 0.01)];
         for (step, epsilon) in known {
-            assert!((drq.epsilon(step) - epsilon).abs() < 1e-12, "step {step}: {}", drq.epsilon(step));
+            assert_abs_diff_eq!(drq.epsilon(step), epsilon, epsilon = 1e-12);
         }
         let at_once = Exploration::linear(1.0, 0.0, 3, 0).unwrap();
         assert_eq!([2, 3].map(|step| at_once.epsilon(step)), [1.0, 0.0]);

@@ -68,6 +68,7 @@ struct Stream {
     gather: Gather,
     examples: Arc<Vec<u32>>,
     images: HostWords,
+    image_words: usize,
     batch: Buffer,
     /// The batch's images side by side, kept to be filled again.
     staged: RefCell<Vec<u32>>,
@@ -132,95 +133,75 @@ impl DeviceImages {
         launches: Vec<Launch>,
     ) -> Result<BatchProgram> {
         let (examples, subset) = order.examples;
-        let words = self.image_words();
-        let gather = |source, images_rows| Gather {
-            examples: examples.len(),
-            batch,
-            height: self.height,
-            width: self.width,
-            channels: self.scale.len(),
-            scale: self.scale.clone(),
-            shift: self.shift.clone(),
-            images_rows,
-            source,
-            shuffle: order.shuffle,
-            augment: self.augment,
+        let kernel = self.kernel(examples.len(), batch);
+        let kernel = Gather { shuffle: order.shuffle, augment: self.augment, ..kernel };
+        let [subset, labels] = [subset, order.labels].map(|buffer| buffer.slice(0, examples.len()));
+        let all = [self.gathers(&kernel, &[subset, labels, x, y]), launches].concat();
+        let stream = match &self.store {
+            Store::Device(_) => None,
+            Store::Host { words, batch } => Some(Stream {
+                gather: kernel,
+                examples: Arc::clone(examples),
+                images: words.clone(),
+                image_words: self.image_words(),
+                batch: batch.clone(),
+                staged: RefCell::default(),
+            }),
         };
-        let launch = |gather: Gather, images: &Buffer| Launch {
-            label: "gather batch".into(),
-            slices: vec![
-                images.slice(0, gather.images_rows * words),
-                subset.slice(0, examples.len()),
-                order.labels.slice(0, examples.len()),
-                x.clone(),
-                y.clone(),
-            ],
-            kernel: Arc::new(gather),
-        };
-        let (mut all, mut stream) = (Vec::new(), None);
-        match &self.store {
-            Store::Device(chunks) if chunks.len() == 1 => {
-                all.push(launch(gather(Source::Resident, self.rows), &chunks[0].buffer));
-            }
-            Store::Device(chunks) => {
-                all.extend(chunks.iter().map(|chunk| {
-                    let source = Source::Chunk { first_row: chunk.first_row };
-                    launch(gather(source, chunk.rows), &chunk.buffer)
-                }));
-            }
-            Store::Host { words, batch: buffer } => {
-                let gather = gather(Source::Streamed, batch);
-                all.push(launch(gather.clone(), buffer));
-                stream = Some(Stream {
-                    gather,
-                    examples: Arc::clone(examples),
-                    images: words.clone(),
-                    batch: buffer.clone(),
-                    staged: RefCell::default(),
-                });
-            }
-        }
-        all.extend(launches);
         Ok(BatchProgram { program: device.compile(all)?, stream })
     }
-}
 
-impl DeviceImages {
     /// The launches that fetch the images at `rows` `[N]` of the set, of which the device alone knows, into x. They write
     /// N words to `unused`. Images are not augmented.
     ///
     /// # Errors
     /// The images do not lie on the device.
     pub fn gather(&self, rows: Slice, unused: &Buffer, x: Slice) -> Result<Vec<Launch>> {
-        let Store::Device(chunks) = &self.store else {
+        if matches!(self.store, Store::Host { .. }) {
             return Err(crate::Error::Mismatch(
                 "the images do not fit the device's memory, where an agent needs them: take fewer (data.train)".into(),
             ));
+        }
+        let kernel = self.kernel(rows.words, rows.words);
+        let unused = unused.slice(0, rows.words);
+        // The rows stand for the labels too, which are not used.
+        Ok(self.gathers(&kernel, &[rows.clone(), rows, x, unused]))
+    }
+
+    /// What gathers `batch` of `examples` rows of the set, in their order and as they are.
+    fn kernel(&self, examples: usize, batch: usize) -> Gather {
+        Gather {
+            examples,
+            batch,
+            height: self.height,
+            width: self.width,
+            channels: self.scale.len(),
+            scale: self.scale.clone(),
+            shift: self.shift.clone(),
+            images_rows: self.rows,
+            source: Source::Resident,
+            shuffle: false,
+            augment: None,
+        }
+    }
+
+    /// The launches of a gather from the memory where the images are. `slices` are all of its buffers but the images.
+    fn gathers(&self, kernel: &Gather, slices: &[Slice; 4]) -> Vec<Launch> {
+        let launch = |images: &Buffer, images_rows, source| {
+            let images = images.slice(0, images_rows * self.image_words());
+            let kernel = Gather { images_rows, source, ..kernel.clone() };
+            Launch::new("gather batch", Arc::new(kernel), [&[images], &slices[..]].concat())
         };
-        let (batch, words) = (rows.words, self.image_words());
-        let labels = rows.buffer.clone();
-        let launch = |chunk: &Chunk| {
-            let whole = chunks.len() == 1;
-            let source = if whole { Source::Resident } else { Source::Chunk { first_row: chunk.first_row } };
-            let gather = Gather {
-                examples: batch,
-                batch,
-                height: self.height,
-                width: self.width,
-                channels: self.scale.len(),
-                scale: self.scale.clone(),
-                shift: self.shift.clone(),
-                images_rows: chunk.rows,
-                source,
-                shuffle: false,
-                augment: None,
-            };
-            let images = chunk.buffer.slice(0, chunk.rows * words);
-            let label = labels.slice(rows.offset, batch);
-            let slices = vec![images, rows.clone(), label, x.clone(), unused.slice(0, batch)];
-            Launch::new("gather images", Arc::new(gather), slices)
-        };
-        Ok(chunks.iter().map(launch).collect())
+        match &self.store {
+            Store::Device(chunks) if chunks.len() == 1 => {
+                vec![launch(&chunks[0].buffer, self.rows, Source::Resident)]
+            }
+            Store::Device(chunks) => {
+                let of_chunk = |chunk: &Chunk| Source::Chunk { first_row: chunk.first_row };
+                chunks.iter().map(|chunk| launch(&chunk.buffer, chunk.rows, of_chunk(chunk))).collect()
+            }
+            Store::Host { batch, .. } => vec![launch(batch, kernel.batch, Source::Streamed)],
+        }
     }
 
     /// Words of an image.
@@ -249,14 +230,13 @@ impl BatchProgram {
     }
 
     fn send(&self, device: &Device, clock: &Clock) -> Result<()> {
-        let Some(Stream { gather, examples, images, batch, staged }) = &self.stream else { return Ok(()) };
-        let words = (gather.height * gather.width * gather.channels).div_ceil(4);
-        let (mut staged, images) = (staged.borrow_mut(), images.as_slice());
+        let Some(stream) = &self.stream else { return Ok(()) };
+        let (mut staged, images) = (stream.staged.borrow_mut(), stream.images.as_slice());
         staged.clear();
-        for row in gather.image_rows(clock, examples) {
-            staged.extend_from_slice(&images[row * words..][..words]);
+        for row in stream.gather.image_rows(clock, &stream.examples) {
+            staged.extend_from_slice(&images[row * stream.image_words..][..stream.image_words]);
         }
-        Ok(device.write(batch, 0, &staged)?)
+        Ok(device.write(&stream.batch, 0, &staged)?)
     }
 }
 

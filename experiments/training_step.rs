@@ -2,7 +2,7 @@
 //!
 //! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
 
-use engine::optim::{AdamW, Optimizer, OptimizerMemory};
+use engine::optim::{Adam, Optimizer, OptimizerMemory};
 use engine::{
     Buffer, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Result, Slice, Tensor, Wanted,
     Workspace,
@@ -110,7 +110,7 @@ impl StepMemory {
         &mut self,
         device: &Device,
         model: &dyn Model,
-        optimizer: &AdamW,
+        optimizer: &Adam,
         batch: usize,
     ) -> Result<Step> {
         let mut graph = Graph::training(model.parameters());

@@ -97,6 +97,11 @@ pub fn test_values(n: usize, stream: u32) -> Vec<f32> {
     uniform.sample_iter(Pcg64::seed_from_u64(u64::from(stream))).take(n).collect()
 }
 
+/// Floats to be compared bit for bit, so that a NaN is a value like any other: the inputs of that buffer are integers.
+pub(crate) fn bits(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(v.to_bits())).collect()
+}
+
 impl Case {
     /// Runs the kernel on the CPU and returns every buffer after the run; written buffers start poisoned with NaN.
     ///

@@ -32,6 +32,7 @@ pub mod reduce;
 pub mod replay;
 mod run;
 pub mod simd;
+mod size;
 pub mod spectral_norm;
 pub mod template;
 pub mod threads;

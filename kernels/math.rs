@@ -143,7 +143,7 @@ pub(crate) fn normals([radius, angle]: [u32; 2]) -> [f32; 2] {
 mod tests {
     use super::*;
     use crate::simd::{Isa, LANES, Vectorised};
-    use approx::{assert_abs_diff_eq, assert_relative_eq};
+    use approx::{abs_diff_eq, assert_abs_diff_eq, assert_relative_eq};
 
     /// The exponential of minus the magnitude, and the error function.
     struct Both([f32; LANES]);
@@ -185,7 +185,7 @@ mod tests {
             let [exp, erf] = isa.run(Both([f32::NAN; LANES]));
             assert!(exp[0].is_nan() && erf[0].is_nan(), "{isa:?}");
             let [exp, erf] = isa.run(Both([f32::INFINITY; LANES]));
-            assert!(exp[0] == 0.0 && (erf[0] - 1.0).abs() < 2e-7, "{isa:?}");
+            assert!(exp[0] == 0.0 && abs_diff_eq!(erf[0], 1.0, epsilon = 2e-7), "{isa:?}");
         }
     }
 

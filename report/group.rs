@@ -33,11 +33,27 @@ pub(crate) struct Group {
 /// Everything a report shows.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    /// In the order of the rows.
+    /// In the order of the rows; those of agents behind those of classifiers.
     pub(crate) groups: Vec<Group>,
     /// Runs left out because another folder holds the same configuration and seed: the one left out, the one
     /// kept.
     pub(crate) duplicates: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Comparison {
+    fn split(&self) -> (&[Group], &[Group]) {
+        self.groups.split_at(self.groups.partition_point(|group| !group.is_of_agent()))
+    }
+
+    /// Those of classifiers.
+    pub(crate) fn classifiers(&self) -> &[Group] {
+        self.split().0
+    }
+
+    /// Those of agents.
+    pub(crate) fn agents(&self) -> &[Group] {
+        self.split().1
+    }
 }
 
 /// Groups the runs by their config, labels the groups and sorts them.
@@ -63,7 +79,7 @@ pub(crate) fn compare(runs: Vec<Run>) -> Comparison {
     }
     let mut groups: Vec<Group> = by_config.into_values().filter_map(Group::new).collect();
     label(&mut groups);
-    groups.sort_by(order);
+    groups.sort_by(|a, b| a.is_of_agent().cmp(&b.is_of_agent()).then_with(|| order(a, b)));
     Comparison { groups, duplicates }
 }
 
@@ -78,6 +94,11 @@ impl Group {
         let (finished, unfinished) = seeds.into_values().partition(|run| run.result.is_some());
         let (settings, differing) = (Vec::new(), Vec::new());
         Some(Group { experiment, model, method, settings, finished, unfinished, config, differing })
+    }
+
+    /// Whether an agent acts in its runs.
+    pub(crate) fn is_of_agent(&self) -> bool {
+        self.config.contains_key("environment.task")
     }
 
     /// The label of the row beside the experiment's name.
@@ -113,12 +134,18 @@ pub(crate) fn compared(config: &toml::Table) -> BTreeMap<String, toml::Value> {
     keys
 }
 
+/// No section of a config has a longer name: it is not repeated before every key of what is none.
+const LONGEST_SECTION: usize = 128;
+
 /// The values of a table under their dotted keys, those of inner tables too.
-fn flatten(prefix: &str, table: &toml::Table, keys: &mut BTreeMap<String, toml::Value>) {
+fn flatten(section: &str, table: &toml::Table, keys: &mut BTreeMap<String, toml::Value>) {
     for (key, value) in table {
+        let dotted = format!("{section}{key}");
         match value {
-            toml::Value::Table(inner) => flatten(&format!("{prefix}{key}."), inner, keys),
-            value => _ = keys.insert(format!("{prefix}{key}"), value.clone()),
+            toml::Value::Table(inner) if dotted.len() < LONGEST_SECTION => {
+                flatten(&(dotted + "."), inner, keys);
+            }
+            value => drop(keys.insert(dotted, value.clone())),
         }
     }
 }

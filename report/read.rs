@@ -16,10 +16,12 @@ pub(crate) struct Run {
     pub(crate) config: toml::Table,
     /// By phase and step; where a step was written twice, as after a resume, the later line.
     pub(crate) evaluations: BTreeMap<(u64, u64), Evaluation>,
+    /// Of an agent, by step.
+    pub(crate) rewards: BTreeMap<u64, Reward>,
     /// The last step written of each phase.
     pub(crate) phase_ends: BTreeMap<u64, u64>,
-    /// Step and epoch of the furthest line.
-    pub(crate) reached: Option<(u64, f64)>,
+    /// Step of the furthest line, and of a classifier its epoch.
+    pub(crate) reached: Option<(u64, Option<f64>)>,
     /// The final figures; `None` while the run is unfinished.
     pub(crate) result: Option<RunResult>,
     /// Why the run failed; `None` if it did not, or has a result since.
@@ -35,6 +37,17 @@ pub(crate) struct Evaluation {
     pub(crate) tortoise_test_accuracy: Option<f64>,
     /// Indicators of plasticity: every other number logged.
     pub(crate) indicators: BTreeMap<String, f64>,
+}
+
+/// What is shown of a line of an agent.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Reward {
+    /// Mean over the steps since the line before.
+    pub(crate) reward_per_step: f64,
+    /// The same as a share of what the best agent gets.
+    pub(crate) share_of_best: Option<f64>,
+    pub(crate) mean_max_q: Option<f64>,
+    pub(crate) td_loss: Option<f64>,
 }
 
 /// Why a folder with a `config.toml` gave no run.
@@ -57,8 +70,11 @@ const FILES: [&str; 4] = ["metrics.jsonl", "result.json", "failed.json", "checkp
 #[derive(Deserialize)]
 struct Line {
     step: u64,
-    epoch: f64,
-    phase: u64,
+    /// Of a classifier.
+    epoch: Option<f64>,
+    phase: Option<u64>,
+    /// Of an agent.
+    reward_per_step: Option<f64>,
     test_accuracy: Option<f64>,
     hare_test_accuracy: Option<f64>,
     tortoise_test_accuracy: Option<f64>,
@@ -117,8 +133,12 @@ fn read_config(bytes: Vec<u8>) -> Result<(toml::Table, String, i64), String> {
     })?;
     let experiment = config.get("name").and_then(toml::Value::as_str).ok_or("no text under `name`")?;
     let seed = config.get("seed").and_then(toml::Value::as_integer).ok_or("no whole number under `seed`")?;
-    for section in ["data", "model"] {
-        config.get(section).and_then(toml::Value::as_table).ok_or(format!("no section [{section}]"))?;
+    let is_section = |name: &str| config.get(name).is_some_and(toml::Value::is_table);
+    if !is_section("model") {
+        return Err("no section [model]".into());
+    }
+    if !is_section("data") && !is_section("environment") {
+        return Err("no section [data] of a classifier, nor [environment] of an agent".into());
     }
     let experiment = experiment.to_string();
     Ok((config, experiment, seed))
@@ -146,6 +166,7 @@ impl Run {
             seed,
             config: legacy::upgrade(&config),
             evaluations: BTreeMap::new(),
+            rewards: BTreeMap::new(),
             phase_ends: BTreeMap::new(),
             reached: None,
             result,
@@ -178,11 +199,19 @@ impl Run {
     }
 
     fn add(&mut self, line: Line) {
-        let end = self.phase_ends.entry(line.phase).or_insert(line.step);
-        *end = line.step.max(*end);
         if self.reached.is_none_or(|(step, _)| step <= line.step) {
             self.reached = Some((line.step, line.epoch));
         }
+        if let Some(reward_per_step) = line.reward_per_step {
+            let number = |key: &str| line.others.get(key).and_then(serde_json::Value::as_f64);
+            let (share_of_best, mean_max_q) = (number("share_of_best"), number("mean_max_q"));
+            let reward = Reward { reward_per_step, share_of_best, mean_max_q, td_loss: number("td_loss") };
+            self.rewards.insert(line.step, reward);
+            return;
+        }
+        let phase = line.phase.unwrap_or_default();
+        let end = self.phase_ends.entry(phase).or_insert(line.step);
+        *end = line.step.max(*end);
         if let Some(test_accuracy) = line.test_accuracy {
             let mut indicators = BTreeMap::new();
             for (key, value) in line.others {
@@ -192,13 +221,13 @@ impl Run {
                 }
             }
             let evaluation = Evaluation {
-                epoch: line.epoch,
+                epoch: line.epoch.unwrap_or_default(),
                 test_accuracy,
                 hare_test_accuracy: line.hare_test_accuracy,
                 tortoise_test_accuracy: line.tortoise_test_accuracy,
                 indicators,
             };
-            self.evaluations.insert((line.phase, line.step), evaluation);
+            self.evaluations.insert((phase, line.step), evaluation);
         }
     }
 

@@ -9,6 +9,12 @@ pub(crate) struct RunResult {
     pub(crate) test_accuracy: Option<f64>,
     pub(crate) test_loss: Option<f64>,
     pub(crate) train_accuracy: Option<f64>,
+    /// Of an agent: mean over the last tenth of its steps.
+    pub(crate) reward_per_step: Option<f64>,
+    /// The same as a share of what the best agent gets.
+    pub(crate) share_of_best: Option<f64>,
+    pub(crate) mean_max_q: Option<f64>,
+    pub(crate) td_loss: Option<f64>,
     pub(crate) seconds: Option<f64>,
     device: Option<String>,
     git_revision: Option<String>,

@@ -65,6 +65,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn hand_computed() {
@@ -72,7 +73,7 @@ mod tests {
         let summary = summarize(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap();
         assert_eq!(summary.n, 8);
         assert_eq!(summary.mean, 5.0);
-        assert!((summary.std.unwrap() - 2.138_089_935_299_395).abs() < 1e-15);
+        assert_abs_diff_eq!(summary.std.unwrap(), 2.138_089_935_299_395, epsilon = 1e-15);
         assert_eq!(summary.show(2), "5.00 ± 2.14");
         assert_eq!(summary.scaled(10.0).show(1), "50.0 ± 21.4");
     }

@@ -13,7 +13,7 @@ pub(crate) fn write(
     methods: &[Method],
     folder: &Path,
 ) -> Result<Vec<PathBuf>, Error> {
-    let entries = entry::entries(&comparison.groups, methods);
+    let entries = entry::entries(comparison.classifiers(), methods);
     let setups = entry::setups(&entries);
     let found = [
         sections::methods::make(&setups),
@@ -21,8 +21,9 @@ pub(crate) fn write(
         sections::continual::make(&setups),
         sections::sweeps::make(&entries),
         sections::indicators::make(&setups),
-        sections::curves::make(&comparison.groups),
-        Some(sections::results::make(comparison)),
+        sections::curves::make(comparison.classifiers()),
+        sections::agents::make(comparison.agents()),
+        sections::results::make(comparison),
         left_out.make(),
     ];
     let mut sections: Vec<output::Section> = found.into_iter().flatten().collect();
@@ -72,7 +73,7 @@ fn summary(comparison: &Comparison, left_out: &LeftOut<'_>) -> String {
         words.extend((count > 0).then(|| format!("{count} {what}")));
     }
     format!(
-        "{}. Accuracies are mean ± sample standard deviation over the n finished seeds of each configuration.",
+        "{}. Figures are mean ± sample standard deviation over the n finished seeds of each configuration.",
         words.join(", ")
     )
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use approx::relative_eq;
 use common::{Place, wgsl_device};
 use serde_json::Value;
 
@@ -21,11 +22,8 @@ fn assert_close(line: &(Value, Value), key: &str, tolerance: f64) {
     let (Some(a), Some(b)) = (line.0[key].as_f64(), line.1[key].as_f64()) else {
         panic!("no {key} in {line:?}");
     };
-    assert!(
-        (a - b).abs() <= tolerance * a.abs().max(1e-6),
-        "{key}: {a} on the CPU, {b} through WGSL, {}",
-        line.0
-    );
+    let close = relative_eq!(a, b, epsilon = tolerance * 1e-6, max_relative = tolerance);
+    assert!(close, "{key}: {a} on the CPU, {b} through WGSL, {}", line.0);
 }
 
 /// Epochs of one step of 64 examples, half of them with wrong labels.

@@ -2,6 +2,7 @@
 
 mod common;
 
+use approx::relative_eq;
 use common::Place;
 use common::begun::{Begun, MODELS};
 use engine::Device;
@@ -51,10 +52,8 @@ fn on_a_model(device: &Device, model: &[&str]) {
     let logged = |name: &str| line[name].as_f64().unwrap_or_else(|| panic!("{model:?}: {name}"));
     let assert_is = |name: &str, expected: f64| {
         let got = logged(name);
-        assert!(
-            (got - expected).abs() <= 1e-9 * expected.abs().max(1e-3),
-            "{model:?}: {name} {got}, {expected}"
-        );
+        let close = relative_eq!(got, expected, epsilon = 1e-12, max_relative = 1e-9);
+        assert!(close, "{model:?}: {name} {got}, {expected}");
     };
 
     let weights = parameters.export(&arenas.trained);

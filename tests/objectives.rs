@@ -7,7 +7,7 @@
 mod fixtures;
 
 use engine::checkpoint::{File, StoredValues};
-use engine::optim::{AdamW, Optimizer};
+use engine::optim::{Adam, Optimizer};
 use engine::{Clock, Device};
 use experiments::Config;
 use experiments::config::parse_set;
@@ -60,8 +60,7 @@ fn train(device: &Device, expected: &File, model: &[&str], sets: &[&str]) -> Fil
     });
     memory.additions =
         additions(device, model, &memory, intervention, tortoise.as_ref(), initial.as_ref()).unwrap();
-    let clip = Some(number("clip"));
-    let optimizer = AdamW { weight_decay: number("weight_decay"), clip, ..AdamW::default() };
+    let optimizer = Adam { clip: Some(number("clip")), ..Adam::adamw(number("weight_decay")) };
     let training = memory.training(device, model, &optimizer, labels.len()).unwrap();
     let ring = memory.ring.clone();
     let evaluation = memory.evaluation(device, model, &network, labels.len(), &ring, RING_ROWS).unwrap();

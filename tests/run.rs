@@ -2,6 +2,7 @@
 
 mod common;
 
+use approx::assert_abs_diff_eq;
 use common::{Place, assert_same, wgsl_device};
 use serde_json::Value;
 use std::io::Read;
@@ -239,7 +240,7 @@ fn the_schedule_is_in_the_metrics() {
     let epochs: Vec<Value> = lines.filter(|line| line.get("train_loss").is_some()).collect();
     // Phase 0 has 13 epochs of 3 steps, and 3 steps of warm-up; phase 1 has 5 epochs of 10 steps, and 5.
     let rate = |epoch: usize| epochs[epoch - 1]["learning_rate"].as_f64().unwrap();
-    assert!((rate(1) - 0.01 * 2.0 / 3.0).abs() < 1e-15, "{}", epochs[0]);
+    assert_abs_diff_eq!(rate(1), 0.01 * 2.0 / 3.0, epsilon = 1e-15);
     assert_eq!((rate(2), rate(13), rate(14)), (0.01, 0.01, 0.01));
     let resets = |epoch: usize, method: &str| epochs[epoch - 1]["resets"][method].as_u64().unwrap_or(0);
     let of = |method: &str| (1..=18).map(|epoch| resets(epoch, method)).collect::<Vec<_>>();

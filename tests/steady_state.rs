@@ -1,8 +1,12 @@
 //! The steady state of training: once warm, steps of a full and of a last batch, with the tortoise, create nothing,
 //! upload nothing, read only the metrics, and on the CPU allocate nothing.
 
+#[path = "common/allocations.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod allocations;
 mod common;
 
+use allocations::allocations;
 use data::LoadOptions;
 use engine::Device;
 use experiments::Config;
@@ -12,42 +16,7 @@ use experiments::schedule::{Phase, phases};
 use experiments::trainer::Trainer;
 use experiments::training_step::RING_ROWS;
 use kernels::Clock;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-/// The system's allocator, counting while [`COUNTING`].
-struct Counting;
-
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-fn count() {
-    if COUNTING.load(Ordering::Relaxed) {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A phase in training.
 struct Training {
@@ -162,12 +131,11 @@ fn training_reaches_a_steady_state() {
         let mut training = Training::new(&device, sets);
         training.steps(256 + 10);
         let (counters, bytes) = (device.counters(), device.allocated_bytes());
-        COUNTING.store(true, Ordering::SeqCst);
+        let before = allocations();
         training.steps(1000);
-        COUNTING.store(false, Ordering::SeqCst);
-        let allocations = ALLOCATIONS.swap(0, Ordering::SeqCst);
+        let allocated = allocations() - before;
         let after = device.counters();
-        assert_eq!(allocations, 0, "{sets:?}, {threads} threads: heap allocations in 1,000 steps");
+        assert_eq!(allocated, 0, "{sets:?}, {threads} threads: heap allocations in 1,000 steps");
         assert_eq!((after.objects, after.uploads), (counters.objects, counters.uploads), "{sets:?}");
         // 1,266 steps: the ring was full after 512, 768 and 1,024 of them.
         assert_eq!(after.reads - counters.reads, 3, "{sets:?}: reads of the metrics ring");

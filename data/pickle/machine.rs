@@ -11,8 +11,9 @@ use crate::input::reserve;
 /// More lists, tuples and dictionaries than this are refused: a file of these sets has about 20.
 const MOST_CONTAINERS: usize = 64;
 
-/// Longer strings are not kept to be referred to again: names and keys are, an array of pixels is not.
-const LONGEST_KEPT: usize = 1 << 12;
+/// Longer strings are not kept to be referred to again: names and keys are, an array of pixels is not. What is kept can be
+/// copied by a few bytes of program.
+const LONGEST_KEPT: usize = 1 << 8;
 /// A longer name of a function or a module is refused.
 const LONGEST_NAME: u64 = 1 << 10;
 

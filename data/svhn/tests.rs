@@ -119,16 +119,26 @@ fn a_check_looks_at_both_files() {
 
 #[test]
 fn fuzz_mat_files() {
-    let mut mutator = crate::mutate::Mutator::new(32);
-    let good = [two(&[1, 10], false), two(&[1, 10], true)];
+    let labels =
+        |packed| file(&[("y", &[20_000, 1], 2, &[1; 20_000]), ("X", &[32, 32, 3], 2, &bytes(1))], packed);
+    let zeros = file(&[("X", &[32, 32, 3, 100], 2, &[0; 100 * IMAGE])], true);
+    // A label of one byte becomes one of four. The buffers of the file and of the unpacker have 64 and 48 KiB.
+    fuzz("mat", 32, &[two(&[1, 10], false), labels(false)], 5, 1 << 17);
+    // Deflate makes at most 1,032 bytes of one.
+    fuzz("packed mat", 33, &[two(&[1, 10], true), labels(true), zeros], 5 * 1032, 1 << 17);
+}
+
+fn fuzz(name: &'static str, seed: u64, good: &[Vec<u8>], per_byte: usize, fixed: usize) {
+    let mut mutator = crate::mutate::Mutator::new(seed);
+    let mut bound = crate::allocations::Bound::new(name, per_byte, fixed);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("train_32x32.mat");
     let mut refused = 0;
     for _ in 0..crate::mutate::rounds() {
-        let bytes = mutator.bytes(&good);
-        match arrays(&bytes) {
-            // Deflate makes at most 1,032 bytes of one.
-            Ok(arrays) => assert!(arrays.iter().map(|a| a.bytes.len()).sum::<usize>() <= 1032 * bytes.len()),
-            Err(_) => refused += 1,
-        }
+        let bytes = mutator.bytes(good);
+        fs::write(&path, &bytes).unwrap();
+        refused += u64::from(bound.hold(bytes.len(), || read(&path, "")).is_err());
     }
     assert!(refused > crate::mutate::rounds() / 10);
+    println!("{bound}");
 }

@@ -1,6 +1,6 @@
 //! Which images there are, in which order, and of which class.
 
-use std::collections::{BTreeMap, HashMap, hash_map};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use md5::{Digest, Md5};
@@ -42,7 +42,10 @@ impl Listing {
                     by_class.entry((*class).to_owned()).or_default().push(entry);
                 }
                 ["val", "images", file] if is_image(file) => {
-                    validation.insert((*file).to_owned(), entry);
+                    validation.insert((*file).to_owned(), Annotated { entry, told: None });
+                }
+                ["val", file] if is_image(file) => {
+                    validation.entry((*file).to_owned()).or_insert(Annotated { entry, told: None });
                 }
                 ["val", class, file] | ["val", class, "images", file] if is_image(file) => {
                     sorted.push((file.len(), (*file).to_owned(), (*class).to_owned(), entry));
@@ -113,18 +116,22 @@ fn in_folders(mut images: Vec<(usize, String, String, Entry)>, classes: &[String
     labelled.flatten().map(|(label, entry)| Item { entry, label }).collect()
 }
 
+/// A test image, and its class with the line that says so, once there was one.
+struct Annotated {
+    entry: Entry,
+    told: Option<(String, usize)>,
+}
+
 /// The test images of these classes, in the order of the annotations: lines of file, class and the corners of a box,
 /// with tabs between them. A file may be named again with the same class.
 fn annotated(
     source: &Source,
     text: &[u8],
     classes: &[String],
-    mut images: HashMap<String, Entry>,
+    mut images: HashMap<String, Annotated>,
 ) -> Result<Vec<Item>, FileError> {
     let path = source.path_of(ANNOTATIONS);
     let mut items = Vec::new();
-    // The class of each file so far, and the line that says so.
-    let mut told: HashMap<String, (String, usize)> = HashMap::new();
     let mut at = 0;
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let wrong = |expected: &str, found: &str| FileError::format(&path, at, expected, found);
@@ -133,22 +140,19 @@ fn annotated(
         let mut words = words.trim_end().split('\t');
         match (words.next(), words.next()) {
             (Some(""), None) => {}
-            (Some(file), Some(class)) => match told.entry(file.to_owned()) {
-                hash_map::Entry::Occupied(before) => {
-                    let (first, line) = before.get();
-                    if first != class {
-                        let expected = format!("{file} to be of class {first}, as in line {line}");
-                        return Err(wrong(&expected, &format!("{class} in line {number}")));
-                    }
+            (Some(file), Some(class)) => match (images.get_mut(file), label_of(classes, class)) {
+                (None, None) => {}
+                (None, Some(_)) => {
+                    return Err(wrong(&format!("the image {file} in val/images"), "none of that name"));
                 }
-                hash_map::Entry::Vacant(new) => {
-                    new.insert((class.to_owned(), number));
-                    if let Some(label) = label_of(classes, class) {
-                        let entry = images.remove(file).ok_or_else(|| {
-                            wrong(&format!("the image {file} in val/images"), "none of that name")
-                        })?;
-                        items.push(Item { entry, label });
-                    }
+                (Some(Annotated { told: Some((first, _)), .. }), _) if first == class => {}
+                (Some(Annotated { told: Some((first, line)), .. }), _) => {
+                    let expected = format!("{file} to be of class {first}, as in line {line}");
+                    return Err(wrong(&expected, &format!("{class} in line {number}")));
+                }
+                (Some(Annotated { entry, told }), label) => {
+                    *told = Some((class.to_owned(), number));
+                    items.extend(label.map(|label| Item { entry: entry.clone(), label }));
                 }
             },
             _ => return Err(wrong("file and class with a tab between them", "a line without")),

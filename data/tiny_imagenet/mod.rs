@@ -3,8 +3,9 @@
 //! It is read from the folder `tiny-imagenet-200`, from its content without that folder, or straight from
 //! `tiny-imagenet-200.zip`: `train/CLASS/images/*.JPEG`, and as test images those of `val/images` that
 //! `val/val_annotations.txt` gives a class. If `val/images` has none, they are those that somebody sorted into
-//! `val/CLASS/images`; between a class and its images, `images/` may be left out. A folder that lacks something, as a
-//! broken-off extraction does, is passed over for a readable archive.
+//! `val/CLASS/images`; before the names of images, `images/` may be left out. A folder that lacks something, as a
+//! broken-off extraction does, is passed over for a readable archive; where only that tells, one with fewer images than the
+//! archive is read with a note.
 //!
 //! The classes are the folders of `train` that have images, sorted by name, so that a part of the set can be used; test
 //! images of other classes are left out. Training images come class by class in turn, the first of each class, then the
@@ -28,6 +29,7 @@ use crate::checksum::md5_of;
 use crate::error::{FileError, FileProblem};
 use crate::examine::{FileReport, Status};
 use crate::{DataSet, Error, Images, Name, Origin, available_threads, parallel};
+use cache::Decoded;
 use listing::{Item, Listing};
 use source::{Place, Source};
 
@@ -85,26 +87,45 @@ impl Found {
         Some(found.map_err(|error: FileError| error.advise(&advice)))
     }
 
-    /// Where the images come from. Only a whole archive can be the published one; others are not worth the time.
-    fn origin(&self) -> Origin {
-        let counts = [(self.listing.train.len(), PUBLISHED[0]), (self.listing.test.len(), PUBLISHED[1])];
-        let whole = counts.iter().all(|(found, published)| found == published);
-        Origin::of(&counts, (whole && self.is_published()).then_some(true))
+    /// The MD5 of the archive, if it may be the published one: it has as many images.
+    fn md5(&self) -> Option<String> {
+        let whole = self.counts().iter().all(|(found, published)| found == published);
+        if whole && self.place.zip { md5_of(&self.place.path).ok() } else { None }
     }
 
-    /// Of a folder, a hint to an archive that has more: an extraction may have been broken off unnoticed.
-    fn larger_archive(&self, folders: &[PathBuf]) -> String {
-        let archive = Place::archive(folders).filter(|_| !self.place.zip);
-        let listing = archive.and_then(|place| Listing::new(&Source::open(&place).ok()?).ok());
+    /// Where the images come from, by their number and the MD5 of their archive.
+    fn origin(&self, md5: Option<&str>) -> Origin {
+        Origin::of(&self.counts(), (md5 == Some(Name::TinyImagenet.files()[0].md5)).then_some(true))
+    }
+
+    /// Numbers of images of both halves, found and published.
+    fn counts(&self) -> [(usize, usize); 2] {
+        [(self.listing.train.len(), PUBLISHED[0]), (self.listing.test.len(), PUBLISHED[1])]
+    }
+
+    /// Of a folder, what it has, and a hint to an archive that has more: an extraction may have been broken off unnoticed.
+    fn larger_archive(&self, folders: &[PathBuf]) -> Option<String> {
+        let archive = Place::archive(folders).filter(|_| !self.place.zip)?;
+        let packed = Listing::new(&Source::open(&archive).ok()?).ok()?;
         let images = |listing: &Listing| listing.train.len() + listing.test.len();
-        match listing.filter(|packed| images(packed) > images(&self.listing)) {
-            Some(packed) => format!("; {ZIP} has {packed}: {}", self.advice),
-            None => String::new(),
-        }
+        let more = images(&packed) > images(&self.listing);
+        more.then(|| format!("{}; {ZIP} has {packed}: {}", self.listing, self.advice))
     }
 
-    fn is_published(&self) -> bool {
-        self.place.zip && md5_of(&self.place.path).is_ok_and(|md5| md5 == Name::TinyImagenet.files()[0].md5)
+    /// The images as they were decoded before, or decoded now.
+    fn decoded(&self, threads: usize) -> Result<Decoded, FileError> {
+        let Listing { train, test, digest, .. } = &self.listing;
+        let identity = cache::Identity { train: train.len(), test: test.len(), digest: *digest };
+        let places = cache::places(&self.place.home, &identity);
+        if let Some(decoded) = places.iter().find_map(|path| cache::read(path, &identity)) {
+            return Ok(decoded);
+        }
+        let pixels = [decode_all(&self.source, train, threads)?, decode_all(&self.source, test, threads)?];
+        let archive = self.md5().unwrap_or_else(|| cache::NO_ARCHIVE.to_owned());
+        let decoded = Decoded { pixels, archive };
+        // Where no place can be written to, the images are decoded again next time.
+        let _ = places.iter().find(|path| cache::write(path, &identity, &decoded).is_ok());
+        Ok(decoded)
     }
 }
 
@@ -120,24 +141,11 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
         });
     };
     let found = found?;
-    let advice = found.advice.clone();
-    Ok(load_from(found, threads).map_err(|error| error.advise(&advice))?)
-}
-
-fn load_from(found: Found, threads: usize) -> Result<DataSet, FileError> {
-    let origin = found.origin();
-    let Found { place, source, listing: Listing { classes, train, test, digest }, .. } = found;
-    let identity = cache::Identity { train: train.len(), test: test.len(), digest };
-    let places = cache::places(&place.home, &identity);
-    let [train_pixels, test_pixels] = match places.iter().find_map(|path| cache::read(path, &identity)) {
-        Some(pixels) => pixels,
-        None => {
-            let pixels = [decode_all(&source, &train, threads)?, decode_all(&source, &test, threads)?];
-            // Where no place can be written to, the images are decoded again next time.
-            let _ = places.iter().find(|path| cache::write(path, &identity, &pixels).is_ok());
-            pixels
-        }
-    };
+    let decoded = found.decoded(threads).map_err(|error| error.advise(&found.advice))?;
+    let origin = found.origin(Some(&decoded.archive));
+    let hint = if origin == Origin::Part { found.larger_archive(folders) } else { None };
+    let note = hint.map(|hint| format!("{} has {hint}", found.place.path.display()));
+    let Listing { classes, train, test, .. } = found.listing;
     let half = |half: &str, items: &[Item], pixels| Images {
         name: format!("{} {half}", Name::TinyImagenet),
         height: SIDE,
@@ -147,9 +155,10 @@ fn load_from(found: Found, threads: usize) -> Result<DataSet, FileError> {
         pixels: Arc::new(pixels),
         labels: items.iter().map(|item| item.label).collect(),
     };
+    let [train_pixels, test_pixels] = decoded.pixels;
     let (train, test) = (half("train", &train, train_pixels), half("test", &test, test_pixels));
     let set = DataSet::new(train, test, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
-    Ok(DataSet { origin, ..set })
+    Ok(DataSet { origin, note, ..set })
 }
 
 /// The pixels of all items, `[len, 64, 64, 3]`.
@@ -191,7 +200,8 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
         Ok(found) => found,
         Err(error) => return vec![report(error.path.clone(), Status::Damaged(error))],
     };
-    if found.is_published() {
+    let origin = found.origin(found.md5().as_deref());
+    if origin == Origin::Published {
         return vec![report(found.place.path, Status::Ok)];
     }
     let Found { place, source, listing, advice, .. } = &found;
@@ -208,8 +218,10 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     });
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     if damaged.is_empty() {
-        let status = match found.origin() {
-            Origin::Part => Status::Part { what: listing.to_string() + &found.larger_archive(folders) },
+        let status = match origin {
+            Origin::Part => {
+                Status::Part { what: found.larger_archive(folders).unwrap_or_else(|| listing.to_string()) }
+            }
             Origin::Other(why) => Status::Other { why },
             _ => Status::Unpacked,
         };

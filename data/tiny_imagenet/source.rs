@@ -9,7 +9,7 @@ use super::{FOLDER, ZIP};
 use crate::error::{FileError, FileProblem};
 use crate::zip::Zip;
 
-/// No file of the set is longer, its lists included: an archive that announces more is damaged, or made to exhaust memory.
+/// No file of the set is longer, its lists included: what is, or is announced to be, is damaged or made to exhaust memory.
 const LONGEST: u64 = 4 << 20;
 
 /// Where the set was found.
@@ -124,6 +124,10 @@ impl Source {
         match self {
             Source::Folder(folder) => {
                 let path = folder.join(&entry.name);
+                if entry.length > LONGEST {
+                    let expected = format!("a file of at most {LONGEST} bytes");
+                    return Err(FileError::format(&path, LONGEST, expected, entry.length));
+                }
                 fs::read(&path).map_err(|error| unreadable(&path, error))
             }
             Source::Zip { archive, .. } => archive.read(&archive.members[entry.index], LONGEST),

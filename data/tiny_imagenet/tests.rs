@@ -112,7 +112,10 @@ fn the_cache_is_used_and_remade_when_stale_or_damaged() {
     let place = Place::folder(&[dir.path().to_path_buf()]).unwrap();
     let listing = Listing::new(&Source::open(&place).unwrap()).unwrap();
     let identity = cache::Identity { train: 5, test: 2, digest: listing.digest };
-    cache::write(&path, &identity, &[vec![7; 5 * IMAGE], vec![8; 2 * IMAGE]]).unwrap();
+    let pixels = [vec![7; 5 * IMAGE], vec![8; 2 * IMAGE]];
+    let decoded = Decoded { pixels, archive: "0123456789abcdef0123456789abcdef".to_owned() };
+    cache::write(&path, &identity, &decoded).unwrap();
+    assert_eq!(cache::read(&path, &identity), Some(decoded));
     let cached = load_from(dir.path()).unwrap();
     assert!(
         cached.train.pixels.iter().all(|&byte| byte == 7) && cached.test.pixels.iter().all(|&byte| byte == 8)
@@ -145,7 +148,7 @@ fn the_cache_is_used_and_remade_when_stale_or_damaged() {
 fn a_cache_that_cannot_be_written_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let identity = cache::Identity { train: 1, test: 0, digest: [0; 16] };
-    let pixels = [vec![0; IMAGE], Vec::new()];
+    let pixels = Decoded { pixels: [vec![0; IMAGE], Vec::new()], archive: cache::NO_ARCHIVE.to_owned() };
     fs::write(dir.path().join("file"), b"").unwrap();
     assert!(cache::write(&dir.path().join("file/cache"), &identity, &pixels).is_err());
     fs::create_dir(dir.path().join("taken.cache")).unwrap();
@@ -296,7 +299,15 @@ fn a_check_decodes_every_image() {
 #[test]
 fn fuzz_archives_listings_and_images() {
     let mut mutator = crate::mutate::Mutator::new(33);
-    let whole = [false, true].map(|wide| archive(&files(), wide));
+    // A member of no bytes takes 46 and its name in the directory, and a record in memory. A list or an image is unpacked
+    // to at most 1,032 times its length. The buffers of file, unpacker and decoder have 128 KiB.
+    let mut bound = crate::allocations::Bound::new("zip, listing and JPEG", 1032 + 64, 1 << 17);
+    let mut whole = [false, true].map(|wide| archive(&files(), wide)).to_vec();
+    let many = (0..500).map(|index| (format!("train/n01/{index}.JPEG"), Vec::new()));
+    let lines = (0..9_999).map(|line| format!("{line}\tn77\n")).collect::<String>();
+    let long = [("val/val_annotations.txt".to_owned(), lines.into_bytes())];
+    whole.push(archive(&many.collect::<Vec<_>>(), false));
+    whole.push(archive(&[&long[..], &files()[..8]].concat(), false));
     let (mut read, mut refused) = (0u64, 0u64);
     let dir = TempDir::new().unwrap();
     let path = dir.path().join(ZIP);
@@ -310,13 +321,15 @@ fn fuzz_archives_listings_and_images() {
             archive(&files, round % 4 == 1)
         };
         fs::write(&path, &bytes).unwrap();
-        let opened = Source::open(&Place { path: path.clone(), zip: true, home: dir.path().into() });
-        let listed = opened.and_then(|source| Listing::new(&source).map(|listing| (source, listing)));
-        let outcome = listed.and_then(|(source, listing)| {
-            let items = listing.train.iter().chain(&listing.test);
-            items.map(|item| decode_one(&source, item, &mut vec![0; IMAGE])).collect::<Result<Vec<()>, _>>()
+        let place = Place { path: path.clone(), zip: true, home: dir.path().into() };
+        let outcome = bound.hold(bytes.len(), || -> Result<(), FileError> {
+            let source = Source::open(&place)?;
+            let listing = Listing::new(&source)?;
+            let mut items = listing.train.iter().chain(&listing.test);
+            items.try_for_each(|item| decode_one(&source, item, &mut [0; IMAGE]))
         });
         *if outcome.is_ok() { &mut read } else { &mut refused } += 1;
     }
     assert!(read.min(refused) > crate::mutate::rounds() / 20, "{read} read, {refused} refused");
+    println!("{bound}");
 }

@@ -41,7 +41,7 @@ impl CpuDevice {
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<CpuMemory>> {
         let memory = CpuMemory::allocate(&self.account, words).map_err(|_| Error::OutOfMemory {
             device: self.account.name().to_string(),
-            what: format!("{} bytes asked for '{what}'", words as u64 * 4),
+            what: format!("{} bytes asked for '{what}'", (words as u64).saturating_mul(4)),
             in_use: self.account.allocated_bytes(),
         })?;
         Ok(Arc::new(memory))

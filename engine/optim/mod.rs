@@ -4,7 +4,8 @@ mod adam;
 mod rmsprop;
 mod sgd;
 
-pub use adam::{Adam, AdamW};
+pub use adam::Adam;
+pub use kernels::arena::WeightDecay;
 pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 

@@ -5,7 +5,7 @@ mod common;
 use common::{Random, devices, gpu, network};
 use engine::{Activation, Clock, Device, Error, Launch, Parameters, Slice};
 use kernels::arena::GradientNorm;
-use kernels::elementwise::{Add, Relu};
+use kernels::elementwise::{Add, Crelu, Relu};
 use kernels::gather::{Gather, Source};
 use std::sync::Arc;
 
@@ -123,6 +123,21 @@ fn a_buffer_that_cannot_be_made_or_bound_is_a_typed_error() {
     // The device goes on.
     let small = device.buffer_with("small", &[7]).unwrap();
     assert_eq!(device.read(&small, 0..1).unwrap(), [7]);
+}
+
+#[test]
+fn sizes_whose_bytes_overflow_are_refused() {
+    for device in devices() {
+        for words in [usize::MAX, usize::MAX - 63, 1 << (usize::BITS - 2), 1 << (usize::BITS - 1)] {
+            let refused = device.buffer("absurd", words).map(|_| ());
+            assert!(matches!(refused, Err(Error::Limit { .. } | Error::OutOfMemory { .. })), "{refused:?}");
+        }
+        // As many words as are left of a product that overflowed.
+        let slices = [4, 8].map(|words| device.buffer("small", words).unwrap().slice(0, words));
+        let crelu = Crelu { rows: 1 + (1 << (usize::BITS - 2)), channels: 4 };
+        let refused = device.compile(launch(crelu, &slices)).map(|_| ());
+        assert!(matches!(refused, Err(Error::Shape { .. })), "{refused:?}");
+    }
 }
 
 #[test]

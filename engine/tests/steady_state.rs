@@ -1,39 +1,16 @@
 //! In the steady state of training, a CPU replay allocates nothing from the heap: a test binary of its own, because it
 //! counts every allocation of the process.
 
+#[path = "../../tests/common/allocations.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod allocations;
 mod common;
 
+use allocations::allocations;
 use common::network::{Forward, Network, batch_norm, bias, filters, weight};
 use engine::layers::LayerNorm;
-use engine::optim::{AdamW, Optimizer, OptimizerMemory};
+use engine::optim::{Adam, Optimizer, OptimizerMemory};
 use engine::{Activation, Clock, Device, Parameters};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A network with every kind of layer.
 fn network(width: usize) -> Network {
@@ -91,7 +68,7 @@ fn images() -> Network {
 fn check(device: &Device, network: &Network, replays: u32) {
     let loaded = network.load(device, true).unwrap();
     let words = network.parameters.words();
-    let optimizer = AdamW { clip: Some(0.5), ..AdamW::default() };
+    let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
     let buffer = |name, words| device.buffer(name, words).unwrap();
     let mut launches = loaded.launches.clone();
     launches.extend(optimizer.launches(
@@ -119,12 +96,12 @@ fn check(device: &Device, network: &Network, replays: u32) {
     // test: let them.
     std::thread::sleep(std::time::Duration::from_millis(300));
     let (counters, bytes) = (device.counters(), device.allocated_bytes());
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed);
+    let allocated_before = allocations();
     for step in 1..replays {
         run(step);
     }
     device.finish().unwrap();
-    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
+    let allocated = allocations() - allocated_before;
     assert_eq!(device.counters(), counters, "{}", device.name());
     assert_eq!(device.allocated_bytes(), bytes, "{}", device.name());
     if !device.is_gpu() {
@@ -145,7 +122,7 @@ fn replays_create_upload_read_and_allocate_nothing() {
     check(&gpu, &network(33), 50);
     check(&gpu, &images(), 50);
     // The counter does count.
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     drop(std::hint::black_box(vec![0u8; 100]));
-    assert!(ALLOCATIONS.load(Ordering::Relaxed) > before);
+    assert!(allocations() > before);
 }

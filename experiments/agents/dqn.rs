@@ -32,8 +32,8 @@ use models::Model;
 use std::path::Path;
 use std::time::Instant;
 
-/// Runs, or resumes, an agent in its folder under `out`. A config that is refused leaves no folder. A failure that would come
-/// again is written down in the folder.
+/// Runs, or resumes, an agent in its folder under `out`. A config that is refused leaves no folder. A failure that would
+/// come again is written down in the folder.
 ///
 /// # Errors
 /// Those of the device, of the folder, a loss that is not finite, a panic.
@@ -68,7 +68,7 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         log.append(&transition)?;
         progress.count(reward, config.agent.steps);
         if progress.step.is_multiple_of(config.agent.log_every) {
-            folder.log(&metrics::line(&mut progress, agent.learner(), config)?)?;
+            folder.log(&metrics::line(&mut progress, agent.learner(), config, best_reward)?)?;
         }
         if to_show.is_due() {
             (context.progress)(&metrics::status(&progress, config));

@@ -14,6 +14,7 @@ pub(super) fn line(
     progress: &mut Progress,
     learner: &Learner,
     config: &AgentConfig,
+    best_reward: f64,
 ) -> Result<Map<String, Value>> {
     let mut line = Map::new();
     line.insert("step".into(), json!(progress.step));
@@ -21,6 +22,7 @@ pub(super) fn line(
     let reward = std::mem::take(&mut progress.reward) / config.agent.log_every as f64;
     progress.reward_per_step = Some(reward);
     line.insert("reward_per_step".into(), json!(reward));
+    line.insert("share_of_best".into(), json!(reward / best_reward));
     if learner.updates() > 0 {
         let Diagnostics { loss, mean_max_q, .. } = learner.diagnostics()?;
         (progress.td_loss, progress.mean_max_q) = (Some(loss), Some(mean_max_q));

@@ -6,6 +6,7 @@ use crate::config::{self, AgentConfig, updates_after};
 use crate::error::{Error, Result};
 use engine::optim::Adam;
 use environments::{Environment, Exploration};
+use kernels::arena::WeightDecay;
 use kernels::value::Criterion;
 use models::Model;
 
@@ -102,19 +103,19 @@ impl Options {
                 beta2: optimizer.beta2,
                 eps: optimizer.eps,
                 eps_root: optimizer.eps_root,
-                weight_decay: 0.0,
                 clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
+                ..Adam::default()
             },
             learning_rate: optimizer.lr,
             ..Self::default()
         })
     }
 
-    /// The optimiser with what the method adds to it.
+    /// The optimiser, with the method's weight decay if it has any.
     pub(super) fn adam(&self) -> Adam {
         match self.method {
             Method::WeightDecay { strength } => {
-                Adam { weight_decay: self.optimizer.weight_decay + strength, ..self.optimizer }
+                Adam { weight_decay: WeightDecay::Coupled(strength), ..self.optimizer }
             }
             _ => self.optimizer,
         }

@@ -6,7 +6,7 @@ use crate::config::{Engine, resolve_model};
 use crate::training_step::{RING_ROWS, StepMemory};
 use clap::Args;
 use engine::ceiling::Ceiling;
-use engine::optim::{AdamW, Optimizer};
+use engine::optim::{Adam, Optimizer};
 use engine::{Clock, Device, Launch, Program};
 use models::Model;
 use serde_json::json;
@@ -63,7 +63,7 @@ impl Bench {
         let y: Vec<u32> = (0..batch).map(|i| (i % input.classes) as u32).collect();
         device.write(&memory.x, 0, bytemuck::cast_slice(&x))?;
         device.write(&memory.y, 0, &y)?;
-        let optimizer = AdamW { clip: Some(0.5), ..AdamW::default() };
+        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
         let step = memory.training(device, model, &optimizer, batch)?;
         let (launches, activation_bytes) = (step.launches, step.activation_bytes);
         Ok(Self { program: device.compile(launches.clone())?, launches, activation_bytes, _memory: memory })
@@ -72,7 +72,7 @@ impl Bench {
     pub(super) fn clock(&self, step: u64) -> Clock {
         let mut clock =
             Clock { seed: 1, step: step as u32, slot: (step % RING_ROWS as u64) as u32, ..Clock::default() };
-        AdamW::default().set_clock(&mut clock, step + 1, 1e-3);
+        Adam::adamw(0.01).set_clock(&mut clock, step + 1, 1e-3);
         clock
     }
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use bytemuck::cast_slice;
 use clap::Args;
 use engine::checkpoint::{File, Stored, StoredValues};
-use engine::optim::{AdamW, Optimizer};
+use engine::optim::{Adam, Optimizer};
 use engine::{Clock, Device, Parameters};
 use models::{Input, Model};
 use std::path::{Path, PathBuf};
@@ -180,7 +180,7 @@ pub fn step(
     }
     device.write(&memory.x, 0, cast_slice(&batch.images))?;
     device.write(&memory.y, 0, &batch.labels)?;
-    let optimizer = AdamW { weight_decay: options.weight_decay, clip: options.clip, ..AdamW::default() };
+    let optimizer = Adam { clip: options.clip, ..Adam::adamw(options.weight_decay) };
     let training = memory.training(device, model, &optimizer, rows)?;
     let ring = memory.ring.clone();
     let evaluation = memory.evaluation(device, model, &network, rows, &ring, RING_ROWS)?;

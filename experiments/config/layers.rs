@@ -157,32 +157,34 @@ pub fn parse_set(text: &str) -> Result<Layer, Error> {
     Ok(Layer { origin: format!("--set {text}"), table: nested(key, value), words: true, use_of: UseOf::Run })
 }
 
+/// No key of a config has more parts, or a longer section: what has is unknown, and is not taken apart for every key in it.
+const MOST_PARTS: usize = 8;
+const LONGEST_SECTION: usize = 128;
+
 /// The table that has `value` under a dotted key.
 pub(crate) fn nested(key: &str, value: Value) -> Table {
-    let (outer, rest) = key.split_once('.').map_or((key, None), |(outer, rest)| (outer, Some(rest)));
-    let value = match rest {
-        Some(rest) => Value::Table(nested(rest, value)),
-        None => value,
-    };
-    Table::from_iter([(outer.trim().to_string(), value)])
+    let mut parts: Vec<&str> = key.splitn(MOST_PARTS, '.').map(str::trim).collect();
+    let innermost = Table::from_iter([(parts.pop().unwrap_or_default().to_string(), value)]);
+    parts
+        .into_iter()
+        .rfold(innermost, |inner, part| Table::from_iter([(part.to_string(), Value::Table(inner))]))
 }
 
 /// The values of a table under their dotted keys, those of inner tables too.
 pub(crate) fn flattened(table: &Table) -> BTreeMap<String, Value> {
     let mut flat = BTreeMap::new();
+    flatten("", table, &mut flat);
+    flat
+}
+
+fn flatten(section: &str, table: &Table, flat: &mut BTreeMap<String, Value>) {
     for (key, value) in table {
+        let dotted = format!("{section}{key}");
         match value {
-            Value::Table(inner) => {
-                flat.extend(
-                    flattened(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)),
-                );
-            }
-            value => {
-                flat.insert(key.clone(), value.clone());
-            }
+            Value::Table(inner) if dotted.len() < LONGEST_SECTION => flatten(&(dotted + "."), inner, flat),
+            value => drop(flat.insert(dotted, value.clone())),
         }
     }
-    flat
 }
 
 /// Lays a table over another: sections are merged, other values replaced.

@@ -44,6 +44,7 @@ pub fn effective_rank(singular_values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use approx::{abs_diff_eq, assert_abs_diff_eq, assert_relative_eq, relative_eq};
     use kernels::case::test_values;
 
     /// One-sided Jacobi rotations on the matrix itself: another method altogether.
@@ -85,10 +86,8 @@ mod tests {
                 (singular_values(&matrix, rows, columns), by_rotations(&matrix, rows, columns));
             assert_eq!(got.len(), rows.min(columns));
             for (got, expected) in got.iter().zip(&expected) {
-                assert!(
-                    (got - expected).abs() < 1e-7 * expected.max(1.0),
-                    "{rows}x{columns}: {got}, {expected}"
-                );
+                let close = relative_eq!(got, expected, epsilon = 1e-7, max_relative = 1e-7);
+                assert!(close, "{rows}x{columns}: {got}, {expected}");
             }
         }
     }
@@ -100,14 +99,14 @@ mod tests {
             (0..80).flat_map(|row| if row < 40 { [3.0, 0.0, 0.0] } else { [0.0, 0.0, 1.0] }).collect();
         let values = singular_values(&matrix, 80, 3);
         for (value, expected) in values.iter().zip([3.0 * 40f64.sqrt(), 40f64.sqrt(), 0.0]) {
-            assert!((value - expected).abs() < 1e-6, "{values:?}");
+            assert!(abs_diff_eq!(*value, expected, epsilon = 1e-6), "{values:?}");
         }
         assert_eq!((srank(&values, 0.01), srank(&values, 0.25), srank(&values, 0.3)), (2, 1, 1));
         let entropy = -(0.75f64 * 0.75f64.ln() + 0.25 * 0.25f64.ln());
-        assert!((effective_rank(&values) - entropy.exp()).abs() < 1e-6);
+        assert_abs_diff_eq!(effective_rank(&values), entropy.exp(), epsilon = 1e-6);
         // 100 equal shares: 99 of them are 99 %.
         assert_eq!(srank(&[2.0; 100], 0.015), 99);
-        assert!((effective_rank(&[2.0; 100]) - 100.0).abs() < 1e-9);
+        assert_abs_diff_eq!(effective_rank(&[2.0; 100]), 100.0, epsilon = 1e-9);
         let zeros = singular_values(&[0.0; 12], 3, 4);
         assert_eq!((srank(&zeros, 0.01), effective_rank(&zeros)), (0, 0.0));
     }
@@ -121,6 +120,6 @@ mod tests {
         assert_eq!(srank(&values, 0.001), 3);
         let squares: f64 = values.iter().map(|v| v * v).sum();
         let norm: f64 = matrix.iter().map(|&v| f64::from(v).powi(2)).sum();
-        assert!((squares / norm - 1.0).abs() < 1e-9, "{squares}, {norm}");
+        assert_relative_eq!(squares, norm, max_relative = 1e-9);
     }
 }

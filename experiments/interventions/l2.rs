@@ -5,16 +5,17 @@
 //! (`scripts/paper/*/l2.sh` of the released code).
 
 use crate::config::Config;
-use engine::optim::AdamW;
+use engine::optim::Adam;
 
 /// The optimiser of a config: its weight decay is that of `l2` where that takes part.
-pub fn optimizer(config: &Config) -> AdamW {
+pub fn optimizer(config: &Config) -> Adam {
     let optimizer = &config.optimizer;
-    AdamW {
+    let weight_decay = config.intervention.l2.as_ref().map_or(optimizer.weight_decay, |l2| l2.weight_decay);
+    Adam {
         beta1: optimizer.beta1,
         beta2: optimizer.beta2,
         eps: optimizer.eps,
-        weight_decay: config.intervention.l2.as_ref().map_or(optimizer.weight_decay, |l2| l2.weight_decay),
         clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
+        ..Adam::adamw(weight_decay)
     }
 }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct Cost {
     /// Training steps; of an agent, steps in its environment.
     pub steps: u64,
-    /// Floating-point operations of forward and backward in all training steps; of an agent, of both networks in all updates.
-    /// Evaluations, actions, the optimiser and what methods add come on top; together they are a few percent.
+    /// Floating-point operations of forward and backward in all training steps; of an agent, of both networks in all
+    /// updates. Evaluations, actions, the optimiser and what methods add come on top; together they are a few percent.
     pub flops: f64,
 }
 
@@ -83,6 +83,7 @@ impl Costs {
 mod tests {
     use super::*;
     use crate::presets::find;
+    use approx::relative_eq;
 
     fn petaflops(preset: &str, n: usize) -> f64 {
         Costs::default().of(&AnyConfig::resolve(&[find(preset).unwrap()]).unwrap(), n).unwrap().flops / 1e15
@@ -97,7 +98,10 @@ mod tests {
             ("warm-start-tiny-imagenet-vgg16", 100_000, 161.0),
         ] {
             let cost = petaflops(preset, n);
-            assert!((cost / expected - 1.0).abs() < 0.1, "{preset}: {cost} PFLOP, {expected} expected");
+            assert!(
+                relative_eq!(cost, expected, max_relative = 0.1),
+                "{preset}: {cost} PFLOP, {expected} expected"
+            );
         }
     }
 

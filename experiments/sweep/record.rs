@@ -9,6 +9,7 @@ use crate::error::Error as RunError;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use toml::{Table, Value};
 
 type Keys = BTreeMap<String, Value>;
@@ -18,7 +19,38 @@ type Keys = BTreeMap<String, Value>;
 pub struct Record {
     seeds: BTreeSet<i64>,
     /// Each cell's whole config, but for the seed and for what changes no result.
-    cells: BTreeMap<String, Keys>,
+    cells: BTreeMap<String, Cell>,
+}
+
+/// The keys of a cell. Those that a file says once for all of its cells lie in memory once, too.
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    own: Keys,
+    common: Arc<Keys>,
+}
+
+impl Cell {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.own.get(key).or_else(|| self.common.get(key))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let not_own = move |(key, _): &(&String, &Value)| !self.own.contains_key(*key);
+        self.own.iter().chain(self.common.iter().filter(not_own))
+    }
+
+    /// The first key on which two cells differ: one that both have says more than one that a method brought along.
+    fn difference<'a>(&'a self, other: &'a Self) -> Option<&'a String> {
+        let both = self.iter().filter(|(key, _)| other.get(key).is_some());
+        let mut keys = both.chain(self.iter()).chain(other.iter()).map(|(key, _)| key);
+        keys.find(|key| self.get(key) != other.get(key))
+    }
+}
+
+impl PartialEq for Cell {
+    fn eq(&self, other: &Self) -> bool {
+        self.difference(other).is_none()
+    }
 }
 
 impl Record {
@@ -29,7 +61,7 @@ impl Record {
             record.seeds.insert(i64::from(run.config.shared().seed()));
             let mut keys = run.config.shared().to_keys();
             keys.retain(|key, _| key != "seed" && !key.starts_with("run."));
-            record.cells.insert(run.cell.clone(), keys);
+            record.cells.insert(run.cell.clone(), Cell { own: keys, ..Cell::default() });
         }
         record
     }
@@ -37,11 +69,12 @@ impl Record {
     /// The keys on which all cells agree.
     fn common(&self) -> Keys {
         let mut cells = self.cells.values();
-        let mut common = cells.next().cloned().unwrap_or_default();
+        let Some(first) = cells.next() else { return Keys::new() };
+        let mut common: Vec<_> = first.iter().collect();
         for cell in cells {
-            common.retain(|key, value| cell.get(key) == Some(value));
+            common.retain(|&(key, value)| cell.get(key) == Some(value));
         }
-        common
+        common.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// The record with the cells and seeds of an earlier one, which lies in `path`.
@@ -65,10 +98,7 @@ impl Record {
         }
         for (name, before) in &earlier.cells {
             let Some(now) = self.cells.get(name) else { continue };
-            // A key that both have says more than one that a method brought along.
-            let both = before.keys().filter(|&key| now.contains_key(key));
-            let mut keys = both.chain(before.keys()).chain(now.keys());
-            if let Some(key) = keys.find(|&key| before.get(key) != now.get(key)) {
+            if let Some(key) = before.difference(now) {
                 return Err(differs(&format!("'{name}'"), key, before.get(key), now.get(key)));
             }
         }
@@ -133,11 +163,11 @@ impl Record {
     fn to_toml(&self) -> String {
         let common = self.common();
         let table = |keys: Keys| Value::Table(keys.into_iter().collect());
-        let own = |keys: &Keys| {
-            let own = keys.iter().filter(|(key, _)| !common.contains_key(*key));
+        let own = |cell: &Cell| {
+            let own = cell.iter().filter(|(key, _)| !common.contains_key(*key));
             table(own.map(|(key, value)| (key.clone(), value.clone())).collect())
         };
-        let cells = self.cells.iter().map(|(name, keys)| (name.clone(), own(keys))).collect();
+        let cells = self.cells.iter().map(|(name, cell)| (name.clone(), own(cell))).collect();
         let file = Table::from_iter([
             (
                 "seeds".to_string(),
@@ -152,11 +182,9 @@ impl Record {
 
     fn parse(text: &str) -> Option<Self> {
         let file: Table = text.parse().ok()?;
-        let common = flattened(file.get("common")?.as_table()?);
+        let common = Arc::new(flattened(file.get("common")?.as_table()?));
         let with_common = |(name, keys): (&String, &Value)| {
-            let mut all = common.clone();
-            all.extend(flattened(keys.as_table()?));
-            Some((name.clone(), all))
+            Some((name.clone(), Cell { own: flattened(keys.as_table()?), common: Arc::clone(&common) }))
         };
         Some(Self {
             seeds: file.get("seeds")?.as_array()?.iter().map(Value::as_integer).collect::<Option<_>>()?,

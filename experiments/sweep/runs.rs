@@ -7,6 +7,9 @@ use crate::presets;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
+/// More runs than this are a mistake in a grid, and would not lie in memory.
+const MOST_RUNS: usize = 100_000;
+
 /// One run of a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepRun {
@@ -31,6 +34,11 @@ impl Sweep {
     /// A config that is refused; two runs with one config.
     pub fn runs(&self, sets: &[String], seeds: &[u32]) -> Result<Vec<SweepRun>, Error> {
         let seeds = if seeds.is_empty() { &self.seeds } else { seeds };
+        let count = self.per_seed().saturating_mul(seeds.len());
+        if count > MOST_RUNS {
+            let problem = format!("it stands for {count} runs, of which at most {MOST_RUNS} are possible");
+            return Err(Error::File { sweep: self.name.clone(), problem });
+        }
         let sets = sets.iter().map(|set| parse_set(set).map(Layer::in_sweep)).collect::<Result<Vec<_>, _>>();
         let sets =
             sets.map_err(|error| Error::File { sweep: self.name.clone(), problem: error.to_string() })?;
@@ -85,11 +93,15 @@ impl Sweep {
         Layer::file("[set]", self.set.clone()).in_sweep()
     }
 
-    /// Number of runs.
+    /// Number of runs; the largest number there is, if they are more.
     pub fn count(&self) -> usize {
+        self.per_seed().saturating_mul(self.seeds.len())
+    }
+
+    fn per_seed(&self) -> usize {
         let own = |cell: &Alternative| if cell.preset.is_some() { 1 } else { self.presets.len() };
         let cells = if self.cells.is_empty() { self.presets.len() } else { self.cells.iter().map(own).sum() };
-        self.seeds.len() * cells * self.grid.values().map(Vec::len).product::<usize>()
+        self.grid.values().map(Vec::len).fold(cells, usize::saturating_mul)
     }
 
     fn run(
@@ -182,6 +194,17 @@ mod tests {
         assert_eq!(sweep.summary, "Two methods on a grid.");
         let few = sweep.runs(&["optimizer.lr=1".into()], &[7]).unwrap();
         assert_eq!((few.len(), of(&few[0]).seed, of(&few[0]).optimizer.lr), (8, 7, 1.0));
+    }
+
+    #[test]
+    fn a_grid_of_too_many_runs_is_refused_before_they_are_made() {
+        for keys in [6, 70] {
+            let grid: String =
+                (0..keys).map(|key| format!("key{key} = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n")).collect();
+            let text = format!("preset = \"fresh-strokes\"\n[grid]\n{grid}");
+            let message = runs(&text).unwrap_err().to_string();
+            assert!(message.contains("runs, of which at most 100000 are possible"), "{message}");
+        }
     }
 
     #[test]

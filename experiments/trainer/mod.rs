@@ -20,7 +20,7 @@ use crate::schedule::Phase;
 use crate::training_step::{Additions, METRICS, RING_ROWS, StepMemory, record_forward};
 use data::DataSet;
 use engine::checkpoint::File;
-use engine::optim::{AdamW, Optimizer};
+use engine::optim::{Adam, Optimizer};
 use engine::{Buffer, Device, Graph, Launch, Network, Program};
 use kernels::Clock;
 use kernels::arena::Fill;
@@ -56,7 +56,7 @@ struct PhasePrograms {
 pub struct Trainer {
     device: Device,
     model: Box<dyn Model>,
-    optimizer: AdamW,
+    optimizer: Adam,
     batch: usize,
     /// Examples that the input batch has room for.
     rows: usize,
@@ -76,7 +76,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Images that the model does not take; those of the device.
-    pub fn new(device: &Device, config: &Config, optimizer: AdamW, data: &DataSet) -> Result<Self> {
+    pub fn new(device: &Device, config: &Config, optimizer: Adam, data: &DataSet) -> Result<Self> {
         let model = config.model.build().map_err(Error::Mismatch)?;
         crate::data_set::check(config, data)?;
         let (train, test) = (&data.train, &data.test);

@@ -8,6 +8,7 @@ use super::{CHUNK, THREADS};
 use crate::Cpu;
 use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel, SCRATCH};
 use crate::simd::{Simd, Vectorised};
+use crate::size::words;
 
 /// The word of a row of the metrics ring that [`GradientNorm`] writes.
 pub const NORM_WORD: usize = 3;
@@ -74,7 +75,7 @@ impl Kernel for GradientNorm {
         vec![
             Binding::read("gradients", self.len),
             Binding::write("clip", 2),
-            Binding::read_write("ring", self.ring_rows * self.words),
+            Binding::read_write("ring", words([self.ring_rows, self.words])),
         ]
     }
 

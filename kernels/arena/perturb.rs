@@ -6,6 +6,7 @@ use crate::kernel::{ALIGNMENT, Access, Args, Binding, CLOCK_WGSL, Clock, Cost, D
 use crate::math::{self, normals};
 use crate::random::{self, stream};
 use crate::simd::{DRAWN, LANES, Simd, Vectorised};
+use crate::size::words;
 use crate::template::expand;
 use crate::windows::in_windows;
 use std::fmt::Display;
@@ -57,13 +58,13 @@ impl Kernel for Perturb {
     }
 
     fn shape(&self) -> String {
-        format!("{} keep {} scale {}", BLOCK * self.blocks, self.keep, self.scale)
+        format!("{} keep {} scale {}", words([BLOCK, self.blocks]), self.keep, self.scale)
     }
 
     fn bindings(&self) -> Vec<Binding> {
         vec![
-            Binding::read_write("target", BLOCK * self.blocks),
-            Binding::read("table", FRESH_WORDS * self.blocks),
+            Binding::read_write("target", words([BLOCK, self.blocks])),
+            Binding::read("table", words([FRESH_WORDS, self.blocks])),
         ]
     }
 

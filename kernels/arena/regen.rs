@@ -5,6 +5,7 @@ use super::norm::partials;
 use crate::Cpu;
 use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel, SCRATCH};
 use crate::simd::{Simd, Vectorised};
+use crate::size::words;
 use crate::threads::Parts;
 
 /// Which distance is pulled at.
@@ -58,7 +59,7 @@ impl Kernel for Regen {
             Binding::read("params", self.len),
             Binding::read("initial", self.len),
             Binding::read_write("gradients", self.len),
-            Binding::read_write("ring", self.ring_rows * self.words),
+            Binding::read_write("ring", words([self.ring_rows, self.words])),
         ]
     }
 

@@ -24,6 +24,7 @@
 //! whoever computes a row of dQ, dK or dV computes all of it, in one order.
 
 use crate::dropout::Mask;
+use crate::size::words;
 use crate::{Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -53,7 +54,7 @@ impl Attention {
 
     /// Elements of O.
     pub fn len(&self) -> usize {
-        self.batch * self.tokens * self.width()
+        words([self.batch, self.tokens, self.width()])
     }
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
@@ -61,11 +62,11 @@ impl Attention {
     }
     /// Elements of L.
     pub fn lse_len(&self) -> usize {
-        self.batch * self.heads * self.tokens
+        words([self.batch, self.heads, self.tokens])
     }
     /// Elements of a token, H d.
     fn width(&self) -> usize {
-        self.heads * self.head_size
+        words([self.heads, self.head_size])
     }
     /// `1 / sqrt(d)`.
     fn scale(&self) -> f32 {
@@ -111,7 +112,11 @@ impl Kernel for AttentionForward {
     }
     fn bindings(&self) -> Vec<Binding> {
         let len = self.0.len();
-        vec![Binding::read("qkv", 3 * len), Binding::write("o", len), Binding::write("lse", self.0.lse_len())]
+        vec![
+            Binding::read("qkv", words([3, len])),
+            Binding::write("o", len),
+            Binding::write("lse", self.0.lse_len()),
+        ]
     }
     fn cost(&self) -> Cost {
         self.0.cost(2, 4 * self.0.len() + self.0.lse_len())
@@ -137,11 +142,11 @@ impl Kernel for AttentionBackward {
     fn bindings(&self) -> Vec<Binding> {
         let len = self.0.len();
         vec![
-            Binding::read("qkv", 3 * len),
+            Binding::read("qkv", words([3, len])),
             Binding::read("o", len),
             Binding::read("do", len),
             Binding::read("lse", self.0.lse_len()),
-            Binding::write("dqkv", 3 * len),
+            Binding::write("dqkv", words([3, len])),
         ]
     }
     fn cost(&self) -> Cost {

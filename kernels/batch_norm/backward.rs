@@ -4,6 +4,7 @@ use super::cpu_backward::{self, Buffers};
 use super::{images, partial_words, shape};
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
+use crate::size::words;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 use std::fmt::Display;
 
@@ -62,12 +63,12 @@ impl Kernel for BatchNormBackward {
         shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let (all, c) = (self.rows * self.channels, self.channels);
+        let (all, c) = (words([self.rows, self.channels]), self.channels);
         let mut bindings = vec![Binding::read("x", all)];
         if self.relu {
             bindings.push(Binding::read("y", all));
         }
-        bindings.extend([Binding::read("weight", c), Binding::read("saved", 2 * c)]);
+        bindings.extend([Binding::read("weight", c), Binding::read("saved", words([2, c]))]);
         bindings.push(if self.writes_dy() {
             Binding::read_write("dy", all)
         } else {

@@ -31,6 +31,7 @@
 
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
+use crate::size::words;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 use std::fmt::Display;
 
@@ -106,7 +107,7 @@ impl Kernel for BatchNormForward {
         shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let (all, c) = (self.rows * self.channels, self.channels);
+        let (all, c) = (words([self.rows, self.channels]), self.channels);
         let mut bindings = vec![
             Binding::read("x", all),
             Binding::read("weight", c),
@@ -117,7 +118,7 @@ impl Kernel for BatchNormForward {
         if self.residual {
             bindings.push(Binding::read("residual", all));
         }
-        bindings.extend([Binding::write("y", all), Binding::write("saved", 2 * c)]);
+        bindings.extend([Binding::write("y", all), Binding::write("saved", words([2, c]))]);
         bindings
     }
     fn cost(&self) -> Cost {
@@ -215,7 +216,7 @@ impl Kernel for BatchNormInference {
         shape(self.rows, self.channels, self.relu, self.residual)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let (all, c) = (self.rows * self.channels, self.channels);
+        let (all, c) = (words([self.rows, self.channels]), self.channels);
         let mut bindings = vec![
             Binding::read("x", all),
             Binding::read("weight", c),

@@ -1,7 +1,8 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
 use super::{CrossEntropy, ExpectedValue, Projection, Support, TwoHot};
-use crate::case::test_values;
+use crate::case::{bits, test_values};
+use crate::value::cases::{actions_taken, importance_weights, terminated};
 use crate::{Case, Clock, Size, Values};
 use std::sync::Arc;
 
@@ -47,10 +48,6 @@ pub fn cases() -> Vec<Case> {
 
 fn logits(n: usize, scale: f32) -> Values {
     Values::F32(test_values(n, 1).into_iter().map(|v| v * scale).collect())
-}
-
-fn actions_taken(rows: usize, actions: usize) -> Values {
-    Values::U32((0..rows).map(|row| ((row * 7 + 3) % actions) as u32).collect())
 }
 
 /// Values from below the support to above it, and its ends.
@@ -120,7 +117,6 @@ fn two_hot(kernel: TwoHot, size: Size) -> Case {
     }
 }
 
-/// Every third transition terminated, its word being any but 0.
 fn projection(kernel: Projection, scale: f32, size: Size) -> Case {
     let Projection { rows, actions, support, discount, steps } = kernel;
     Case {
@@ -130,7 +126,7 @@ fn projection(kernel: Projection, scale: f32, size: Size) -> Case {
             logits(rows * actions * support.bins, scale),
             actions_taken(rows, actions),
             returns(rows, support),
-            Values::U32((0..rows as u32).map(|row| if row % 3 == 1 { row } else { 0 }).collect()),
+            terminated(rows),
             Values::F32(vec![0.0; rows * support.bins]),
         ],
         expected: Box::new(move |inputs| {
@@ -167,7 +163,7 @@ fn cross_entropy(kernel: CrossEntropy, scale: f32, size: Size) -> Case {
         Values::F32(vec![0.0; all]),
         Values::F32(vec![0.0; rows]),
     ];
-    inputs.extend(weighted.then(|| Values::F32(test_values(rows, 3).into_iter().map(f32::abs).collect())));
+    inputs.extend(weighted.then(|| importance_weights(rows)));
     Case {
         kernel: Arc::new(kernel),
         clock: Clock::default(),
@@ -193,11 +189,6 @@ fn cross_entropy(kernel: CrossEntropy, scale: f32, size: Size) -> Case {
 
 const NAN: f32 = f32::NAN;
 const INFINITE: f32 = f32::INFINITY;
-
-/// Floats to be compared bit for bit, so that a NaN is a value like any other.
-fn bits(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|v| f64::from(v.to_bits())).collect()
-}
 
 /// Two bins and one action: a NaN and an infinity among the logits, an action that is none, a NaN among the masses. The
 /// last row is good and its gradient exact, for equal logits are shares of one half.
@@ -263,6 +254,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::case::check_gradient;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn cases_on_the_cpu() {
@@ -298,7 +290,7 @@ mod tests {
             let bootstrap = if row % 3 == 1 { 0.0 } else { 0.25 * of_next };
             let of_target = mean(&mut masses.iter().map(|&mass| f64::from(f32::from_bits(mass))));
             let expected = f64::from(reward[row]) + bootstrap;
-            assert!((of_target - expected).abs() < 1e-4, "row {row}: {of_target}, not {expected}");
+            assert_abs_diff_eq!(of_target, expected, epsilon = 1e-4);
         }
     }
 }

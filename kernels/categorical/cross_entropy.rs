@@ -3,6 +3,7 @@
 use super::grid;
 use super::softmax::{self, exponentials, largest};
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 use std::ops::Range;
@@ -40,11 +41,11 @@ impl Kernel for CrossEntropy {
         format!("{}x{}x{}{weighted}", self.rows, self.actions, self.bins)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.actions * self.bins;
+        let all = words([self.rows, self.actions, self.bins]);
         let mut bindings = vec![
             Binding::read("logits", all),
             Binding::read("action", self.rows).integers(),
-            Binding::read("distribution", self.rows * self.bins),
+            Binding::read("distribution", words([self.rows, self.bins])),
             Binding::write("dlogits", all),
             Binding::write("row_loss", self.rows),
         ];

@@ -3,6 +3,7 @@
 use super::softmax::{self, exponentials, largest};
 use super::{Support, grid};
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -24,7 +25,10 @@ impl Kernel for ExpectedValue {
         format!("{} of {}", self.rows, self.support)
     }
     fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("logits", self.rows * self.support.bins), Binding::write("value", self.rows)]
+        vec![
+            Binding::read("logits", words([self.rows, self.support.bins])),
+            Binding::write("value", self.rows),
+        ]
     }
     fn cost(&self) -> Cost {
         let all = (self.rows * self.support.bins) as u64;

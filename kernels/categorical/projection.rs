@@ -3,6 +3,7 @@
 use super::softmax::{self, exponentials, largest};
 use super::{Support, around, grid};
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -50,11 +51,11 @@ impl Kernel for Projection {
     fn bindings(&self) -> Vec<Binding> {
         let bins = self.support.bins;
         vec![
-            Binding::read("next_logits", self.rows * self.actions * bins),
+            Binding::read("next_logits", words([self.rows, self.actions, bins])),
             Binding::read("next_action", self.rows).integers(),
             Binding::read("reward", self.rows),
             Binding::read("terminated", self.rows).integers(),
-            Binding::write("distribution", self.rows * bins),
+            Binding::write("distribution", words([self.rows, bins])),
         ]
     }
     fn cost(&self) -> Cost {

@@ -1,6 +1,7 @@
 //! Scalars as distributions over bins.
 
 use super::{Support, around};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -31,7 +32,7 @@ impl Kernel for TwoHot {
     fn bindings(&self) -> Vec<Binding> {
         vec![
             Binding::read("target", self.rows),
-            Binding::write("distribution", self.rows * self.support.bins),
+            Binding::write("distribution", words([self.rows, self.support.bins])),
         ]
     }
     fn cost(&self) -> Cost {

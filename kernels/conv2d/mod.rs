@@ -20,6 +20,7 @@ pub use cases::cases;
 
 use crate::Cpu;
 use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::size::{window_positions, words};
 
 /// The geometry of a convolution, shared by its three passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,23 +46,23 @@ pub struct Conv2d {
 impl Conv2d {
     /// Rows of an output image, OH.
     pub fn out_height(&self) -> usize {
-        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+        window_positions(self.height, self.kernel, self.stride, self.padding)
     }
     /// Columns of an output image, OW.
     pub fn out_width(&self) -> usize {
-        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+        window_positions(self.width, self.kernel, self.stride, self.padding)
     }
     /// Elements of x.
     pub fn x_len(&self) -> usize {
-        self.batch * self.height * self.width * self.in_channels
+        words([self.batch, self.height, self.width, self.in_channels])
     }
     /// Elements of y.
     pub fn y_len(&self) -> usize {
-        self.batch * self.out_height() * self.out_width() * self.out_channels
+        words([self.batch, self.out_height(), self.out_width(), self.out_channels])
     }
     /// Elements of the weight.
     pub fn weight_len(&self) -> usize {
-        self.kernel * self.kernel * self.in_channels * self.out_channels
+        words([self.kernel, self.kernel, self.in_channels, self.out_channels])
     }
     /// `64x32x32x16 -> 32, 3x3 s2 p1`, and `direct` where Winograd's method could serve but may not.
     fn shape(&self, winograd: bool) -> String {

@@ -9,6 +9,7 @@
 //! A NaN stays a NaN in both halves. The gradient at x = 0 is 0.
 
 use super::{GRID, WORKGROUP, cpu};
+use crate::size::words;
 use crate::template::expand;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
@@ -68,8 +69,8 @@ impl Kernel for Crelu {
         format!("{}x{}", self.rows, self.channels)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let len = self.rows * self.channels;
-        vec![Binding::read("x", len), Binding::write("y", 2 * len)]
+        let len = words([self.rows, self.channels]);
+        vec![Binding::read("x", len), Binding::write("y", words([2, len]))]
     }
     fn cost(&self) -> Cost {
         let len = (self.rows * self.channels) as u64;
@@ -92,8 +93,8 @@ impl Kernel for CreluBackward {
         format!("{}x{}", self.rows, self.channels)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let len = self.rows * self.channels;
-        vec![Binding::read("x", len), Binding::read("dy", 2 * len), Binding::write("dx", len)]
+        let len = words([self.rows, self.channels]);
+        vec![Binding::read("x", len), Binding::read("dy", words([2, len])), Binding::write("dx", len)]
     }
     fn cost(&self) -> Cost {
         let len = (self.rows * self.channels) as u64;

@@ -35,6 +35,7 @@ mod gpu;
 pub use cases::cases;
 
 use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::size::words;
 use crate::{Cpu, random};
 
 /// The most channels whose scale and shift fit the launch parameters.
@@ -132,7 +133,7 @@ impl Gather {
 
     /// Values of an image.
     fn values(&self) -> usize {
-        self.height * self.width * self.channels
+        words([self.height, self.width, self.channels])
     }
 
     /// Words of one packed image.
@@ -207,10 +208,10 @@ impl Kernel for Gather {
     fn bindings(&self) -> Vec<Binding> {
         let x = if matches!(self.source, Source::Chunk { .. }) { Access::ReadWrite } else { Access::Write };
         vec![
-            Binding::read("images", self.images_rows * self.image_words()).integers(),
+            Binding::read("images", words([self.images_rows, self.image_words()])).integers(),
             Binding::read("subset", self.examples).integers(),
             Binding::read("labels", self.examples).integers(),
-            Binding { name: "x", access: x, words: self.batch * self.values(), integers: false },
+            Binding { name: "x", access: x, words: words([self.batch, self.values()]), integers: false },
             Binding::write("y", self.batch).integers(),
         ]
     }

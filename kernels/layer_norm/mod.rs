@@ -30,6 +30,7 @@
 //! the partial sums are added in order.
 
 use crate::dropout::Mask;
+use crate::size::words;
 use crate::{Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -96,7 +97,7 @@ impl Kernel for LayerNormForward {
         shape(self.rows, self.width, self.branch, self.mask)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.width;
+        let all = words([self.rows, self.width]);
         let parameters = [Binding::read("weight", self.width), Binding::read("bias", self.width)];
         let mut bindings = match self.branch {
             true => vec![Binding::read("residual", all), Binding::read("branch", all)],
@@ -131,7 +132,7 @@ impl Kernel for LayerNormBackward {
         shape(self.rows, self.width, self.dsum, self.mask)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.width;
+        let all = words([self.rows, self.width]);
         let mut bindings =
             vec![Binding::read("dy", all), Binding::read("x", all), Binding::read("weight", self.width)];
         bindings.extend(self.dsum.then(|| Binding::read("dsum", all)));

@@ -5,10 +5,6 @@ use crate::math::exp_not_positive;
 use crate::simd::{LANES, Simd, Vectorised, fold, larger};
 use crate::threads::Parts;
 use crate::{Args, Clock, Cpu};
-use std::ops::Range;
-
-/// Logits of a task: some microseconds, for a row costs its two folds more than its logits.
-const TASK: usize = 512;
 
 /// Up to sixteen logits, filled up with minus infinity: no class.
 #[inline(always)]
@@ -112,31 +108,18 @@ impl Vectorised for Rows<'_> {
     }
 }
 
-/// Shares rows of logits among the threads: calls `work` with some rows, and with their elements.
-pub(super) fn over_rows(
-    cpu: &Cpu,
-    rows: usize,
-    classes: usize,
-    work: impl Fn(Range<usize>, Range<usize>) + Sync,
-) {
-    let task_rows = (TASK / classes).max(1);
-    cpu.threads.run(rows.div_ceil(task_rows), &|task| {
-        let part = task * task_rows..((task + 1) * task_rows).min(rows);
-        work(part.clone(), part.start * classes..part.end * classes);
-    });
-}
-
 pub(super) fn cross_entropy(kernel: &CrossEntropy, cpu: &Cpu, args: &mut Args) {
     let ([logits, labels, dlogits, loss, rank], _) = args.split();
     let (logits, labels) = (logits.f32(), labels.u32());
     let CrossEntropy { rows, classes, logit_penalty } = *kernel;
     let (dlogits, loss) = (Parts::new(dlogits.f32_mut()), Parts::new(loss.f32_mut()));
     let rank = Parts::new(rank.u32_mut());
-    over_rows(cpu, rows, classes, |part, logits_part| {
+    cpu.over_rows(rows, classes, |part| {
+        let all = part.start * classes..part.end * classes;
         // SAFETY: every row belongs to one task.
         let (dlogits, loss, rank) =
-            unsafe { (dlogits.part(logits_part.clone()), loss.part(part.clone()), rank.part(part.clone())) };
-        let (logits, labels) = (&logits[logits_part], &labels[part]);
+            unsafe { (dlogits.part(all.clone()), loss.part(part.clone()), rank.part(part.clone())) };
+        let (logits, labels) = (&logits[all], &labels[part]);
         let (count, penalty) = (rows as f32, logit_penalty as f32);
         cpu.isa.run(Rows { classes, count, penalty, logits, labels, dlogits, loss, rank });
     });

@@ -1,9 +1,9 @@
 //! The divergence of a student from a teacher.
 
-use super::cpu::over_rows;
 use super::{GRID, THREAD_CLASSES};
 use crate::math::exp_not_positive;
 use crate::simd::{LANES, Simd, Vectorised};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -38,7 +38,7 @@ impl Kernel for Distillation {
         format!("{}x{}", self.rows, self.classes)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.classes;
+        let all = words([self.rows, self.classes]);
         vec![
             Binding::read("logits", all),
             Binding::read("teacher", all),
@@ -145,7 +145,8 @@ fn distillation(kernel: &Distillation, cpu: &Cpu, args: &mut Args) {
     let Distillation { rows, classes, weight } = *kernel;
     let (dlogits, loss) = (Parts::new(dlogits.f32_mut()), Parts::new(loss.f32_mut()));
     let (weight, gradient_weight) = (weight as f32, (weight / rows as f64) as f32);
-    over_rows(cpu, rows, classes, |part, all| {
+    cpu.over_rows(rows, classes, |part| {
+        let all = part.start * classes..part.end * classes;
         // SAFETY: every row belongs to one task.
         let (dlogits, loss) = unsafe { (dlogits.part(all.clone()), loss.part(part)) };
         let (logits, teacher) = (&logits[all.clone()], &teacher[all]);

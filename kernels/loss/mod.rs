@@ -17,6 +17,7 @@
 //! With `rows = 0` nothing is defined. The loss of a batch is the mean over its rows, as in PyTorch.
 
 use crate::kernel::CLOCK_WGSL;
+use crate::size::words;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -66,7 +67,7 @@ impl Kernel for CrossEntropy {
         }
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.classes;
+        let all = words([self.rows, self.classes]);
         vec![
             Binding::read("logits", all),
             Binding::read("labels", self.rows).integers(),
@@ -124,7 +125,7 @@ impl Kernel for RecordLoss {
         vec![
             Binding::read("row_loss", self.rows),
             Binding::read("row_rank", self.rows).integers(),
-            Binding::read_write("ring", self.ring_rows * self.words),
+            Binding::read_write("ring", words([self.ring_rows, self.words])),
         ]
     }
     fn cost(&self) -> Cost {

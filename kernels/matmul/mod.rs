@@ -33,6 +33,7 @@ pub use cases::cases;
 
 use crate::Cpu;
 use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::size::words;
 
 /// What happens to a sum before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +88,12 @@ impl Kernel for Matmul {
 
     fn bindings(&self) -> Vec<Binding> {
         let Self { batch, m, n, k, .. } = *self;
-        let mut bindings = vec![Binding::read("a", batch * m * k), Binding::read("b", batch * k * n)];
+        let mut bindings =
+            vec![Binding::read("a", words([batch, m, k])), Binding::read("b", words([batch, k, n]))];
         if self.bias {
             bindings.push(Binding::read("bias", n));
         }
-        bindings.push(Binding::write("c", batch * m * n));
+        bindings.push(Binding::write("c", words([batch, m, n])));
         bindings
     }
 

@@ -27,6 +27,7 @@ pub use cases::cases;
 
 use crate::Cpu;
 use crate::kernel::{Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
+use crate::size::{window_positions, words};
 use std::ops::Range;
 
 /// The largest kernel of max pooling: a position in the window has to fit a byte.
@@ -54,23 +55,23 @@ pub struct Pool2d {
 impl Pool2d {
     /// Rows of an output image, OH.
     pub fn out_height(&self) -> usize {
-        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+        window_positions(self.height, self.kernel, self.stride, self.padding)
     }
     /// Columns of an output image, OW.
     pub fn out_width(&self) -> usize {
-        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+        window_positions(self.width, self.kernel, self.stride, self.padding)
     }
     /// Elements of x.
     pub fn x_len(&self) -> usize {
-        self.batch * self.height * self.width * self.channels
+        words([self.batch, self.height, self.width, self.channels])
     }
     /// Elements of y.
     pub fn y_len(&self) -> usize {
-        self.batch * self.out_height() * self.out_width() * self.channels
+        words([self.batch, self.out_height(), self.out_width(), self.channels])
     }
     /// Words of argmax.
     pub fn argmax_words(&self) -> usize {
-        self.batch * self.out_height() * self.out_width() * self.quads()
+        words([self.batch, self.out_height(), self.out_width(), self.quads()])
     }
     /// Groups of four channels of a pixel, the last one perhaps not full.
     fn quads(&self) -> usize {

@@ -8,6 +8,7 @@
 //! to run. Rounding errors grow with the depth of the tree, not with the number of rows.
 
 use crate::kernel::SCRATCH;
+use crate::size::words;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -56,7 +57,7 @@ impl Kernel for ColumnSum {
         format!("{}x{}", self.rows, self.columns)
     }
     fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("x", self.rows * self.columns), Binding::write("sum", self.columns)]
+        vec![Binding::read("x", words([self.rows, self.columns])), Binding::write("sum", self.columns)]
     }
     fn cost(&self) -> Cost {
         let elements = (self.rows * self.columns) as u64;
@@ -89,7 +90,7 @@ impl Kernel for ActivitySum {
         format!("{}x{} {of}", self.rows, self.columns)
     }
     fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("x", self.rows * self.columns), Binding::read_write("sum", self.columns)]
+        vec![Binding::read("x", words([self.rows, self.columns])), Binding::read_write("sum", self.columns)]
     }
     fn cost(&self) -> Cost {
         let elements = (self.rows * self.columns) as u64;

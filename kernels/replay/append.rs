@@ -2,6 +2,7 @@
 
 use super::{Ring, grid};
 use crate::kernel::CLOCK_WGSL;
+use crate::size::words;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -35,7 +36,7 @@ impl Kernel for Append {
     }
     fn bindings(&self) -> Vec<Binding> {
         vec![
-            Binding::read("incoming", self.count * self.ring.row()).integers(),
+            Binding::read("incoming", words([self.count, self.ring.row()])).integers(),
             Binding::read_write("ring", self.ring.len()).integers(),
         ]
     }

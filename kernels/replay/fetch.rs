@@ -1,6 +1,7 @@
 //! The drawn transitions, taken apart.
 
 use super::{Ring, grid};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
@@ -25,7 +26,7 @@ impl Kernel for Fetch {
         format!("{} of {}", self.batch, self.ring)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let observations = self.batch * self.ring.observation;
+        let observations = words([self.batch, self.ring.observation]);
         vec![
             Binding::read("ring", self.ring.len()).integers(),
             Binding::read("index", self.batch).integers(),

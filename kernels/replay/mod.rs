@@ -35,6 +35,8 @@ pub use cases::cases;
 pub use draw::Draw;
 pub use fetch::Fetch;
 
+use crate::size::words;
+
 /// The shape of a ring of transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ring {
@@ -47,11 +49,11 @@ pub struct Ring {
 impl Ring {
     /// Words of a transition.
     pub fn row(&self) -> usize {
-        2 * self.observation + 3
+        words([2, self.observation]).saturating_add(3)
     }
     /// Words of the whole ring.
     pub fn len(&self) -> usize {
-        self.capacity * self.row()
+        words([self.capacity, self.row()])
     }
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {

@@ -1,8 +1,9 @@
 //! The gradient with respect to the weight.
 
-use super::TREE;
 use super::products::Dot;
+use super::{TREE, row_products};
 use crate::kernel::SCRATCH;
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -26,7 +27,7 @@ impl Kernel for SpectralNormBackward {
         format!("{}x{}", self.outputs, self.inputs)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.outputs * self.inputs;
+        let all = words([self.outputs, self.inputs]);
         vec![
             Binding::read("dnormalised", all),
             Binding::read("normalised", all),
@@ -49,28 +50,17 @@ impl Kernel for SpectralNormBackward {
     }
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
         use Access::{Read, ReadWrite};
-        let launch = |label: &'static str, source: &str, bindings: Vec<(usize, Access)>| Dispatch {
-            label: label.into(),
-            source: [TREE, source].concat().into(),
+        let backward = Dispatch {
+            label: "spectral_norm/backward".into(),
+            source: [TREE, include_str!("backward.wgsl")].concat().into(),
             constants: Vec::new(),
-            bindings,
+            bindings: vec![(0, Read), (SCRATCH, Read), (2, Read), (3, Read), (4, Read), (5, ReadWrite)],
             immediates: vec![self.outputs as u32, self.inputs as u32],
             clock: false,
             grid: [self.outputs.min(65_535) as u32, 1, 1],
             windows: Vec::new(),
         };
-        vec![
-            launch(
-                "spectral_norm/row_sums",
-                include_str!("row_sums.wgsl"),
-                vec![(0, Read), (1, Read), (SCRATCH, ReadWrite)],
-            ),
-            launch(
-                "spectral_norm/backward",
-                include_str!("backward.wgsl"),
-                vec![(0, Read), (SCRATCH, Read), (2, Read), (3, Read), (4, Read), (5, ReadWrite)],
-            ),
-        ]
+        vec![row_products([self.outputs, self.inputs], self.inputs, [0, 1]), backward]
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let inputs = self.inputs;

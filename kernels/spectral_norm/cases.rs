@@ -117,6 +117,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::case::check_gradient;
+    use approx::assert_abs_diff_eq;
 
     #[test]
     fn cases_on_the_cpu() {
@@ -136,8 +137,8 @@ mod tests {
             let kernel = SpectralNorm { outputs: 2, inputs: 2, iterate: true };
             crate::run(&kernel, &cpu, &Clock::default(), read.chain(written), &mut scratch).unwrap();
         }
-        assert!((f32::from_bits(sigma[0]) - 5.0).abs() < 1e-5, "{}", f32::from_bits(sigma[0]));
-        assert!((f32::from_bits(normalised[2]) + 0.8).abs() < 1e-6);
+        assert_abs_diff_eq!(f32::from_bits(sigma[0]), 5.0, epsilon = 1e-5);
+        assert_abs_diff_eq!(f32::from_bits(normalised[2]), -0.8, epsilon = 1e-6);
     }
 
     /// With the vectors as they are, `Σ g ∘ normalised` has the gradient that the backward kernel makes of g.

@@ -21,12 +21,28 @@ pub use backward::SpectralNormBackward;
 pub use cases::cases;
 
 use crate::kernel::SCRATCH;
+use crate::size::words;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 /// The least length of a vector that it is divided by.
 const EPSILON: f32 = 1e-12;
 /// WGSL text of `sum_of_workgroup`, for 256 threads.
 const TREE: &str = include_str!("../arena/tree.wgsl");
+
+/// The launch that writes the scalar products of the rows of two buffers `[outputs, inputs]` to the scratch memory. `b_row` is
+/// `inputs`, or 0 if the second buffer is one vector for all rows.
+fn row_products([outputs, inputs]: [usize; 2], b_row: usize, [a, b]: [usize; 2]) -> Dispatch {
+    Dispatch {
+        label: "spectral_norm/row_products".into(),
+        source: [TREE, include_str!("row_products.wgsl")].concat().into(),
+        constants: Vec::new(),
+        bindings: vec![(a, Access::Read), (b, Access::Read), (SCRATCH, Access::ReadWrite)],
+        immediates: [outputs, inputs, b_row].map(|n| n as u32).to_vec(),
+        clock: false,
+        grid: [outputs.min(65_535) as u32, 1, 1],
+        windows: Vec::new(),
+    }
+}
 
 /// The normalised weight, and the singular value that it was divided by.
 ///
@@ -50,7 +66,7 @@ impl Kernel for SpectralNorm {
         format!("{}x{}{}", self.outputs, self.inputs, if self.iterate { " iterating" } else { "" })
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.outputs * self.inputs;
+        let all = words([self.outputs, self.inputs]);
         let (u, v) = if self.iterate {
             (Binding::read_write("u", self.outputs), Binding::write("v", self.inputs))
         } else {
@@ -104,14 +120,8 @@ impl Kernel for SpectralNorm {
             let unit = [TREE, include_str!("unit.wgsl")].concat();
             dispatches.push(launch("spectral_norm/unit", unit, &[(2, ReadWrite)], 1));
         }
-        let product = [TREE, include_str!("product.wgsl")].concat();
         dispatches.extend([
-            launch(
-                "spectral_norm/product",
-                product,
-                &[(0, Read), (2, Read), (SCRATCH, ReadWrite)],
-                self.outputs,
-            ),
+            row_products([self.outputs, self.inputs], 0, [0, 2]),
             launch(
                 "spectral_norm/sigma",
                 [TREE, &sigma].concat(),

@@ -12,6 +12,7 @@
 //! The gradient of positions is the column sum of dy over the sequences ([`crate::reduce::ColumnSum`]), that of x is dy.
 //! Patches (Dosovitskiy et al., 2021) are cut from images, which need no gradient.
 
+use crate::size::words;
 use crate::{Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 mod cases;
@@ -76,14 +77,14 @@ pub struct SelectBackward(pub Select);
 
 impl Patches {
     fn len(&self) -> usize {
-        self.batch * self.height * self.width * self.channels
+        words([self.batch, self.height, self.width, self.channels])
     }
 }
 
 impl Embed {
     /// Words of x and of y.
     fn words(&self) -> [usize; 2] {
-        [self.tokens, self.tokens + 1].map(|tokens| self.batch * tokens * self.width)
+        [self.tokens, self.tokens.saturating_add(1)].map(|tokens| words([self.batch, tokens, self.width]))
     }
     fn shape(&self) -> String {
         format!("{}x{}x{}", self.batch, self.tokens, self.width)
@@ -93,7 +94,7 @@ impl Embed {
 impl Select {
     /// Words of x and of y.
     fn words(&self) -> [usize; 2] {
-        [self.batch * self.tokens * self.width, self.batch * self.width]
+        [words([self.batch, self.tokens, self.width]), words([self.batch, self.width])]
     }
     fn shape(&self) -> String {
         format!("{}x{}x{}", self.batch, self.tokens, self.width)
@@ -139,7 +140,7 @@ impl Kernel for Embed {
         vec![
             Binding::read("x", x),
             Binding::read("cls", self.width),
-            Binding::read("positions", (self.tokens + 1) * self.width),
+            Binding::read("positions", words([self.tokens.saturating_add(1), self.width])),
             Binding::write("y", y),
         ]
     }
@@ -168,7 +169,7 @@ impl Kernel for EmbedBackward {
             Binding::read("dy", y),
             Binding::write("dx", x),
             Binding::write("dcls", self.0.width),
-            Binding::write("dpositions", (self.0.tokens + 1) * self.0.width),
+            Binding::write("dpositions", words([self.0.tokens.saturating_add(1), self.0.width])),
         ]
     }
     fn cost(&self) -> Cost {
@@ -191,7 +192,7 @@ impl Kernel for Positions {
         format!("{}x{}", self.batch, self.sequence)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.batch * self.sequence;
+        let all = words([self.batch, self.sequence]);
         vec![Binding::read("x", all), Binding::read("positions", self.sequence), Binding::write("y", all)]
     }
     fn cost(&self) -> Cost {

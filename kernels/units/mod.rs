@@ -17,6 +17,7 @@
 use crate::kernel::CLOCK_WGSL;
 use crate::math;
 use crate::random::{self, stream};
+use crate::size::words;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -112,7 +113,7 @@ pub struct Recycle {
 
 impl Recycle {
     fn len(&self) -> usize {
-        self.outer * self.units * self.inner
+        words([self.outer, self.units, self.inner])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
 use super::{Criterion, GreedyAction, RecordValues, Regression, TdLoss, TdTarget};
-use crate::case::test_values;
+use crate::case::{bits, test_values};
 use crate::{Case, Clock, Size, Values};
 use std::sync::Arc;
 
@@ -84,8 +84,19 @@ fn values(n: usize, stream: u32) -> Vec<f32> {
     test_values(n, stream).into_iter().map(|v| (v * 20.0).round() / 10.0).collect()
 }
 
-fn actions_taken(rows: usize, actions: usize) -> Vec<u32> {
-    (0..rows).map(|row| ((row * 7 + 3) % actions) as u32).collect()
+/// The action taken in each row.
+pub(crate) fn actions_taken(rows: usize, actions: usize) -> Values {
+    Values::U32((0..rows).map(|row| ((row * 7 + 3) % actions) as u32).collect())
+}
+
+/// Every third transition terminated, its word being any but 0.
+pub(crate) fn terminated(rows: usize) -> Values {
+    Values::U32((0..rows as u32).map(|row| if row % 3 == 1 { row } else { 0 }).collect())
+}
+
+/// A weight of each row's loss.
+pub(crate) fn importance_weights(rows: usize) -> Values {
+    Values::F32(test_values(rows, 3).into_iter().map(f32::abs).collect())
 }
 
 /// Loss and its derivative with respect to the error.
@@ -108,13 +119,13 @@ fn td_loss(kernel: TdLoss, size: Size) -> Case {
     let TdLoss { rows, actions, criterion, weighted } = kernel;
     let mut inputs = vec![
         Values::F32(values(rows * actions, 1)),
-        Values::U32(actions_taken(rows, actions)),
+        actions_taken(rows, actions),
         Values::F32(test_values(rows, 2).into_iter().map(|v| 2.0 * v).collect()),
         Values::F32(vec![0.0; rows * actions]),
         Values::F32(vec![0.0; rows]),
         Values::F32(vec![0.0; rows]),
     ];
-    inputs.extend(weighted.then(|| Values::F32(test_values(rows, 3).into_iter().map(f32::abs).collect())));
+    inputs.extend(weighted.then(|| importance_weights(rows)));
     Case {
         kernel: Arc::new(kernel),
         clock: Clock::default(),
@@ -147,7 +158,7 @@ fn regression(kernel: Regression, size: Size) -> Case {
         Values::F32(vec![0.0; all]),
         Values::F32(vec![0.0; rows]),
     ];
-    inputs.extend(weighted.then(|| Values::F32(test_values(rows, 3).into_iter().map(f32::abs).collect())));
+    inputs.extend(weighted.then(|| importance_weights(rows)));
     Case {
         kernel: Arc::new(kernel),
         clock: Clock::default(),
@@ -174,13 +185,12 @@ fn argmax(q: &[f64]) -> usize {
     q.iter().position(|&v| v == largest).unwrap_or(0)
 }
 
-/// Every third transition terminated, its word being any but 0.
 fn td_target(kernel: TdTarget, size: Size) -> Case {
     let TdTarget { rows, actions, discount, steps, double } = kernel;
     let mut inputs = vec![
         Values::F32(values(rows * actions, 1)),
         Values::F32(test_values(rows, 2)),
-        Values::U32((0..rows as u32).map(|row| if row % 3 == 1 { row } else { 0 }).collect()),
+        terminated(rows),
         Values::F32(vec![0.0; rows]),
     ];
     inputs.extend(double.then(|| Values::F32(values(rows * actions, 4))));
@@ -221,11 +231,6 @@ fn greedy_action(rows: usize, actions: usize, size: Size) -> Case {
         tolerance: 0.0,
         size,
     }
-}
-
-/// Floats to be compared bit for bit, so that a NaN is a value like any other.
-fn bits(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|v| f64::from(v.to_bits())).collect()
 }
 
 const NAN: f32 = f32::NAN;

@@ -1,6 +1,7 @@
 //! The action of the largest value.
 
 use super::grid;
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -32,7 +33,10 @@ impl Kernel for GreedyAction {
         format!("{}x{}", self.rows, self.actions)
     }
     fn bindings(&self) -> Vec<Binding> {
-        vec![Binding::read("q", self.rows * self.actions), Binding::write("action", self.rows).integers()]
+        vec![
+            Binding::read("q", words([self.rows, self.actions])),
+            Binding::write("action", self.rows).integers(),
+        ]
     }
     fn cost(&self) -> Cost {
         let all = (self.rows * self.actions) as u64;

@@ -22,7 +22,7 @@
 //!
 //! With no rows, actions or columns nothing is defined.
 
-mod cases;
+pub(crate) mod cases;
 mod criterion;
 mod greedy_action;
 mod record;

@@ -2,6 +2,7 @@
 
 use super::greedy_action::{WGSL, greedy};
 use crate::kernel::CLOCK_WGSL;
+use crate::size::words;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
 /// Writes what a batch says about an update into row `clock.slot` of a ring of metrics `[ring_rows, words]`: word 0 is the
@@ -29,8 +30,8 @@ impl Kernel for RecordValues {
     fn bindings(&self) -> Vec<Binding> {
         vec![
             Binding::read("row_loss", self.rows),
-            Binding::read("q", self.rows * self.actions),
-            Binding::read_write("ring", self.ring_rows * self.words),
+            Binding::read("q", words([self.rows, self.actions])),
+            Binding::read_write("ring", words([self.ring_rows, self.words])),
         ]
     }
     fn cost(&self) -> Cost {

@@ -1,6 +1,7 @@
 //! The loss of predictions that all have a target.
 
 use super::{Criterion, criterion};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -40,7 +41,7 @@ impl Kernel for Regression {
         format!("{}x{} {}{weighted}", self.rows, self.columns, self.criterion)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.columns;
+        let all = words([self.rows, self.columns]);
         let mut bindings = vec![
             Binding::read("predicted", all),
             Binding::read("target", all),

@@ -1,6 +1,7 @@
 //! The loss of the action that was taken.
 
 use super::{Criterion, criterion, grid};
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -35,7 +36,7 @@ impl Kernel for TdLoss {
         format!("{}x{} {}{weighted}", self.rows, self.actions, self.criterion)
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.actions;
+        let all = words([self.rows, self.actions]);
         let mut bindings = vec![
             Binding::read("q", all),
             Binding::read("action", self.rows).integers(),

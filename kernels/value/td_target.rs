@@ -2,6 +2,7 @@
 
 use super::greedy_action::{self, greedy};
 use super::grid;
+use crate::size::words;
 use crate::threads::Parts;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
@@ -47,7 +48,7 @@ impl Kernel for TdTarget {
         format!("{rows}x{actions} {steps} steps of {discount}{}", if *double { " double" } else { "" })
     }
     fn bindings(&self) -> Vec<Binding> {
-        let all = self.rows * self.actions;
+        let all = words([self.rows, self.actions]);
         let mut bindings = vec![
             Binding::read("next_q", all),
             Binding::read("reward", self.rows),

@@ -20,7 +20,7 @@ const WIDTH: f64 = 1150.0;
 const OPACITY_OF_BANDS: f64 = 0.16;
 const BOUNDARY: Stroke = Stroke { color: Color::Muted, width: 1.0, dash: Some((3.0, 3.0)) };
 
-/// A point of a line, in percent.
+/// A point of a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Point {
     pub(crate) x: f64,
@@ -49,10 +49,20 @@ pub(crate) enum Horizontal {
     Labels(String, Vec<String>),
 }
 
-/// Test accuracy in percent against something.
+/// The y axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Vertical {
+    /// Shares of this in percent, 0 and 100 being where they are.
+    Percent(&'static str),
+    /// Any number of this.
+    Number(&'static str),
+}
+
+/// Something against something, test accuracy against training steps for one.
 #[derive(Debug)]
 pub(crate) struct Lines {
     pub(crate) title: String,
+    pub(crate) vertical: Vertical,
     pub(crate) horizontal: Horizontal,
     pub(crate) series: Vec<Series>,
     /// Steps at which a phase ended.
@@ -77,14 +87,17 @@ impl Lines {
             let std = point.std.unwrap_or(0.0);
             [point.mean - std, point.mean + std]
         });
-        let y = Axis::percent(limits, 10.0, (bottom, top));
+        let (y, y_title) = match self.vertical {
+            Vertical::Percent(title) => (Axis::percent(limits, 10.0, (bottom, top)), title),
+            Vertical::Number(title) => (Axis::around(limits, 10.0, (bottom, top)), title),
+        };
         let (x, x_title) = match &self.horizontal {
             Horizontal::Steps => {
                 (Axis::steps(all().map(|point| point.x), 7.0, (LEFT, RIGHT)), "training steps")
             }
             Horizontal::Labels(title, labels) => (Axis::labels(labels, (LEFT, RIGHT)), title.as_str()),
         };
-        frame(&mut svg, &x, &y, (top, bottom), x_title);
+        frame(&mut svg, &x, &y, (top, bottom), (x_title, y_title));
         for &step in &self.boundaries {
             let x = x.pixel(step as f64);
             svg.line(&[(x, top), (x, bottom)], BOUNDARY);
@@ -144,7 +157,7 @@ impl Lines {
 }
 
 /// Grid, frame, ticks and axis titles.
-fn frame(svg: &mut Svg, x: &Axis, y: &Axis, (top, bottom): (f64, f64), x_title: &str) {
+fn frame(svg: &mut Svg, x: &Axis, y: &Axis, (top, bottom): (f64, f64), (x_title, y_title): (&str, &str)) {
     for (value, label) in &y.ticks {
         let at = y.pixel(*value);
         svg.line(&[(LEFT, at), (RIGHT, at)], Stroke::solid(Color::Grid, 1.0));
@@ -158,7 +171,7 @@ fn frame(svg: &mut Svg, x: &Axis, y: &Axis, (top, bottom): (f64, f64), x_title: 
     }
     svg.line(&[(LEFT, top), (LEFT, bottom), (RIGHT, bottom)], Stroke::solid(Color::Ink, 1.0));
     svg.text(x_title, ((LEFT + RIGHT) / 2.0, bottom + 42.0), Font::center(13.0, Color::Ink));
-    svg.text("test accuracy [%]", (22.0, (top + bottom) / 2.0), Font::center(13.0, Color::Ink).upwards());
+    svg.text(y_title, (22.0, (top + bottom) / 2.0), Font::center(13.0, Color::Ink).upwards());
 }
 
 /// The points that a viewer can tell apart: where more than two fall on one pixel column, its first, lowest, highest and

@@ -3,7 +3,7 @@
 use super::{POINTS, section, stem};
 use crate::group::Group;
 use crate::output::{Block, Cell, Column, Figure, Kind, Section, Sheet};
-use crate::plots::lines::{Horizontal, Lines, Point as Dot, Series};
+use crate::plots::lines::{Horizontal, Lines, Point as Dot, Series, Vertical};
 use crate::read::{Evaluation, Run};
 use crate::settings::Protocol;
 use crate::statistics::{Summary, summarize_complete};
@@ -84,6 +84,7 @@ pub(super) fn learning_curves(title: &str, curves: &[Curve<'_>], drops: bool) ->
     });
     Lines {
         title: title.to_string(),
+        vertical: Vertical::Percent("test accuracy [%]"),
         horizontal: Horizontal::Steps,
         series: series.collect(),
         boundaries: curves.iter().flat_map(|line| line.runs).flat_map(|run| run.phase_boundaries()).collect(),

@@ -1,5 +1,6 @@
 //! What a report shows, one file for each kind of section. Each is there if the runs have something for it.
 
+pub(crate) mod agents;
 pub(crate) mod continual;
 pub(crate) mod curves;
 pub(crate) mod grids;

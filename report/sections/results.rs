@@ -1,5 +1,6 @@
 //! The table of all configurations, and what a reader of its means has to know.
 
+use super::section;
 use crate::group::{Comparison, Group};
 use crate::output::{Block, Cell, Column, Kind, Section, Sheet};
 use crate::read::Run;
@@ -89,19 +90,36 @@ fn sheet(groups: &[Group]) -> Sheet {
     Sheet { stem: "results".to_string(), caption: caption.to_string(), columns, rows }
 }
 
-/// The table and the notes under it.
-pub(crate) fn make(comparison: &Comparison) -> Section {
-    let intro =
-        "Every configuration found: the resolved config of a run without its seed and [run].".to_string();
-    let block =
-        Block { sheets: vec![sheet(&comparison.groups)], lists: notes(comparison), ..Block::default() };
-    Section { title: "All configurations".to_string(), intro, blocks: vec![block] }
+/// The tables: that of agents is in their own section.
+fn sheets(comparison: &Comparison) -> Vec<Sheet> {
+    let classifiers = comparison.classifiers();
+    if classifiers.is_empty() { vec![] } else { vec![sheet(classifiers)] }
 }
 
-/// The same for a terminal.
+/// The table and the notes under it.
+pub(crate) fn make(comparison: &Comparison) -> Option<Section> {
+    let (sheets, lists) = (sheets(comparison), notes(comparison));
+    let intro = match sheets.is_empty() {
+        false => "Every configuration found: the resolved config of a run without its seed and [run].",
+        true => "",
+    };
+    let blocks = if sheets.is_empty() && lists.is_empty() {
+        vec![]
+    } else {
+        vec![Block { sheets, lists, ..Block::default() }]
+    };
+    section(if intro.is_empty() { "Notes" } else { "All configurations" }, intro, blocks)
+}
+
+/// The same for a terminal, agents too.
 pub(crate) fn text(comparison: &Comparison) -> String {
-    let sheet = sheet(&comparison.groups);
-    let mut text = format!("{}\n{}\n", sheet.text(), sheet.caption);
+    let mut sheets = sheets(comparison);
+    if !comparison.agents().is_empty() {
+        sheets.push(super::agents::sheet(comparison.agents()));
+    }
+    let tables: Vec<String> =
+        sheets.iter().map(|sheet| format!("{}\n{}\n", sheet.text(), sheet.caption)).collect();
+    let mut text = tables.join("\n");
     for (title, lines) in notes(comparison) {
         text.push_str(&format!("\n{title}:\n"));
         lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
@@ -129,7 +147,7 @@ fn notes(comparison: &Comparison) -> Vec<(String, Vec<String>)> {
         ("Unfinished runs, left out of the means".to_string(), unfinished.into_iter().map(missing).collect()),
         (
             "No mean, because the result of at least one seed lacks the figure".to_string(),
-            groups.iter().filter_map(incomplete).collect(),
+            comparison.classifiers().iter().filter_map(incomplete).collect(),
         ),
     ];
     notes.extend(super::provenance::notes(comparison));
@@ -147,7 +165,8 @@ fn notes(comparison: &Comparison) -> Vec<(String, Vec<String>)> {
 /// A run without a result, how far it came, and why it failed.
 fn missing((group, run): (&Group, &Run)) -> String {
     let progress = match run.reached {
-        Some((step, epoch)) => format!("at step {step}, epoch {epoch}"),
+        Some((step, Some(epoch))) => format!("at step {step}, epoch {epoch}"),
+        Some((step, None)) => format!("at step {step}"),
         None => "no metrics yet".to_string(),
     };
     let failure = run.failure.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -4,7 +4,7 @@ use super::{section, stem};
 use crate::entry::{Entry, differences};
 use crate::output::{Block, Cell, Column, Figure, Kind, Section, Sheet};
 use crate::plots::heat_map::{HeatMap, Panel, Value};
-use crate::plots::lines::{Horizontal, Lines, Point, Series};
+use crate::plots::lines::{Horizontal, Lines, Point, Series, Vertical};
 use crate::settings::{Settings, brief, name_of, number};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,6 +196,7 @@ fn line(sweep: &Sweep<'_>, key: &str, values: &[f64], title: &str) -> Lines {
     let series = Series { label: sweep.entries[0].settings.column.clone(), detail: words.join(", "), points };
     Lines {
         title: title.to_string(),
+        vertical: Vertical::Percent("test accuracy [%]"),
         horizontal: Horizontal::Labels(name_of(key).to_string(), values.iter().copied().map(brief).collect()),
         series: vec![series],
         boundaries: BTreeSet::new(),

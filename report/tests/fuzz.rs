@@ -3,10 +3,14 @@
 //! `HT_FUZZ=200000 cargo test -p report --test fuzz` tries more of them; a failure names its number, which gives the
 //! same files again.
 
+#[path = "../../tests/common/allocations.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod allocations;
 #[path = "../../tests/common/mutate.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod mutate;
 
+use allocations::Bound;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use report::{Error, Family, Method, report};
@@ -179,8 +183,9 @@ fn mutate(rng: &mut Pcg64Mcg, content: &str) -> Vec<u8> {
     bytes
 }
 
-/// Fresh runs of this number: some whole, some damaged.
-fn write(rng: &mut Pcg64Mcg, root: &Path) {
+/// Fresh runs of this number, some whole, some damaged: how many bytes they have.
+fn write(rng: &mut Pcg64Mcg, root: &Path) -> usize {
+    let mut length = 0;
     for run in 0..rng.random_range(2..6) {
         let folder = root.join(run.to_string());
         std::fs::create_dir_all(&folder).unwrap();
@@ -188,13 +193,18 @@ fn write(rng: &mut Pcg64Mcg, root: &Path) {
         let damaged = (run > 0).then(|| rng.random_range(0..FILES.len()));
         let finished = rng.random_bool(0.8);
         for (index, (name, content)) in FILES.iter().zip(&files).enumerate() {
-            if damaged == Some(index) {
-                std::fs::write(folder.join(name), mutate(rng, content)).unwrap();
+            let bytes = if damaged == Some(index) {
+                mutate(rng, content)
             } else if index < 2 || run == 0 && index == 2 || run > 0 && finished == (index == 2) {
-                std::fs::write(folder.join(name), content).unwrap();
-            }
+                content.clone().into_bytes()
+            } else {
+                continue;
+            };
+            std::fs::write(folder.join(name), &bytes).unwrap();
+            length += bytes.len();
         }
     }
+    length
 }
 
 #[test]
@@ -202,12 +212,16 @@ fn fuzz_damaged_run_folders_are_reported() {
     let tries = mutate::rounds();
     let root = tempfile::tempdir().unwrap();
     let (runs, out) = (root.path().join("runs"), root.path().join("out"));
+    // A value of TOML or JSON has two bytes or more in its file, and a few dozen as a token and in a table that grows by
+    // doubling. Pages and figures of the smallest report take a quarter of a mebibyte.
+    let mut bound = Bound::new("run folders of a report", 256, 1 << 18);
     let mut left_out = 0;
     for number in 0..tries {
         let mut rng = Pcg64Mcg::seed_from_u64(number);
-        write(&mut rng, &runs);
+        let length = write(&mut rng, &runs);
         let start = Instant::now();
-        let outcome = std::panic::catch_unwind(|| report(std::slice::from_ref(&runs), Some(&out), &METHODS));
+        let make = || std::panic::catch_unwind(|| report(std::slice::from_ref(&runs), Some(&out), &METHODS));
+        let outcome = bound.hold(length, make);
         let made = match outcome {
             Ok(Ok(made)) => made,
             Ok(Err(error @ Error::Unwritable { .. })) => panic!("number {number}: {error}"),
@@ -227,4 +241,5 @@ fn fuzz_damaged_run_folders_are_reported() {
         std::fs::remove_dir_all(&out).unwrap();
     }
     assert!(left_out as u64 > tries / 10, "the damage is too small: {left_out} items were not read");
+    println!("{bound}");
 }

@@ -1,6 +1,7 @@
 //! What begins with a phase, plain weight decay, stops, and the same through WGSL.
 
 use super::*;
+use approx::abs_diff_eq;
 
 #[test]
 fn a_phase_begins_with_a_new_optimiser_and_the_old_weights() {
@@ -45,7 +46,10 @@ fn l2_is_a_larger_weight_decay_and_nothing_else() {
         for (i, value) in values.iter().enumerate() {
             let decay = f64::from(*value) - f64::from(l2_then.hare[name][i]);
             let expected = 0.25 * 0.02 * (0.5 - 0.01) * f64::from(start.hare[name][i]);
-            assert!((decay - expected).abs() < 3e-7, "{name}[{i}]: {decay}, {expected} expected");
+            assert!(
+                abs_diff_eq!(decay, expected, epsilon = 3e-7),
+                "{name}[{i}]: {decay}, {expected} expected"
+            );
         }
     }
     assert_eq!(bits(&l2.at_the_end().hare), bits(&decayed.at_the_end().hare));
@@ -97,10 +101,8 @@ fn through_wgsl_the_same_holds() {
         };
         for (i, value) in values.iter().enumerate() {
             let expected = keep * f64::from(before.hare[name][i]) + (1.0 - keep) * f64::from(first[i]);
-            assert!(
-                (f64::from(*value) - expected).abs() < 1e-6,
-                "{name}[{i}] = {value}, {expected} expected"
-            );
+            let close = abs_diff_eq!(f64::from(*value), expected, epsilon = 1e-6);
+            assert!(close, "{name}[{i}] = {value}, {expected} expected");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Documents name what there is: every config key, every method, every command; and every link leads somewhere.
 
-use super::{files, none, read, root, short};
+use super::{files, is_output, none, read, root, short};
 use experiments::Config;
-use experiments::config::RunConfig;
-use experiments::config::{Method, parse_set};
+use experiments::config::{AgentConfig, Method, RunConfig, parse_set};
+use models::ModelConfig;
 use std::collections::BTreeSet;
 
 #[test]
@@ -16,6 +16,11 @@ fn every_relative_link_leads_somewhere() {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
+            let label = text[..at].rsplit('[').next().unwrap();
+            let is_path = label.contains('/') && !label.contains(|c: char| c.is_whitespace() || c == '`');
+            if is_path && !target.contains(label.trim_end_matches('/')) {
+                broken.push(format!("{}: {label} leads to {target}", short(&path)));
+            }
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
             let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
             if !file.exists() {
@@ -26,6 +31,20 @@ fn every_relative_link_leads_somewhere() {
         }
     }
     none(&broken);
+}
+
+#[test]
+fn the_tree_in_the_readme_has_every_folder() {
+    let readme = read(&root().join("README.md"));
+    let tree = readme.split_once("## The tree\n\n```\n").unwrap().1.split_once("```").unwrap().0;
+    let named: BTreeSet<String> = tree.lines().map(|line| line.split_once('/').unwrap().0.into()).collect();
+    let entries = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let there: BTreeSet<String> = names.filter(|name| !is_output(name)).collect();
+    let missing = there.difference(&named).map(|name| format!("README.md does not name the folder {name}/"));
+    let gone = named.difference(&there).map(|name| format!("README.md names {name}/, which is not there"));
+    none(&missing.chain(gone).collect::<Vec<_>>());
 }
 
 /// The anchors of a document's headings.
@@ -42,14 +61,25 @@ fn headings(text: &str) -> BTreeSet<String> {
 fn every_config_key_is_in_the_page_on_run_folders() {
     let page = read(&root().join("docs/run-folder.md"));
     let mut missing = BTreeSet::new();
-    for model in ["mlp", "resnet18", "vgg16", "vit-tiny"] {
+    for model in ModelConfig::NAMES {
         for method in Method::ALL.iter().map(|method| method.name()) {
             let sets = [format!("model.name={model}"), format!("intervention.method={method}")];
             let layers: Vec<_> = sets.iter().map(|set| parse_set(set).unwrap()).collect();
-            let table: toml::Table = Config::resolve(&layers).unwrap().to_toml().parse().unwrap();
+            let mut config = Config::resolve(&layers).unwrap();
+            config.model = config.model.naming_every_key();
+            let table: toml::Table = config.to_toml().parse().unwrap();
             collect(&table, &page, &mut missing);
         }
     }
+    none(&missing.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_key_of_an_agent_is_in_the_page_on_agents() {
+    let page = read(&root().join("docs/agents.md")) + &read(&root().join("docs/run-folder.md"));
+    let table = AgentConfig::resolve(&[]).unwrap().to_toml().parse().unwrap();
+    let mut missing = BTreeSet::new();
+    collect(&table, &page, &mut missing);
     none(&missing.into_iter().collect::<Vec<_>>());
 }
 

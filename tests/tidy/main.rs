@@ -13,6 +13,11 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether a folder has build outputs, runs or data, or belongs to another program.
+fn is_output(name: &str) -> bool {
+    name.starts_with('.') || name.starts_with("runs") || ["target", "data-cache"].contains(&name)
+}
+
 /// Paths below the top, those of build outputs, runs and data left out.
 fn files(ending: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
@@ -20,9 +25,7 @@ fn files(ending: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                let skipped =
-                    name.starts_with('.') || ["target", "runs", "data-cache"].contains(&name.as_str());
-                if !skipped {
+                if !is_output(&name) {
                     walk(&path, ending, found);
                 }
             } else if name.ends_with(ending) {

@@ -48,6 +48,25 @@ fn test_images_may_lie_in_folders_of_their_classes() {
 }
 
 #[test]
+fn test_images_may_lie_beside_their_annotations() {
+    let expected = load_from(unpacked().path()).unwrap();
+    let mut files = files();
+    for (name, _) in &mut files {
+        *name = name.replace("val/images/", "val/");
+    }
+    let dir = in_folder(&files);
+    assert_eq!(load_from(dir.path()).unwrap(), expected);
+    // A copy in the published place counts.
+    write(&dir.path().join(FOLDER), &[("val/images/val_0.JPEG".to_owned(), COLOUR.to_vec())]);
+    write(&dir.path().join(FOLDER), &[("val/val_0.JPEG".to_owned(), b"?".to_vec())]);
+    assert_eq!(load_from(dir.path()).unwrap(), expected);
+    fs::remove_file(dir.path().join(FOLDER).join("val/val_2.JPEG")).unwrap();
+    assert_eq!(load_from(dir.path()).unwrap(), expected, "of a class that train lacks");
+    fs::remove_file(dir.path().join(FOLDER).join("val/val_1.JPEG")).unwrap();
+    assert!(failure(dir.path()).contains("expected the image val_1.JPEG in val/images, found none"));
+}
+
+#[test]
 fn training_images_may_lie_in_their_class_itself() {
     let expected = load_from(unpacked().path()).unwrap();
     let mut files = files();
@@ -140,7 +159,19 @@ fn an_archive_is_read_where_an_extraction_was_broken_off() {
     // It may lack nothing but some of the images to train with, as the part of a set does that somebody chose.
     let dir = archive_under("tiny-imagenet-200/");
     write(&dir.path().join(FOLDER), &files()[1..]);
-    assert_eq!(load_from(dir.path()).unwrap().train.len(), 4);
+    let set = load_from(dir.path()).unwrap();
+    assert_eq!(set.train.len(), 4);
+    let note = set.note.unwrap();
+    assert!(note.contains("4 training and 2 test images; tiny-imagenet-200.zip has"), "{note}");
+    // Of test images that somebody sorted, too.
+    let dir = archive_under("tiny-imagenet-200/");
+    let mut some = sorted(|class, file| format!("val/{class}/{file}"));
+    some.retain(|(name, _)| name != "val/n01/val_1.JPEG");
+    write(&dir.path().join(FOLDER), &some);
+    let note = load_from(dir.path()).unwrap().note.unwrap();
+    assert!(note.contains("5 training and 1 test images; tiny-imagenet-200.zip has"), "{note}");
+    let dir = archive_under("tiny-imagenet-200/");
+    write(&dir.path().join(FOLDER), &files()[1..]);
     let status = check(&Name::TinyImagenet.folders(dir.path())).remove(0).status.to_string();
     let words = "2 of 200 classes, 4 training and 2 test images; tiny-imagenet-200.zip has \
                  2 of 200 classes, 5 training and 2 test images: remove ";
@@ -163,13 +194,15 @@ fn the_origin_is_part_or_unverified_without_the_published_archive() {
     assert_eq!(load_from(unpacked().path()).unwrap().origin, Origin::Part);
     let dir = archive_under("tiny-imagenet-200/");
     let mut found = Found::find(&Name::TinyImagenet.folders(dir.path())).unwrap().unwrap();
-    assert_eq!(found.origin(), Origin::Part);
+    assert_eq!((found.md5(), found.origin(None)), (None, Origin::Part));
     // As many images as are published, in an archive of another checksum.
     let one = Item { entry: found.source.entries().unwrap().remove(0), label: 0 };
     let pad = |items: &mut Vec<Item>, count| items.resize(count, one.clone());
     let Listing { train, test, .. } = &mut found.listing;
     [train, test].into_iter().zip(PUBLISHED).for_each(|(items, count)| pad(items, count));
-    assert_eq!(found.origin(), Origin::Unverified);
+    let md5 = found.md5().unwrap();
+    assert_eq!(found.origin(Some(&md5)), Origin::Unverified);
+    assert_eq!(found.origin(Some(Name::TinyImagenet.files()[0].md5)), Origin::Published);
     pad(&mut found.listing.test, PUBLISHED[1] + 1);
-    assert_eq!(found.origin(), Origin::Other("10001 images where 10000 are published".to_owned()));
+    assert_eq!(found.origin(None), Origin::Other("10001 images where 10000 are published".to_owned()));
 }

@@ -156,7 +156,7 @@ impl GpuDevice {
     }
 
     pub(super) fn allocate(&self, what: &str, words: usize) -> Result<Arc<GpuMemory>> {
-        let bytes = words as u64 * 4;
+        let bytes = (words as u64).saturating_mul(4);
         let most = self.limits.max_buffer_size;
         if bytes > most {
             return Err(Error::Limit {

@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use kernels::kernel::ALIGNMENT;
 use std::sync::Arc;
 
-/// `words` rounded up to [`ALIGNMENT`].
+/// `words` rounded up to [`ALIGNMENT`]; `usize::MAX`, which no device can allocate, where that is more.
 pub fn padded(words: usize) -> usize {
-    words.next_multiple_of(ALIGNMENT)
+    words.checked_next_multiple_of(ALIGNMENT).unwrap_or(usize::MAX)
 }
 
 /// Memory of a device, zero at first. Cheap to clone: clones share the memory.

@@ -1,6 +1,7 @@
 //! Catch: its rules, its pictures and its exact values.
 
 use super::simulate;
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use environments::{Catch, Environment, Error, Finite, Observation, ObservationKind};
 
 fn picture(game: &Catch) -> Vec<u8> {
@@ -73,17 +74,20 @@ fn every_ball_can_be_caught() {
     for discount in [0.5, 0.99] {
         let optimum = model.optimum(discount).unwrap();
         let at_start = optimum.values[game.state().unwrap()];
-        assert!((at_start - f64::powi(discount, 8)).abs() < 1e-9, "{at_start}");
+        assert_abs_diff_eq!(at_start, f64::powi(discount, 8), epsilon = 1e-9);
     }
     let best = model.optimum(0.99).unwrap().actions;
     for epsilon in [0.0, 0.1, 1.0] {
         let policy = model.epsilon_greedy(&best, epsilon);
         let (exact, seen) = (model.reward_per_step(&policy), simulate(&mut game, &policy, 450_000));
         // 50,000 episodes of return 1 or -1: the standard deviation of the mean per step is below 5e-4.
-        assert!((exact - seen).abs() < 2.5e-3, "epsilon {epsilon}: {exact}, {seen}");
+        assert!(abs_diff_eq!(exact, seen, epsilon = 2.5e-3), "epsilon {epsilon}: {exact}, {seen}");
         // Where the paddle ends up has nothing to do with a ball whose column is uniform: one in five is caught.
         let known = [(0.0, 1.0), (1.0, -0.6)].into_iter().find(|(known, _)| *known == epsilon);
-        assert!(known.is_none_or(|(_, per_episode)| (9.0 * exact - per_episode).abs() < 1e-9), "{exact}");
+        assert!(
+            known.is_none_or(|(_, per_episode)| abs_diff_eq!(9.0 * exact, per_episode, epsilon = 1e-9)),
+            "{exact}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! The chain against its closed form, and the two ends of an episode.
 
 use super::simulate;
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use environments::{Chain, ChainOptions, Environment, Error, Finite, Purpose, Random};
 
 fn chain(states: u32, slip: f64, time_limit: Option<u32>) -> Chain {
@@ -13,10 +14,13 @@ fn without_slip_the_values_are_powers_of_the_discount() {
         let optimum = chain(states, 0.0, None).model().optimum(discount).unwrap();
         for (state, value) in optimum.values.iter().enumerate() {
             let exact = f64::powi(discount, states as i32 - 1 - state as i32);
-            assert!((value - exact).abs() < 1e-9, "state {state} of {states}: {value}, {exact}");
+            assert!(
+                abs_diff_eq!(*value, exact, epsilon = 1e-9),
+                "state {state} of {states}: {value}, {exact}"
+            );
         }
         let left = optimum.action_values[1][0];
-        assert!((left - discount * optimum.values[0]).abs() < 1e-9, "{left}");
+        assert_abs_diff_eq!(left, discount * optimum.values[0], epsilon = 1e-9);
     }
 }
 
@@ -28,19 +32,30 @@ fn right_is_best_and_simulation_agrees_with_the_model() {
         let optimum = model.optimum(0.9).unwrap();
         assert_eq!(optimum.actions, [1; 6]);
         let same = model.policy_values(&model.epsilon_greedy(&optimum.actions, 0.0), 0.9).unwrap();
-        assert!(same.iter().zip(&optimum.values).all(|(a, b)| (a - b).abs() < 1e-9));
+        assert_abs_diff_eq!(same[..], optimum.values[..], epsilon = 1e-9);
         for epsilon in [0.0, 0.5, 1.0] {
             let policy = model.epsilon_greedy(&optimum.actions, epsilon);
             let (exact, seen) = (model.reward_per_step(&policy), simulate(&mut chain, &policy, 300_000));
             // At most one reward in six steps: the standard deviation of the mean is below 7e-4.
-            assert!((exact - seen).abs() < 3e-3, "slip {slip}, epsilon {epsilon}: {exact}, {seen}");
+            assert!(
+                abs_diff_eq!(exact, seen, epsilon = 3e-3),
+                "slip {slip}, epsilon {epsilon}: {exact}, {seen}"
+            );
         }
     }
     // Six steps per episode, the last of them paid.
     let model = chain(6, 0.0, None).model();
-    assert!((model.reward_per_step(&model.epsilon_greedy(&[1; 6], 0.0)) - 1.0 / 6.0).abs() < 1e-9);
+    assert_abs_diff_eq!(
+        model.reward_per_step(&model.epsilon_greedy(&[1; 6], 0.0)),
+        1.0 / 6.0,
+        epsilon = 1e-9
+    );
     // A random walk from 0, reflected there, leaves behind n states after n (n + 1) steps on average.
-    assert!((model.reward_per_step(&model.epsilon_greedy(&[1; 6], 1.0)) - 1.0 / 42.0).abs() < 1e-9);
+    assert_abs_diff_eq!(
+        model.reward_per_step(&model.epsilon_greedy(&[1; 6], 1.0)),
+        1.0 / 42.0,
+        epsilon = 1e-9
+    );
 }
 
 #[test]

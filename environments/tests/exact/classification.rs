@@ -1,6 +1,7 @@
 //! Classification MDPs: the known optima, by value iteration and by simulation, and what each state shows.
 
 use super::simulate;
+use approx::{abs_diff_eq, assert_abs_diff_eq};
 use environments::{
     AfterLast, ClassificationMdp, ClassificationOptions, Environment, Error, Finite, Observation, Task,
 };
@@ -36,10 +37,16 @@ fn rewards_per_step_are_the_known_ones() {
         for (epsilon, known) in [(0.0, greedy), (0.1, exploring), (1.0, random)] {
             let policy = model.epsilon_greedy(&best, epsilon);
             let exact = model.reward_per_step(&policy);
-            assert!((exact - known).abs() < 5e-6, "{task:?}, epsilon {epsilon}: {exact}, {known}");
+            assert!(
+                abs_diff_eq!(exact, known, epsilon = 5e-6),
+                "{task:?}, epsilon {epsilon}: {exact}, {known}"
+            );
             // Rewards are 0 or 1: the standard deviation of the mean is below 8e-4 if steps were independent.
             let seen = simulate(&mut mdp, &policy, 400_000);
-            assert!((exact - seen).abs() < 3e-3, "{task:?}, epsilon {epsilon}: {exact}, {seen}");
+            assert!(
+                abs_diff_eq!(exact, seen, epsilon = 3e-3),
+                "{task:?}, epsilon {epsilon}: {exact}, {seen}"
+            );
         }
     }
 }
@@ -50,10 +57,10 @@ fn values_of_the_easy_tasks_are_those_of_a_reward_at_every_step() {
         for discount in [0.0, 0.9, 0.99] {
             let optimum = mdp(task).model().optimum(discount).unwrap();
             let exact = 1.0 / (1.0 - discount);
-            assert!(optimum.values.iter().all(|value| (value - exact).abs() < 1e-9), "{:?}", optimum.values);
+            optimum.values.iter().for_each(|value| assert_abs_diff_eq!(*value, exact, epsilon = 1e-9));
             assert_eq!(optimum.actions, (0..10).collect::<Vec<_>>());
             let wrong = optimum.action_values[3][4];
-            assert!((wrong - discount * exact).abs() < 1e-9, "{wrong}");
+            assert_abs_diff_eq!(wrong, discount * exact, epsilon = 1e-9);
         }
     }
 }
@@ -72,12 +79,12 @@ fn the_best_agent_of_the_hard_task_errs_on_purpose() {
         model.occupancy(policy).iter().enumerate().map(|(state, share)| share * policy[state][state]).sum()
     };
     let exploring = correct(&model.epsilon_greedy(&optimum.actions, 0.1));
-    assert!((exploring - 0.458).abs() < 5e-4, "{exploring}");
+    assert_abs_diff_eq!(exploring, 0.458, epsilon = 5e-4);
 
     let always_right: Vec<usize> = (0..10).collect();
     for (epsilon, known) in [(0.0, 0.1), (0.1, 0.091)] {
         let reward = model.reward_per_step(&model.epsilon_greedy(&always_right, epsilon));
-        assert!((reward - known).abs() < 5e-4, "epsilon {epsilon}: {reward}");
+        assert!(abs_diff_eq!(reward, known, epsilon = 5e-4), "epsilon {epsilon}: {reward}");
     }
 }
 
@@ -91,7 +98,10 @@ fn any_number_of_classes_will_do() {
             let optimum = mdp.model().optimum(0.9).unwrap();
             let policy = mdp.model().epsilon_greedy(&optimum.actions, 0.2);
             let (exact, seen) = (mdp.model().reward_per_step(&policy), simulate(&mut mdp, &policy, 100_000));
-            assert!((exact - seen).abs() < 8e-3, "{task:?}, {classes} classes: {exact}, {seen}");
+            assert!(
+                abs_diff_eq!(exact, seen, epsilon = 8e-3),
+                "{task:?}, {classes} classes: {exact}, {seen}"
+            );
         }
     }
 }

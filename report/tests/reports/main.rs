@@ -5,6 +5,7 @@ mod paper;
 mod results;
 mod versions;
 
+use approx::assert_abs_diff_eq;
 use report::{Error, Family, Method, Report};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -121,7 +122,7 @@ fn parse_csv(text: &str) -> Vec<HashMap<String, String>> {
 #[track_caller]
 fn close(text: &str, expected: f64) {
     let value: f64 = text.parse().unwrap();
-    assert!((value - expected).abs() < 1e-9, "{value} instead of {expected}");
+    assert_abs_diff_eq!(value, expected, epsilon = 1e-9);
 }
 
 /// Left, right, top and bottom of each text of a figure, and the text. The widths are a little less than those of common

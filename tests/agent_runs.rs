@@ -1,0 +1,134 @@
+//! Agents as runs: what `ht run` leaves, and that stopping and going on shows nowhere.
+#![cfg(unix)]
+
+mod common;
+
+use common::{Place, assert_same};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+/// A second or two on one thread.
+const SHORT: &str = "run mdp-strokes --device cpu --threads 1 --set environment.images=500 --set agent.steps=3000 \
+                     --set agent.learning_starts=300 --set agent.capacity=700 --set agent.log_every=250 \
+                     --set model.hidden=[32,32] --set environment.task=sparse";
+
+fn json(path: &Path) -> Value {
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+fn transitions(place: &Place, out: &str) -> Vec<u8> {
+    std::fs::read(place.run_folder(out).join("transitions.bin")).unwrap()
+}
+
+#[test]
+fn an_agent_leaves_what_the_page_says() {
+    let place = Place::new();
+    let said = place.ht(&format!("{SHORT} --out whole")).succeeds().stdout;
+    let run = place.run_folder("whole");
+    let result = json(&run.join("result.json"));
+    assert_eq!((&result["steps"], &result["updates"]), (&3000.into(), &2701.into()));
+    assert_eq!(result["updates_per_step"], 1.0);
+    let best = result["best_reward_per_step"].as_f64().unwrap();
+    let share = result["reward_per_step"].as_f64().unwrap() / best;
+    approx::assert_relative_eq!(result["share_of_best"].as_f64().unwrap(), share);
+    assert!(said.contains("per step") && said.contains("of the best"), "{said}");
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(lines.len(), 12);
+    assert!(lines[0].get("td_loss").is_none(), "no update yet");
+    assert_eq!((&lines[11]["step"], &lines[11]["updates"]), (&3000.into(), &2701.into()));
+    assert_eq!(lines[11]["target_updates"], 5);
+    assert_eq!(transitions(&place, "whole").len(), 3000 * 20);
+    // The rewards that were logged are those of the transitions.
+    let bytes = transitions(&place, "whole");
+    let rewards =
+        bytes.as_chunks::<20>().0.iter().map(|row| f32::from_le_bytes(row[12..16].try_into().unwrap()));
+    let logged: f64 = lines.iter().map(|line| line["reward_per_step"].as_f64().unwrap() * 250.0).sum();
+    approx::assert_relative_eq!(logged, rewards.map(f64::from).sum::<f64>(), epsilon = 1e-6);
+    // The same command does nothing again.
+    let again = place.ht(&format!("{SHORT} --out whole")).succeeds().stdout;
+    assert!(again.contains("already finished"), "{again}");
+}
+
+#[test]
+fn stopping_killing_and_going_on_shows_nowhere() {
+    let place = Place::new();
+    place.ht(&format!("{SHORT} --out whole")).succeeds();
+    let whole = place.left("whole");
+    let command = format!("{SHORT} --out cut --set run.checkpoint_seconds=0.02");
+    let mut goes_on = 0;
+    for (signal, milliseconds) in
+        [("TERM", 250), ("KILL", 300), ("KILL", 350), ("TERM", 400), ("KILL", 450), ("INT", 500)]
+    {
+        let mut run = place.start(&command);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        if run.is_running() {
+            run.signal(signal);
+            goes_on += 1;
+        }
+        run.wait();
+    }
+    assert!(goes_on >= 2, "it was stopped {goes_on} times: a longer run");
+    place.ht(&command).succeeds();
+    assert_eq!(json(&place.run_folder("cut").join("result.json"))["resumed"], true);
+    assert_same(&whole, &place.left("cut"), &command);
+    assert!(transitions(&place, "whole") == transitions(&place, "cut"), "the transitions differ");
+}
+
+#[test]
+fn lost_transitions_and_foreign_checkpoints_are_named() {
+    let place = Place::new();
+    let command = format!("{SHORT} --out lost");
+    place.ht(&command).succeeds();
+    let run = place.run_folder("lost");
+    std::fs::remove_file(run.join("result.json")).unwrap();
+    std::fs::write(run.join("transitions.bin"), [0; 100]).unwrap();
+    place
+        .ht(&command)
+        .fails(1, &["transitions.bin", "has 100 bytes", "after 3000 transitions", "checkpoint.safetensors"]);
+    std::fs::remove_file(run.join("transitions.bin")).unwrap();
+    place.ht(&command).fails(1, &["transitions are lost"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_built() {
+    let place = Place::new();
+    for (set, words) in [
+        ("agent.discount=1", vec!["agent.discount = 1", "has no end"]),
+        ("agent.capacity=31", vec!["agent.capacity = 31", "optimizer.batch, 32"]),
+        ("agent.learning_starts=31", vec!["agent.learning_starts = 31", "a batch to draw"]),
+        ("agent.target_period=0", vec!["agent.target_period = 0"]),
+        ("agent.epsilon=1.5", vec!["agent.epsilon = 1.5", "[0, 1]"]),
+        ("agent.replay_ratio=0", vec!["agent.replay_ratio = 0"]),
+        ("agent.discont=.9", vec!["no key 'agent.discont'", "agent.discount"]),
+        ("environment.task=hard", vec!["environment.task", "hard"]),
+        ("environment.images=1e9", vec!["environment", "at most"]),
+        ("protocol.ratios=[1]", vec!["no key 'protocol"]),
+    ] {
+        let out = place.ht(&format!("run mdp-strokes --device cpu --threads 1 --out bad --set {set}"));
+        let code = out.code;
+        assert!(matches!(code, Some(1 | 2)), "{set}: {code:?}");
+        out.fails(code.unwrap(), &words);
+        assert!(!place.path().join("bad").exists(), "{set} leaves no folder");
+    }
+    // Ten images of ten classes each, and a network of seven outputs.
+    place
+        .ht("run mdp-strokes --device cpu --threads 1 --out bad --set model.classes=7")
+        .fails(1, &["7 outputs", "10 actions"]);
+}
+
+#[test]
+fn a_sweep_takes_agents() {
+    let place = Place::new();
+    place.write(
+        "tasks.toml",
+        "# Two tasks.\npreset = \"mdp-strokes\"\nseeds = [1, 2]\n[set]\nagent.steps = 400\nagent.learning_starts = 100\n\
+         model.hidden = [8]\nenvironment.images = 200\nagent.log_every = 100\n[grid]\nenvironment.task = [\"true\", \"random\"]\n",
+    );
+    let listed = place.ht("sweep tasks.toml --dry-run").succeeds().stdout;
+    assert!(listed.contains("4 runs, 0 of them finished; 1600 steps"), "{listed}");
+    place.ht("sweep tasks.toml --out s --device cpu --threads 2").succeeds();
+    let again = place.ht("sweep tasks.toml --dry-run --out s").succeeds().stdout;
+    assert!(again.contains("4 runs, 4 of them finished"), "{again}");
+}
