@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::graph::{Graph, Tensor};
 use crate::ops::{BatchNormParameters, LayerNormParameters};
-use crate::params::{Init, Layout, ParameterId, Parameters};
+use crate::params::{Init, Layout, ParameterId, Parameters, StatisticId};
 use kernels::matmul::Activation;
 
 /// A fully connected layer: weight `[out, in]`, bias `[out]` if there is one.
@@ -11,6 +11,7 @@ use kernels::matmul::Activation;
 pub struct Linear {
     weight: ParameterId,
     bias: Option<ParameterId>,
+    singular_vectors: Option<[StatisticId; 2]>,
 }
 
 impl Linear {
@@ -20,6 +21,7 @@ impl Linear {
         Self {
             weight: parameters.add(format!("{name}.weight"), &[outputs, inputs], init),
             bias: Some(parameters.add(format!("{name}.bias"), &[outputs], init)),
+            singular_vectors: None,
         }
     }
 
@@ -27,7 +29,7 @@ impl Linear {
     pub fn without_bias(parameters: &mut Parameters, name: &str, inputs: usize, outputs: usize) -> Self {
         let init = Init::FanIn(inputs);
         let weight = parameters.add(format!("{name}.weight"), &[outputs, inputs], init);
-        Self { weight, bias: None }
+        Self { weight, bias: None, singular_vectors: None }
     }
 
     /// Says that the layer reads a flattened image `[N, H, W, C]`; weight files hold it in PyTorch's order C, H, W.
@@ -36,12 +38,22 @@ impl Linear {
         self
     }
 
+    /// Divides the weight by its largest singular value wherever it is used, and registers its singular vectors.
+    pub fn spectrally_normalised(self, parameters: &mut Parameters) -> Self {
+        Self { singular_vectors: Some(parameters.add_singular_vectors(self.weight)), ..self }
+    }
+
     /// `activation(x W^T + b)` of `[N, in]`.
     ///
     /// # Errors
     /// A shape that does not fit.
     pub fn forward(&self, graph: &mut Graph<'_>, x: Tensor, activation: Activation) -> Result<Tensor> {
-        graph.linear(x, self.weight, self.bias, activation)
+        match self.singular_vectors {
+            None => graph.linear(x, self.weight, self.bias, activation),
+            Some(vectors) => {
+                graph.spectrally_normalised_linear(x, self.weight, vectors, self.bias, activation)
+            }
+        }
     }
 }
 

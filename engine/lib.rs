@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod device;
 mod error;
 pub mod graph;
+mod init;
 pub mod layers;
 mod layout;
 mod network;

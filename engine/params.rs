@@ -6,21 +6,10 @@
 
 use crate::device::padded;
 use crate::error::{Error, Result};
+pub use crate::init::{Init, normal};
+use crate::init::{fill, singular_vectors};
 pub use crate::layout::Layout;
-use kernels::random::{pcg4d, unit};
 use std::ops::Range;
-
-/// The distribution of the first values.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
-    /// All equal.
-    Constant(f32),
-    /// Uniform in `(-1/sqrt(fan_in), 1/sqrt(fan_in))`: PyTorch's default for linear layers and convolutions, weights and
-    /// biases alike.
-    FanIn(usize),
-    /// Normal with mean 0 and variance 1.
-    Normal,
-}
 
 /// One tensor in an arena.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,10 +56,9 @@ pub struct StatisticId(pub(crate) usize);
 pub struct Parameters {
     trained: Vec<Segment>,
     statistics: Vec<Segment>,
+    /// Weights, and the statistics that are their left and right singular vectors.
+    singular_vectors: Vec<(ParameterId, [StatisticId; 2])>,
 }
-
-/// Stream of the initial values: the third word of every counter.
-const STREAM_INIT: u32 = 0x1000_0000;
 
 impl Parameters {
     /// An empty table.
@@ -94,6 +82,34 @@ impl Parameters {
     pub fn add_statistic(&mut self, name: String, shape: &[usize], init: Init) -> StatisticId {
         push(&mut self.statistics, name, shape, init);
         StatisticId(self.statistics.len() - 1)
+    }
+
+    /// Adds the first left and right singular vector of a weight `[out, in]`, `name.weight_u` and `name.weight_v`, to which
+    /// [`Graph::spectral_norm`](crate::Graph::spectral_norm) holds on. To be called after [`Parameters::set_layout`].
+    ///
+    /// # Panics
+    /// If the weight is no matrix: a bug in a layer.
+    pub fn add_singular_vectors(&mut self, weight: ParameterId) -> [StatisticId; 2] {
+        let segment = self.trained[weight.0].clone();
+        let &[outputs, inputs] = &segment.shape[..] else { panic!("{} is no matrix", segment.name) };
+        let zero = Init::Constant(0.0);
+        let vectors = [("u", outputs), ("v", inputs)]
+            .map(|(vector, len)| self.add_statistic(format!("{}_{vector}", segment.name), &[len], zero));
+        self.statistics[vectors[1].0].layout = segment.layout;
+        self.singular_vectors.push((weight, vectors));
+        vectors
+    }
+
+    /// Lets all tensors that were to begin uniform within `1/sqrt(fan_in)` begin as Flax has it, weights as
+    /// [`Init::LecunNormal`] and biases at 0.
+    pub fn begin_lecun_normal(&mut self) {
+        for segment in &mut self.trained {
+            segment.init = match segment.init {
+                Init::FanIn(_) if segment.shape.len() == 1 => Init::Constant(0.0),
+                Init::FanIn(fan_in) => Init::LecunNormal(fan_in),
+                other => other,
+            };
+        }
     }
 
     /// Says in which order the numbers of a tensor lie in the arenas.
@@ -151,9 +167,18 @@ impl Parameters {
     pub fn initial_values(&self, seed: u32) -> Vec<f32> {
         fill(&self.trained, self.words(), seed)
     }
-    /// First values of the statistics arena.
-    pub fn initial_statistics(&self) -> Vec<f32> {
-        fill(&self.statistics, self.statistics_words(), 0)
+    /// First values of the statistics arena: of singular vectors those of [`Parameters::initial_values`] with this seed.
+    pub fn initial_statistics(&self, seed: u32) -> Vec<f32> {
+        let mut arena = fill(&self.statistics, self.statistics_words(), seed);
+        for &(weight, [left, right]) in &self.singular_vectors {
+            let values = self.initial_values(seed);
+            let found =
+                singular_vectors(&values[self.trained[weight.0].range()], self.statistics[left.0].len);
+            for (vector, id) in found.into_iter().zip([left, right]) {
+                arena[self.statistics[id.0].range()].copy_from_slice(&vector);
+            }
+        }
+        arena
     }
 
     /// Cuts an arena with the layout of the trained tensors (values, gradients, moments) into named tensors, for weight
@@ -248,35 +273,6 @@ fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], init: Init) 
     );
 }
 
-fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
-    let mut arena = vec![0.0; words];
-    for (index, segment) in segments.iter().enumerate() {
-        for (i, value) in arena[segment.range()].iter_mut().enumerate() {
-            *value = match segment.init {
-                Init::Constant(value) => value,
-                Init::FanIn(fan_in) => {
-                    let word = pcg4d([(i / 4) as u32, index as u32, STREAM_INIT, seed])[i % 4];
-                    (2.0 * unit(word) - 1.0) / (fan_in as f32).sqrt()
-                }
-                Init::Normal => {
-                    let words = pcg4d([(i / 4) as u32, index as u32, STREAM_INIT, seed]);
-                    normal(words[i % 4 / 2 * 2], words[i % 4 / 2 * 2 + 1])[i % 2]
-                }
-            };
-        }
-    }
-    arena
-}
-
-/// Two independent normal values from two random words (Box and Muller, 1958).
-pub fn normal(radius: u32, angle: u32) -> [f32; 2] {
-    // In (0, 1]: the logarithm of 0 would be infinite.
-    let uniform = (f64::from(radius) + 1.0) / 2f64.powi(32);
-    let (radius, angle) =
-        ((-2.0 * uniform.ln()).sqrt(), std::f64::consts::TAU * f64::from(angle) / 2f64.powi(32));
-    [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,35 +298,9 @@ mod tests {
     }
 
     #[test]
-    fn first_values_are_uniform_within_their_bound_and_padding_is_zero() {
-        let mut table = Parameters::new();
-        table.add("backbone.fc1.weight".into(), &[100, 101], Init::FanIn(101));
-        let values = table.initial_values(7);
-        let bound = 1.0 / 101f32.sqrt();
-        let (used, padding) = values.split_at(10_100);
-        assert!(used.iter().all(|v| v.abs() <= bound) && padding.iter().all(|&v| v == 0.0));
-        let mean = used.iter().sum::<f32>() / 10_100.0;
-        let variance = used.iter().map(|v| v * v).sum::<f32>() / 10_100.0;
-        assert!(mean.abs() < 0.002 && (variance / (bound * bound / 3.0) - 1.0).abs() < 0.05);
-        assert_ne!(values, table.initial_values(8));
-    }
-
-    #[test]
-    fn normal_values_have_the_moments_of_a_normal_distribution() {
-        let mut table = Parameters::new();
-        table.add("backbone.positions".into(), &[100, 100], Init::Normal);
-        let values: Vec<f64> = table.initial_values(3).into_iter().take(10_000).map(f64::from).collect();
-        let moment = |power: i32| values.iter().map(|v| v.powi(power)).sum::<f64>() / 1e4;
-        assert!(moment(1).abs() < 0.04 && (moment(2) - 1.0).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.4);
-        // Neighbours come from one pair.
-        let products = values.chunks(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / 5e3;
-        assert!(products.abs() < 0.06, "{products}");
-    }
-
-    #[test]
     fn export_and_import_are_inverse_and_name_what_does_not_fit() {
         let table = table();
-        let (values, statistics) = (table.initial_values(1), table.initial_statistics());
+        let (values, statistics) = (table.initial_values(1), table.initial_statistics(1));
         let mut tensors = table.export(&values);
         tensors.extend(table.export_statistics(&statistics));
         let find = |name: &str| tensors.iter().find(|t| t.0 == name).map(|t| (t.1.clone(), t.2.clone()));

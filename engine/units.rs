@@ -21,8 +21,8 @@ pub struct Units {
     pub output: Tensor,
     /// Values of a unit in the output: examples times positions.
     pub values: usize,
-    /// Inputs of a unit: the weights that make it begin uniform within `1/sqrt(fan_in)`.
-    pub fan_in: usize,
+    /// How the weights that make it begin.
+    pub init: Init,
     /// The weight that makes them.
     pub incoming: Axis,
     /// The bias of that layer.
@@ -105,7 +105,7 @@ impl Graph<'_> {
     fn follow(&self, producer: &Flow) -> Option<Units> {
         let Flow::Produce { weight, bias, rectified, y, .. } = *producer else { return None };
         let segment = self.segment(weight);
-        let Init::FanIn(fan_in) = segment.init else { return None };
+        let (Init::FanIn(_) | Init::LecunNormal(_)) = segment.init else { return None };
         let count = *self.shape(y).last()?;
         let vector = |tensor: Tensor| self.axis(tensor, count, 1);
         let inner = if segment.layout == Layout::Convolution { 1 } else { segment.len / count };
@@ -149,7 +149,7 @@ impl Graph<'_> {
             count,
             output,
             values: self.len(output) / count,
-            fan_in,
+            init: segment.init,
             incoming,
             bias: bias.map(vector),
             norm,

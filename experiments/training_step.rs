@@ -86,7 +86,7 @@ impl StepMemory {
         let (parameters, input) = (model.parameters(), model.input());
         let words = parameters.words();
         let network = Network::new(device, "hare", parameters)?;
-        network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics())?;
+        network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics(seed))?;
         Ok(Self {
             network,
             gradients: device.buffer("gradients", words)?,

@@ -1,7 +1,7 @@
 //! The multi-layer perceptron of the MNIST experiments.
 
-use crate::{Input, Model};
-use engine::layers::{BatchNorm, Linear};
+use crate::{Initialisation, Input, Model, is_default};
+use engine::layers::{BatchNorm, LayerNorm, Linear};
 use engine::{Activation, Graph, Parameters, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,15 @@ pub struct MlpConfig {
     pub batch_norm: bool,
     /// Dropout after each hidden activation.
     pub dropout: f32,
+    /// Layer normalisation after each hidden linear layer; not together with batch normalisation.
+    #[serde(skip_serializing_if = "is_default")]
+    pub layer_norm: bool,
+    /// Spectral normalisation of the first layer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub spectral_norm: bool,
+    /// How weights begin.
+    #[serde(skip_serializing_if = "is_default")]
+    pub init: Initialisation,
 }
 
 impl Default for MlpConfig {
@@ -32,6 +41,9 @@ impl Default for MlpConfig {
             hidden: vec![512, 256],
             batch_norm: true,
             dropout: 0.0,
+            layer_norm: false,
+            spectral_norm: false,
+            init: Initialisation::Torch,
         }
     }
 }
@@ -60,11 +72,23 @@ impl MlpConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("model.dropout is {}, it must be in [0, 1)", self.dropout));
         }
+        if self.batch_norm && self.layer_norm {
+            return Err("model.batch_norm and model.layer_norm are both true: one of them at most".into());
+        }
         Ok(())
     }
 }
 
-/// Flatten, then per hidden layer linear, batch norm, ReLU (the backbone `fc1 bn1 fc2 bn2 ...`), then linear (`head.fc`).
+/// What is between a hidden linear layer and its activation.
+#[derive(Debug)]
+enum Norm {
+    None,
+    Batch(BatchNorm),
+    Layer(LayerNorm),
+}
+
+/// Flatten, then per hidden layer linear, batch norm, ReLU (the backbone `fc1 bn1 fc2 bn2 ...`), then linear (`head.fc`). With
+/// layer norm `ln1` stands where `bn1` does.
 ///
 /// 784-512-256-10 has 537,354 parameters, 784-100-100-10 has 90,010 (`experiments.md` 1.4 of the Hare & Tortoise code:
 /// `src/models`).
@@ -72,7 +96,7 @@ impl MlpConfig {
 pub struct Mlp {
     config: MlpConfig,
     parameters: Parameters,
-    hidden: Vec<(Linear, Option<BatchNorm>)>,
+    hidden: Vec<(Linear, Norm)>,
     head: Linear,
 }
 
@@ -88,15 +112,30 @@ impl Mlp {
             if index == 0 {
                 linear = linear.reads_flattened_image(&mut parameters, config.channels);
             }
-            let name = format!("backbone.bn{}", index + 1);
-            let norm = config.batch_norm.then(|| BatchNorm::new(&mut parameters, &name, outputs));
+            if index == 0 && config.spectral_norm {
+                linear = linear.spectrally_normalised(&mut parameters);
+            }
+            let named = |norm: &str| format!("backbone.{norm}{}", index + 1);
+            let norm = match config {
+                MlpConfig { batch_norm: true, .. } => {
+                    Norm::Batch(BatchNorm::new(&mut parameters, &named("bn"), outputs))
+                }
+                MlpConfig { layer_norm: true, .. } => {
+                    Norm::Layer(LayerNorm::new(&mut parameters, &named("ln"), outputs))
+                }
+                _ => Norm::None,
+            };
             hidden.push((linear, norm));
             width = outputs;
         }
         let mut head = Linear::new(&mut parameters, "head.fc", width, config.classes);
         if config.hidden.is_empty() {
             head = head.reads_flattened_image(&mut parameters, config.channels);
+            if config.spectral_norm {
+                head = head.spectrally_normalised(&mut parameters);
+            }
         }
+        config.init.apply(&mut parameters);
         Self { config, parameters, hidden, head }
     }
 }
@@ -116,11 +155,16 @@ impl Model for Mlp {
         let mut x = graph.reshape(images, &[shape[0], shape[1..].iter().product()])?;
         for (linear, norm) in &self.hidden {
             x = match norm {
-                Some(norm) => {
+                Norm::None => linear.forward(graph, x, Activation::Relu)?,
+                Norm::Batch(norm) => {
                     let z = linear.forward(graph, x, Activation::None)?;
                     norm.forward(graph, z, true, None)?
                 }
-                None => linear.forward(graph, x, Activation::Relu)?,
+                Norm::Layer(norm) => {
+                    let z = linear.forward(graph, x, Activation::None)?;
+                    let z = norm.forward(graph, z)?;
+                    graph.relu(z)
+                }
             };
             x = graph.dropout(x, self.config.dropout)?;
         }
@@ -139,6 +183,17 @@ mod tests {
         };
         assert_eq!(count(&[512, 256]), 537_354);
         assert_eq!(count(&[100, 100]), 90_010);
+    }
+
+    #[test]
+    fn a_layer_norm_stands_where_a_batch_norm_does() {
+        let config = MlpConfig { layer_norm: true, batch_norm: false, ..MlpConfig::default() };
+        let model = Mlp::new(config.clone());
+        let names: Vec<_> = model.parameters().trained().iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names[1..4], ["backbone.fc1.bias", "backbone.ln1.weight", "backbone.ln1.bias"]);
+        assert!(model.parameters().statistics().is_empty());
+        let both = MlpConfig { batch_norm: true, ..config };
+        assert!(both.check().unwrap_err().contains("model.batch_norm and model.layer_norm"));
     }
 
     #[test]

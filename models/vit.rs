@@ -100,17 +100,17 @@ pub struct Vit {
 
 /// `x + proj(attention(qkv(norm1 x)))`, then `x + fc2(gelu(fc1(norm2 x)))`.
 #[derive(Debug)]
-struct Block {
-    norm1: LayerNorm,
-    qkv: Linear,
-    proj: Linear,
-    norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+pub(crate) struct Block {
+    pub(crate) norm1: LayerNorm,
+    pub(crate) qkv: Linear,
+    pub(crate) proj: Linear,
+    pub(crate) norm2: LayerNorm,
+    pub(crate) fc1: Linear,
+    pub(crate) fc2: Linear,
 }
 
 impl Block {
-    fn new(parameters: &mut Parameters, name: &str, dim: usize) -> Self {
+    pub(crate) fn new(parameters: &mut Parameters, name: &str, dim: usize) -> Self {
         let named = |layer: &str| format!("{name}.{layer}");
         Self {
             norm1: LayerNorm::new(parameters, &named("norm1"), dim),
@@ -132,8 +132,9 @@ impl Vit {
         let patch_norm1 = LayerNorm::new(&mut parameters, "backbone.patch_norm1", pixels);
         let patch_proj = Linear::new(&mut parameters, "backbone.patch_proj", pixels, dim);
         let patch_norm2 = LayerNorm::new(&mut parameters, "backbone.patch_norm2", dim);
-        let mut normal =
-            |name: &str, shape: &[usize]| parameters.add(format!("backbone.{name}"), shape, Init::Normal);
+        let mut normal = |name: &str, shape: &[usize]| {
+            parameters.add(format!("backbone.{name}"), shape, Init::Normal { deviation: 1.0 })
+        };
         let cls_token = normal("cls_token", &[dim]);
         let pos_embed = normal("pos_embed", &[config.patches() + 1, dim]);
         let blocks = (0..config.depth)

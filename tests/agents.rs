@@ -3,8 +3,9 @@
 use data::LoadOptions;
 use engine::Device;
 use environments::{AfterLast, ClassificationMdp, ClassificationOptions, Exploration, Task};
-use experiments::agents::Options;
 use experiments::agents::dqn::Dqn;
+use experiments::agents::{Method, Options, Output, Target};
+use kernels::categorical::Support;
 use models::{Mlp, MlpConfig};
 use std::ops::Range;
 use std::path::Path;
@@ -16,12 +17,12 @@ fn agent(device: &Device, task: Task, options: Options, seed: u32) -> Dqn {
     let load = LoadOptions { train: 60, test: 10, ..LoadOptions::default() };
     let images = data::load("strokes", Path::new(""), &load).unwrap().train;
     let model = Mlp::new(MlpConfig {
-        classes: CLASSES,
+        classes: CLASSES * options.output.width(),
         image_size: images.height,
         channels: images.channels,
         hidden: vec![64, 64],
         batch_norm: false,
-        dropout: 0.0,
+        ..MlpConfig::default()
     });
     let task = ClassificationOptions { task, classes: CLASSES as u32, images: None };
     let environment = ClassificationMdp::new(&images.labels, task, u64::from(seed)).unwrap();
@@ -68,6 +69,27 @@ fn values_grow_with_the_target_updates_as_the_formula_says() {
     let reward = run(&mut agent, end..end + 1_000) / 1_000.0;
     // Nine tenths of the actions are greedy, a tenth of the others right by chance.
     assert!(reward > 0.88, "{reward} where .91 is the best");
+}
+
+#[test]
+fn a_network_of_two_hot_outputs_has_the_same_values() {
+    let (device, period) = (Device::cpu(2).unwrap(), 1_000);
+    let output = Output::TwoHot(Support { bins: 11, smallest: -0.5, largest: 2.5 });
+    let options = Options { target_period: period, output, ..quick(0.5) };
+    let mut agent = agent(&device, Task::True, options, 1);
+    run(&mut agent, 0..499);
+    for copies in 1..=5 {
+        let end = 499 + copies as u64 * period;
+        run(&mut agent, end - period..end - 20);
+        let mut mean = 0.0;
+        for step in end - 20..end {
+            agent.step(step).unwrap();
+            mean += agent.learner().diagnostics().unwrap().mean_max_q / 20.0;
+        }
+        if copies >= 4 {
+            approx::assert_relative_eq!(mean, (1.0 - 0.5f64.powi(copies)) / 0.5, max_relative = 0.03);
+        }
+    }
 }
 
 #[test]
@@ -120,11 +142,27 @@ fn what_cannot_work_is_refused_before_the_first_step() {
         let environment = Box::new(ClassificationMdp::new(&images.labels, task, 1).unwrap());
         Dqn::new(&device, &model, &images, environment, options, 1).unwrap_err().to_string()
     };
+    let with = |method| Options { method, ..quick(0.9) };
+    let two_hot = |bins, largest| Output::TwoHot(Support { bins, smallest: 0.0, largest });
     for (message, options, classes) in [
         ("7 outputs, the environment 10 actions", quick(0.9), 7),
         ("a replay of 31 transitions cannot give batches of 32", Options { capacity: 31, ..quick(0.9) }, 10),
         ("a discount of 1", quick(1.0), 10),
         ("a target period of 0", Options { target_period: 0, ..quick(0.9) }, 10),
+        (
+            "7 outputs, the environment 10 actions with 51 bins each",
+            Options { output: Output::TWO_HOT, ..quick(0.9) },
+            7,
+        ),
+        ("1 bins from 0 to 1", Options { output: two_hot(1, 1.0), ..quick(0.9) }, 10),
+        ("2 bins from 0 to NaN", Options { output: two_hot(2, f64::NAN), ..quick(0.9) }, 20),
+        ("momentum 1:", Options { target: Target::Average { momentum: 1.0 }, ..quick(0.9) }, 10),
+        ("keeps 1.5", with(Method::ShrinkPerturb { keep: 1.5, perturb: 0.1 }), 10),
+        ("a fresh part of -1", with(Method::ShrinkPerturb { keep: 0.5, perturb: -1.0 }), 10),
+        ("a strength of NaN", with(Method::WeightDecay { strength: f64::NAN }), 10),
+        ("a threshold of inf", with(Method::Redo { threshold: f64::INFINITY }), 10),
+        ("a target that is a copy", with(Method::HareTortoise { reset_interval: 10 }), 10),
+        ("resets every 0 updates", with(Method::HareTortoise { reset_interval: 0 }), 10),
         ("no batch of 32 to draw", Options { learning_starts: 31, ..quick(0.9) }, 10),
     ] {
         let refused = refusal(options, classes);

@@ -14,6 +14,7 @@ use experiments::Config;
 use experiments::config::{AgentConfig, AnyConfig, Layer, RunConfig, parse_set};
 use experiments::presets;
 use kernels::random::pcg4d;
+use models::ModelConfig;
 use std::collections::BTreeSet;
 use toml::Table;
 
@@ -73,10 +74,11 @@ const METHODS: [&str; 8] =
 /// The dotted keys of all methods, all models and all sections.
 fn known_keys() -> Vec<String> {
     let mut keys = BTreeSet::new();
-    for model in ["mlp", "resnet18", "vgg16", "vit-tiny"] {
+    for model in ModelConfig::NAMES {
         for method in experiments::config::Method::ALL {
             let sets = [format!("model.name={model}"), format!("intervention.method={}", method.name())];
-            let config = Config::resolve(&sets.map(|set| parse_set(&set).unwrap())).unwrap();
+            let mut config = Config::resolve(&sets.map(|set| parse_set(&set).unwrap())).unwrap();
+            config.model = config.model.naming_every_key();
             collect("", &config.to_toml().parse().unwrap(), &mut keys);
         }
     }

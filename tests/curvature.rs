@@ -10,12 +10,12 @@ const EXAMPLES: usize = 11;
 
 fn model() -> Mlp {
     let hidden = vec![12, 9];
-    Mlp::new(MlpConfig { classes: 4, image_size: 5, channels: 1, hidden, batch_norm: true, dropout: 0.0 })
+    Mlp::new(MlpConfig { classes: 4, image_size: 5, channels: 1, hidden, ..MlpConfig::default() })
 }
 
 fn network(device: &Device, parameters: &Parameters) -> Network {
     let network = Network::new(device, "test", parameters).unwrap();
-    network.write(device, &parameters.initial_values(2), &parameters.initial_statistics()).unwrap();
+    network.write(device, &parameters.initial_values(2), &parameters.initial_statistics(2)).unwrap();
     network
 }
 

@@ -10,7 +10,10 @@ use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
 use experiments::cli::step::{Options, step};
 use fixtures::{Tolerances, devices, differences, fixture, floats, strip};
-use models::{HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit, VitConfig};
+use models::{
+    Cnn, CnnConfig, HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit,
+    VitBlock, VitBlockConfig, VitConfig,
+};
 
 const MLP: Tolerances = Tolerances { logits: 1e-4, loss: 1e-5, tensors: 1e-4 };
 /// Of networks of convolutions: one ReLU or maximum that falls the other way changes a gradient by more than rounding.
@@ -39,9 +42,13 @@ fn check(model: &dyn Model, name: &str, tolerances: Tolerances, winograd: bool) 
     assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
 }
 
+fn small_mlp() -> MlpConfig {
+    let hidden = vec![20, 12];
+    MlpConfig { image_size: 6, channels: 1, classes: 5, hidden, batch_norm: false, ..MlpConfig::default() }
+}
+
 fn mlp(hidden: &[usize], batch_norm: bool) -> Mlp {
-    let hidden = hidden.to_vec();
-    Mlp::new(MlpConfig { image_size: 6, channels: 1, classes: 5, hidden, batch_norm, dropout: 0.0 })
+    Mlp::new(MlpConfig { hidden: hidden.to_vec(), batch_norm, ..small_mlp() })
 }
 
 #[test]
@@ -52,6 +59,39 @@ fn an_mlp_with_batch_norm() {
 #[test]
 fn an_mlp_without_batch_norm() {
     check(&mlp(&[20, 12], false), "mlp_plain", MLP, true);
+}
+
+#[test]
+fn an_mlp_with_layer_norm() {
+    check(&Mlp::new(MlpConfig { layer_norm: true, ..small_mlp() }), "mlp_layer_norm", MLP, true);
+}
+
+#[test]
+fn an_mlp_whose_first_layer_is_spectrally_normalised() {
+    let size = MlpConfig { spectral_norm: true, channels: 2, ..small_mlp() };
+    check(&Mlp::new(size), "mlp_spectral_norm", MLP, true);
+}
+
+#[test]
+fn a_network_of_convolutions_without_skip_connections() {
+    let (width, hidden) = (4, vec![10, 8]);
+    let size = CnnConfig { image_size: 9, channels: 2, classes: 5, width, hidden, ..CnnConfig::default() };
+    check_both_methods(&Cnn::new(size.clone()), "cnn");
+    check_both_methods(&Cnn::new(CnnConfig { layer_norm: true, ..size }), "cnn_layer_norm");
+}
+
+#[test]
+fn a_vision_transformer_of_one_block() {
+    let model = VitBlock::new(VitBlockConfig {
+        image_size: 8,
+        channels: 2,
+        classes: 5,
+        dim: 12,
+        heads: 2,
+        dropout: 0.0,
+        ..VitBlockConfig::default()
+    });
+    check(&model, "vit_block", CONVOLUTIONS, true);
 }
 
 fn check_both_methods(model: &dyn Model, name: &str) {

@@ -247,6 +247,11 @@ impl<'p> Graph<'p> {
         }
     }
 
+    /// Whether a tensor is a parameter, and not what an operation made of one.
+    pub(crate) fn is_parameter(&self, tensor: Tensor) -> bool {
+        matches!(self.tensors[tensor.0].storage, Storage::Parameter(..))
+    }
+
     /// The name of the layer of a parameter.
     pub(crate) fn layer_name(&self, parameter: Tensor) -> &'p str {
         self.segment(parameter).layer()
@@ -295,8 +300,7 @@ impl<'p> Graph<'p> {
             let words = self.len(*tensor);
             debug_assert_eq!(binding.words, words, "{}: length of {}", kernel.name(), binding.name);
             debug_assert!(
-                binding.access == Access::Read
-                    || !matches!(self.tensors[tensor.0].storage, Storage::Parameter(..)),
+                binding.access == Access::Read || !self.is_parameter(*tensor),
                 "{}: an operation does not write parameters",
                 kernel.name()
             );

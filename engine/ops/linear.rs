@@ -11,6 +11,8 @@ use kernels::reduce::ColumnSum;
 
 #[derive(Debug)]
 struct Linear {
+    /// Of the layer.
+    name: String,
     x: Tensor,
     weight: Tensor,
     bias: Option<Tensor>,
@@ -30,8 +32,25 @@ impl Graph<'_> {
         bias: Option<ParameterId>,
         activation: Activation,
     ) -> Result<Tensor> {
-        let (weight, bias) = (self.parameter(weight), bias.map(|id| self.parameter(id)));
-        let label = format!("linear {}", self.layer_name(weight));
+        let weight = self.parameter(weight);
+        let name = self.layer_name(weight);
+        self.linear_of(name, x, weight, bias, activation)
+    }
+
+    /// The same with a weight that an operation made, for the layer with this name; then its outputs are no units.
+    ///
+    /// # Errors
+    /// As [`Graph::linear`].
+    pub(crate) fn linear_of(
+        &mut self,
+        name: &str,
+        x: Tensor,
+        weight: Tensor,
+        bias: Option<ParameterId>,
+        activation: Activation,
+    ) -> Result<Tensor> {
+        let bias = bias.map(|id| self.parameter(id));
+        let label = format!("linear {name}");
         let (&[rows, width], &[outputs, inputs]) = (self.shape(x), self.shape(weight)) else {
             return Err(Error::shape(label, format!("x has shape {:?}, [N, in] expected", self.shape(x))));
         };
@@ -56,14 +75,10 @@ impl Graph<'_> {
             bias: bias.is_some(),
             activation,
         };
-        let rule = Linear { x, weight, bias, activation, y };
-        self.push_with_flow(
-            label,
-            kernel,
-            &tensors,
-            Some(Box::new(rule)),
-            Flow::Produce { x, weight, bias, rectified: activation == Activation::Relu, y },
-        );
+        let rule = Linear { name: name.to_string(), x, weight, bias, activation, y };
+        let flow = Flow::Produce { x, weight, bias, rectified: activation == Activation::Relu, y };
+        let flow = self.is_parameter(weight).then_some(flow);
+        self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow);
         Ok(y)
     }
 }
@@ -71,7 +86,7 @@ impl Graph<'_> {
 impl Gradient for Linear {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(mut dz) = gradients.take(graph, self.y) else { return Ok(()) };
-        let label = graph.layer_name(self.weight);
+        let label = &self.name;
         let (&[rows, outputs], &[_, inputs]) = (graph.shape(self.y), graph.shape(self.x)) else {
             unreachable!("checked when the node was recorded")
         };
@@ -81,9 +96,26 @@ impl Gradient for Linear {
             let kernel = ReluBackward { len: rows * outputs };
             graph.push(format!("relu backward {label}"), kernel, &[self.y, dy, dz], None);
         }
+        let product = |m, n, k, a_transposed| Matmul {
+            batch: 1,
+            m,
+            n,
+            k,
+            a_transposed,
+            b_transposed: false,
+            bias: false,
+            activation: Activation::None,
+        };
         if gradients.wanted(graph, self.weight) {
             let label = format!("linear backward_weight {label}");
-            gradients.outer_products(graph, label, self.weight, [dz, self.x])?;
+            if graph.is_parameter(self.weight) {
+                gradients.outer_products(graph, label, self.weight, [dz, self.x])?;
+            } else {
+                let dweight = graph.activation(&[outputs, inputs]);
+                let kernel = product(outputs, inputs, rows, true);
+                graph.push(label, kernel, &[dz, self.x, dweight], None);
+                gradients.add(graph, self.weight, dweight)?;
+            }
         }
         if let Some(bias) = self.bias.filter(|&bias| gradients.wanted(graph, bias)) {
             let groups = gradients.groups(graph, bias, rows)?;
@@ -94,16 +126,7 @@ impl Gradient for Linear {
         }
         if gradients.wanted(graph, self.x) {
             let dx = graph.activation(&[rows, inputs]);
-            let kernel = Matmul {
-                batch: 1,
-                m: rows,
-                n: inputs,
-                k: outputs,
-                a_transposed: false,
-                b_transposed: false,
-                bias: false,
-                activation: Activation::None,
-            };
+            let kernel = product(rows, inputs, outputs, false);
             graph.push(format!("linear backward_data {label}"), kernel, &[dz, self.weight, dx], None);
             gradients.add(graph, self.x, dx)?;
         }

@@ -13,6 +13,7 @@ mod layer_norm;
 mod linear;
 mod pool;
 mod relu;
+mod spectral_norm;
 mod tokens;
 mod value;
 

@@ -1,10 +1,11 @@
-//! Sequences of tokens: patches of an image, class token and positions, the first token of each sequence.
+//! Sequences of tokens: patches of an image, positions with a class token or without, the first token of each sequence.
 //!
 //! Formulas: `kernels::tokens`.
 
 use crate::error::{Error, Result};
 use crate::graph::{Gradient, Gradients, Graph, Tensor};
 use crate::params::ParameterId;
+use kernels::reduce::ColumnSum;
 use kernels::tokens;
 
 #[derive(Debug)]
@@ -12,6 +13,13 @@ struct Embed {
     kernel: tokens::Embed,
     x: Tensor,
     cls: Tensor,
+    positions: Tensor,
+    y: Tensor,
+}
+
+#[derive(Debug)]
+struct Positions {
+    x: Tensor,
     positions: Tensor,
     y: Tensor,
 }
@@ -69,6 +77,24 @@ impl Graph<'_> {
         Ok(y)
     }
 
+    /// Positions `[T, D]` added to the tokens `[N, T, D]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn add_positions(&mut self, x: Tensor, positions: ParameterId) -> Result<Tensor> {
+        let positions = self.parameter(positions);
+        let &[batch, tokens, width] = self.shape(x) else {
+            let shape = self.shape(x);
+            return Err(Error::shape("positions", format!("x has shape {shape:?}, [N, T, D] expected")));
+        };
+        self.expect("positions", positions, &[tokens, width])?;
+        let y = self.activation_like(x);
+        let kernel = tokens::Positions { batch, sequence: tokens * width };
+        let rule = Positions { x, positions, y };
+        self.push("positions", kernel, &[x, positions, y], Some(Box::new(rule)));
+        Ok(y)
+    }
+
     /// The first token of every sequence: `[N T, D]`, with T tokens each, to `[N, D]`.
     ///
     /// # Errors
@@ -103,6 +129,22 @@ impl Gradient for Embed {
         gradients.written(graph, self.cls, dcls);
         gradients.written(graph, self.positions, dpositions);
         gradients.add(graph, self.x, dx)
+    }
+}
+
+impl Gradient for Positions {
+    fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
+        let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
+        if gradients.wanted(graph, self.positions) {
+            let columns = graph.len(self.positions);
+            let rows = graph.len(self.x) / columns;
+            let groups = gradients.groups(graph, self.positions, rows)?;
+            let kernel = ColumnSum { rows, columns, groups };
+            let dpositions = gradients.target(graph, self.positions);
+            graph.push("positions backward", kernel, &[dy, dpositions], None);
+            gradients.written(graph, self.positions, dpositions);
+        }
+        gradients.add(graph, self.x, dy)
     }
 }
 

@@ -73,7 +73,7 @@ fn run_on(
     let words = parameters.words();
     let make = |seed| -> engine::Result<(Network, Buffer)> {
         let network = Network::new(&device, "test", parameters)?;
-        network.write(&device, &parameters.initial_values(seed), &parameters.initial_statistics())?;
+        network.write(&device, &parameters.initial_values(seed), &parameters.initial_statistics(seed))?;
         let gradients = device.buffer_with("gradients", &vec![7f32.to_bits(); words])?;
         Ok((network, gradients))
     };

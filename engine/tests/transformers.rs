@@ -96,8 +96,9 @@ fn attention_of_several_sequences_and_heads() {
 #[test]
 fn class_token_positions_and_selection() {
     let network = around(5, [6, 6], 4, |parameters| {
-        let mut add =
-            |name: &str, shape: &[usize]| parameters.add(format!("backbone.{name}"), shape, Init::Normal);
+        let mut add = |name: &str, shape: &[usize]| {
+            parameters.add(format!("backbone.{name}"), shape, Init::Normal { deviation: 1.0 })
+        };
         let (cls, positions) = (add("cls", &[6]), add("positions", &[4, 6]));
         let w = weight(parameters, "mix", [6, 24]);
         Box::new(move |graph, x| {

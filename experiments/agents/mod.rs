@@ -1,13 +1,21 @@
 //! Agents: one readable file per algorithm, and what they share.
 
+mod diagnostics;
 pub mod dqn;
+mod methods;
 mod metrics;
 mod options;
+mod output;
 mod progress;
 mod q_learner;
 mod state;
+mod synchronise;
 mod tasks;
 pub mod transitions;
+mod update;
 
-pub use options::Options;
-pub use q_learner::{Diagnostics, Learner};
+pub use diagnostics::{Diagnostics, RING_ROWS};
+pub use methods::Method;
+pub use options::{Options, Target};
+pub use output::Output;
+pub use q_learner::Learner;

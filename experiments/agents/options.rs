@@ -1,9 +1,12 @@
 //! What an agent is like that learns values of actions.
 
+use super::methods::Method;
+use super::output::Output;
 use crate::config::{self, AgentConfig, updates_after};
 use crate::error::{Error, Result};
 use engine::optim::Adam;
 use environments::{Environment, Exploration};
+use kernels::arena::WeightDecay;
 use kernels::value::Criterion;
 use models::Model;
 
@@ -20,18 +23,36 @@ pub struct Options {
     pub replay_ratio: f64,
     /// Discount per step, 0 to 1; 1 only where tasks end.
     pub discount: f64,
-    /// Updates between two copies of the online network to the target network.
+    /// How the target network follows the online one.
+    pub target: Target,
+    /// Updates between two copies of the online network to the target network, and between two resets of a method.
     pub target_period: u64,
     /// When an action is random.
     pub exploration: Exploration,
     /// Whether the online network selects the action whose value the target network gives.
     pub double: bool,
-    /// The loss of an error.
+    /// What the network puts out for an action.
+    pub output: Output,
+    /// The loss of an error, where the network puts out values.
     pub criterion: Criterion,
     /// How parameters follow their gradients.
     pub optimizer: Adam,
     /// Learning rate.
     pub learning_rate: f64,
+    /// What keeps the network plastic.
+    pub method: Method,
+}
+
+/// How the target network follows the online one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// It becomes a copy every `target_period` updates.
+    Copy,
+    /// After every update `target <- momentum target + (1 - momentum) online`, running statistics too.
+    Average {
+        /// 0 to 1, and below 1.
+        momentum: f64,
+    },
 }
 
 impl Default for Options {
@@ -43,12 +64,15 @@ impl Default for Options {
             learning_starts: 1_000,
             replay_ratio: 1.0,
             discount: 0.99,
+            target: Target::Copy,
             target_period: 1_000,
             exploration: Exploration::constant(0.1).expect("a probability"),
             double: false,
+            output: Output::Scalar,
             criterion: Criterion::Squared,
             optimizer: Adam::default(),
             learning_rate: 1e-3,
+            method: Method::None,
         }
     }
 }
@@ -83,7 +107,18 @@ impl Options {
                 ..Adam::default()
             },
             learning_rate: optimizer.lr,
+            ..Self::default()
         })
+    }
+
+    /// The optimiser, with the method's weight decay if it has any.
+    pub(super) fn adam(&self) -> Adam {
+        match self.method {
+            Method::WeightDecay { strength } => {
+                Adam { weight_decay: WeightDecay::Coupled(strength), ..self.optimizer }
+            }
+            _ => self.optimizer,
+        }
     }
 
     /// Updates that are due after so many steps.
@@ -95,9 +130,13 @@ impl Options {
     pub(super) fn check(&self, model: &dyn Model, environment: &dyn Environment) -> Result<()> {
         let refuse = |message: String| Err(Error::Mismatch(message));
         let Options { batch, capacity, learning_starts, discount, target_period, .. } = *self;
-        let (classes, actions) = (model.input().classes, environment.actions() as usize);
-        if classes != actions {
-            return refuse(format!("the network has {classes} outputs, the environment {actions} actions"));
+        let (outputs, actions, width) =
+            (model.input().classes, environment.actions() as usize, self.output.width());
+        if outputs != actions * width {
+            let of_bins = if width > 1 { format!(" with {width} bins each") } else { String::new() };
+            return refuse(format!(
+                "the network has {outputs} outputs, the environment {actions} actions{of_bins}"
+            ));
         }
         if batch == 0 || capacity < batch {
             return refuse(format!("a replay of {capacity} transitions cannot give batches of {batch}"));
@@ -115,6 +154,12 @@ impl Options {
         if target_period == 0 {
             return refuse("a target period of 0 updates: it must be at least 1".into());
         }
-        Ok(())
+        if let Target::Average { momentum } = self.target
+            && !(0.0..1.0).contains(&momentum)
+        {
+            return refuse(format!("a target that averages with momentum {momentum}: it must be in [0, 1)"));
+        }
+        self.output.check().map_err(Error::Mismatch)?;
+        self.method.check(self.target).map_err(Error::Mismatch)
     }
 }

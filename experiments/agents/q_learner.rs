@@ -1,31 +1,21 @@
 //! A network that learns values of actions from transitions, and its memory on a device: what the loop of
 //! [`super::dqn`] works with.
 
-use super::options::Options;
+use super::diagnostics::{RING_ROWS, ROW_WORDS};
+use super::methods::Method;
+use super::options::{Options, Target};
+use super::synchronise::copy;
+use super::update::{Place, update};
 use crate::error::{Error, Result};
 use crate::images::DeviceImages;
 use data::Images;
-use engine::device::padded;
-use engine::ops::Outcomes;
-use engine::optim::{Optimizer, OptimizerMemory};
+use engine::optim::Optimizer;
 use engine::{
-    Buffer, Clock, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Parameters, Plan, Program, Slice,
-    Wanted, Workspace,
+    Buffer, Clock, Device, Graph, Launch, Memory, Network, Parameters, Plan, Program, Slice, Workspace,
 };
-use kernels::arena::Copy;
-use kernels::replay::{Append, Draw, Fetch, Ring};
+use kernels::replay::{Append, Ring};
 use models::Model;
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What the last update saw.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Diagnostics {
-    /// Mean loss of the batch.
-    pub loss: f64,
-    /// Mean over the batch of the largest value that the online network gave.
-    pub mean_max_q: f64,
-}
 
 /// A network that learns values from transitions, and its memory on a device.
 #[derive(Debug)]
@@ -40,6 +30,8 @@ pub struct Learner {
     pub(super) moments: Vec<(&'static str, Buffer)>,
     pub(super) ring: Ring,
     pub(super) replay: Buffer,
+    /// What the last updates saw.
+    pub(super) diagnostics: Buffer,
     incoming: Buffer,
     acting: Buffer,
     /// Into the ring.
@@ -48,10 +40,10 @@ pub struct Learner {
     act: Program,
     greedy: Slice,
     update: Program,
-    outputs: HashMap<String, Slice>,
     /// From the online to the target network.
     synchronise: Program,
-    actions: usize,
+    /// What the method does now and then.
+    intervention: Program,
     /// Transitions appended so far.
     pub(super) appended: u64,
     pub(super) updates: u64,
@@ -61,7 +53,8 @@ impl Learner {
     /// A learner with first weights by seed and an empty replay.
     ///
     /// # Errors
-    /// Images that the model does not take, or that do not fit the device's memory; those of the device.
+    /// Images that the model does not take, or that do not fit the device's memory; a method that cannot be applied to the
+    /// model; those of the device.
     pub fn new(
         device: &Device,
         model: &dyn Model,
@@ -69,24 +62,28 @@ impl Learner {
         options: Options,
         seed: u32,
     ) -> Result<Self> {
-        let (parameters, batch) = (model.parameters(), options.batch);
-        let input = model.input();
+        let (parameters, input) = (model.parameters(), model.input());
         let side = [images.height, images.width, images.channels];
         if side != [input.image_size, input.image_size, input.channels] {
             let expected = [input.image_size, input.image_size, input.channels];
             return Err(Error::Mismatch(format!("images are {side:?}, the network takes {expected:?}")));
         }
+        let (values, statistics) = (parameters.initial_values(seed), parameters.initial_statistics(seed));
         let networks = ["online", "target"].map(|name| -> Result<Network> {
             let network = Network::new(device, name, parameters)?;
-            network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics())?;
+            network.write(device, &values, &statistics)?;
             Ok(network)
         });
         let [online, target] = networks;
         let (online, target) = (online?, target?);
+        let words = parameters.words();
+        let moments = options.optimizer.states().iter().map(|&name| Ok((name, device.buffer(name, words)?)));
+        let moments = moments.collect::<Result<Vec<_>>>()?;
+        let diagnostics = device.buffer("diagnostics", RING_ROWS * ROW_WORDS)?;
 
         let channels = images.channels;
         let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        let set = DeviceImages::new(device, images, (&mean, &std), None, false, batch)?;
+        let set = DeviceImages::new(device, images, (&mean, &std), None, false, options.batch)?;
         let ring = Ring { capacity: options.capacity, observation: 1 };
         let replay = device.buffer("replay", ring.len())?;
         let incoming = device.buffer("a transition", ring.row())?;
@@ -102,7 +99,8 @@ impl Learner {
         let (x, label) = (device.buffer("acting input", pixels)?, device.buffer("acting label", 1)?);
         let mut graph = Graph::evaluation(parameters);
         let seen = graph.input("x", &[1, side[0], side[1], side[2]]);
-        let q = model.forward(&mut graph, seen)?;
+        let outputs = model.forward(&mut graph, seen)?;
+        let q = options.output.values(&mut graph, outputs)?;
         let action = graph.greedy_action(q)?;
         graph.output("action", action);
         let memory = Memory { networks: &[(&online, None)], inputs: &[("x", x.slice(0, pixels))] };
@@ -111,26 +109,23 @@ impl Learner {
         act.extend(bound.launches);
         let greedy = bound.outputs["action"].clone();
 
-        let words = parameters.words();
-        let moments = options.optimizer.states().iter().map(|&name| Ok((name, device.buffer(name, words)?)));
-        let moments = moments.collect::<Result<Vec<_>>>()?;
-        let (networks, memory) = ([&online, &target], (&set, &replay, ring));
-        let (update, outputs) = update(device, model, &options, networks, &moments, memory, &mut workspace)?;
-        let copy = |to: &Buffer, from: &Buffer| {
-            let len = to.words();
-            Launch::new("synchronise", Arc::new(Copy { len }), vec![to.slice(0, len), from.slice(0, len)])
+        let place = Place {
+            device,
+            model,
+            online: &online,
+            target: &target,
+            moments: &moments,
+            diagnostics: &diagnostics,
         };
-        let mut synchronise = vec![copy(&target.parameters, &online.parameters)];
-        if parameters.statistics_words() > 0 {
-            synchronise.push(copy(&target.statistics, &online.statistics));
-        }
+        let (update, states) = update(&place, &options, (&set, &replay, ring), &mut workspace)?;
+        let intervention = options.method.launches(&place, &states, &mut workspace)?;
         Ok(Self {
             append: device.compile(vec![append])?,
             act: device.compile(act)?,
             update: device.compile(update)?,
-            synchronise: device.compile(synchronise)?,
+            synchronise: device.compile(copy("synchronise", parameters, &target, &online))?,
+            intervention: device.compile(intervention)?,
             device: device.clone(),
-            actions: input.classes,
             options,
             seed,
             parameters: parameters.clone(),
@@ -139,10 +134,10 @@ impl Learner {
             moments,
             ring,
             replay,
+            diagnostics,
             incoming,
             acting,
             greedy,
-            outputs,
             appended: 0,
             updates: 0,
         })
@@ -156,6 +151,11 @@ impl Learner {
     /// The network that learns.
     pub fn online(&self) -> &Network {
         &self.online
+    }
+
+    /// The network that targets are made with.
+    pub fn target(&self) -> &Network {
+        &self.target
     }
 
     /// Updates so far.
@@ -184,133 +184,33 @@ impl Learner {
         Ok(())
     }
 
-    /// One update of the online network, and of the target network where its turn has come.
+    /// One update of the online network; then, where their turn has come, the target network and what the method does.
     ///
     /// # Errors
     /// Those of the device.
     pub fn update(&mut self) -> Result<()> {
+        let Options { target_period, target, method, learning_rate, .. } = self.options;
         let mut clock = self.clock();
-        self.options.optimizer.set_clock(&mut clock, self.updates + 1, self.options.learning_rate);
+        // Since Adam was new.
+        let t = match method {
+            Method::OptimizerReset => self.updates % target_period + 1,
+            _ => self.updates + 1,
+        };
+        self.options.optimizer.set_clock(&mut clock, t, learning_rate);
         self.update.run(&clock)?;
         self.updates += 1;
-        if self.updates.is_multiple_of(self.options.target_period) {
+        if target == Target::Copy && self.updates.is_multiple_of(target_period) {
             self.synchronise.run(&clock)?;
+        }
+        if method.period(target_period).is_some_and(|period| self.updates.is_multiple_of(period)) {
+            self.intervention.run(&clock)?;
         }
         Ok(())
     }
 
-    /// Loss and values of the last update. Waits for the device.
-    ///
-    /// # Errors
-    /// Those of the device; a loss that is not finite.
-    pub fn diagnostics(&self) -> Result<Diagnostics> {
-        let (row_loss, q) =
-            (self.device.read_f32(&self.outputs["row_loss"])?, self.device.read_f32(&self.outputs["q"])?);
-        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / row_loss.len() as f64;
-        let largest = |row: &[f32]| f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        let diagnostics = Diagnostics {
-            loss: mean(&mut row_loss.iter().map(|&loss| f64::from(loss))),
-            mean_max_q: mean(&mut q.chunks(self.actions).map(largest)),
-        };
-        if diagnostics.loss.is_finite() { Ok(diagnostics) } else { Err(self.not_finite()) }
-    }
-
-    /// The error for an update that left something that is no number.
-    pub fn not_finite(&self) -> Error {
-        let update = self.updates;
-        Error::Mismatch(format!("update {update} left what is not finite: a smaller learning rate"))
-    }
-
     fn clock(&self) -> Clock {
         let (step, appended) = (self.updates as u32, self.appended as u32);
-        Clock { seed: self.seed, step, appended, ..Clock::default() }
+        let slot = Self::row_of(self.updates) as u32;
+        Clock { seed: self.seed, step, appended, slot, ..Clock::default() }
     }
-}
-
-/// The launches of an update, and where its outputs lie.
-fn update(
-    device: &Device,
-    model: &dyn Model,
-    options: &Options,
-    [online, target]: [&Network; 2],
-    moments: &[(&'static str, Buffer)],
-    (images, replay, ring): (&DeviceImages, &Buffer, Ring),
-    workspace: &mut Workspace,
-) -> Result<(Vec<Launch>, HashMap<String, Slice>)> {
-    let (parameters, input, batch) = (model.parameters(), model.input(), options.batch);
-    let pixels = input.image_size * input.image_size * input.channels;
-    let vector = |name: &str| -> Result<Slice> { Ok(device.buffer(name, batch)?.slice(0, batch)) };
-    let (index, state, next_state) = (vector("drawn")?, vector("states")?, vector("next states")?);
-    let (action, reward, terminated) = (vector("actions")?, vector("rewards")?, vector("terminated")?);
-    let [x, next_x] = ["images", "next images"].map(|name| device.buffer(name, batch * pixels));
-    let (x, next_x) = (x?.slice(0, batch * pixels), next_x?.slice(0, batch * pixels));
-
-    let capacity = ring.capacity;
-    let mut launches = vec![
-        Launch::new("draw", Arc::new(Draw { batch, capacity }), vec![index.clone()]),
-        Launch::new(
-            "fetch",
-            Arc::new(Fetch { ring, batch }),
-            vec![
-                replay.slice(0, ring.len()),
-                index,
-                state.clone(),
-                next_state.clone(),
-                action.clone(),
-                reward.clone(),
-                terminated.clone(),
-            ],
-        ),
-    ];
-    let labels = device.buffer("no labels", padded(batch))?;
-    launches.extend(images.gather(state, &labels, x.clone())?);
-    launches.extend(images.gather(next_state, &labels, next_x.clone())?);
-
-    let mut graph = Graph::training(parameters);
-    let network = graph.network("target", parameters);
-    let shape = [batch, input.image_size, input.image_size, input.channels];
-    let (seen, next_seen) = (graph.input("x", &shape), graph.input("next_x", &shape));
-    let taken = graph.input("action", &[batch]);
-    let outcomes =
-        Outcomes { reward: graph.input("reward", &[batch]), terminated: graph.input("terminated", &[batch]) };
-    let next_q = graph.with(network, Mode::Evaluation, |graph| model.forward(graph, next_seen))?;
-    let selector = if options.double {
-        Some(graph.with(NetworkId::FIRST, Mode::Evaluation, |graph| model.forward(graph, next_seen))?)
-    } else {
-        None
-    };
-    let wanted = graph.td_target(next_q, outcomes, options.discount, 1, selector)?;
-    let q = model.forward(&mut graph, seen)?;
-    let loss = graph.td_loss(q, taken, wanted, options.criterion, None)?;
-    graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
-    graph.output("q", q);
-    graph.output("row_loss", loss.row_loss);
-
-    let words = parameters.words();
-    let gradients = device.buffer("gradients", words)?;
-    let memory = Memory {
-        networks: &[(online, Some(&gradients)), (target, None)],
-        inputs: &[
-            ("x", x),
-            ("next_x", next_x),
-            ("action", action),
-            ("reward", reward),
-            ("terminated", terminated),
-        ],
-    };
-    let bound = Plan::new(&graph).bind(device, &memory, workspace)?;
-    launches.extend(bound.launches);
-    launches.extend(options.optimizer.launches(
-        words,
-        &OptimizerMemory {
-            parameters: &online.parameters,
-            gradients: &gradients,
-            states: &moments.iter().map(|(_, arena)| arena).collect::<Vec<_>>(),
-            clip: &device.buffer("clip factor", 2)?,
-            ring: &device.buffer("gradient norm", 4)?,
-            ring_rows: 1,
-            row_words: 4,
-        },
-    ));
-    Ok((launches, bound.outputs))
 }

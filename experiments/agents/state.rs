@@ -4,12 +4,15 @@
 //! |---|---|
 //! | online and target network, with their running statistics | tensors `online.*`, `target.*` |
 //! | what the optimiser keeps | tensors `exp_avg.*`, `exp_avg_sq.*` |
+//! | what the last updates saw | tensor `diagnostics` |
 //! | number of updates | a number of the caller's |
 //! | the replay, and how much was ever appended | the last transitions, in a file that only grows |
 //!
-//! All else follows from seed and counts.
+//! The power iteration of a spectral norm is among the running statistics; what a method does and when follows from seed and
+//! counts, and so does all else.
 
 use super::Learner;
+use super::diagnostics::{RING_ROWS, ROW_WORDS};
 use crate::checkpoint::{load_arena, load_network, save_arena, save_network};
 use crate::error::{Error, Result};
 use engine::checkpoint::File;
@@ -26,6 +29,12 @@ impl Learner {
         for (name, arena) in &self.moments {
             save_arena(device, parameters, arena, &format!("{name}."), file)?;
         }
+        let shape = [RING_ROWS, ROW_WORDS];
+        file.insert(
+            "diagnostics",
+            &shape,
+            device.read_f32(&self.diagnostics.slice(0, RING_ROWS * ROW_WORDS))?,
+        );
         Ok(())
     }
 
@@ -40,6 +49,12 @@ impl Learner {
         for (name, arena) in &self.moments {
             load_arena(device, parameters, arena, &format!("{name}."), file)?;
         }
+        let diagnostics = file.floats("diagnostics").filter(|(shape, _)| *shape == [RING_ROWS, ROW_WORDS]);
+        let (_, diagnostics) = diagnostics.ok_or_else(|| engine::Error::Weights {
+            what: "checkpoint".into(),
+            message: format!("no tensor 'diagnostics' of shape [{RING_ROWS}, {ROW_WORDS}]"),
+        })?;
+        device.write(&self.diagnostics, 0, bytemuck::cast_slice(&diagnostics))?;
         self.updates = updates;
         Ok(())
     }

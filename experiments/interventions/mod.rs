@@ -16,8 +16,10 @@ mod tortoise;
 pub use head_reset::HeadReset;
 pub use l2::optimizer;
 pub use redo::Redo;
+pub(crate) use redo::recycling;
 pub use resets::Resets;
 pub use shrink_perturb::ShrinkPerturb;
+pub(crate) use shrink_perturb::perturbation;
 pub use tortoise::Tortoise;
 
 use crate::config::{Config, Intervention, Method, ShrinkPerturbVariant};
@@ -233,7 +235,7 @@ pub fn additions(
     if let Some(options) = &intervention.shrink_perturb
         && options.variant == ShrinkPerturbVariant::PerStep
     {
-        let launch = shrink_perturb::perturbation(device, parameters, &memory.network, options)?;
+        let launch = shrink_perturb::perturbation_of(device, parameters, &memory.network, options)?;
         additions.after_update.push(launch);
     }
     Ok(additions)

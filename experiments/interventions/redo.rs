@@ -23,8 +23,9 @@ use crate::config::RedoOptions;
 use crate::error::{Error, Result};
 use crate::trainer::{Probe, Trainer, UnitActivity, unit_slices};
 use engine::device::ALIGNMENT;
+use engine::params::Init;
 use engine::units::{Axis, Units};
-use engine::{Buffer, Device, Launch, Program, Slice};
+use engine::{Buffer, Device, Launch, Network, Program, Slice};
 use kernels::reduce::Activity;
 use kernels::units::{Dormant, Recycle, Renewed};
 use kernels::{Clock, Kernel};
@@ -68,11 +69,11 @@ impl Redo {
                     .into(),
             ));
         }
-        let (_, dormant) = unit_slices(trainer, "dormant units", groups)?;
+        let (_, dormant) = unit_slices(&device, "dormant units", groups)?;
         Ok(Self {
             options: options.clone(),
             counts: device.buffer("numbers of dormant units", groups.len() * ALIGNMENT)?,
-            recycle: device.compile(recycling(trainer, groups, &dormant))?,
+            recycle: device.compile(recycling(trainer.hare(), &trainer.moments(), groups, &dormant))?,
             activity,
             dormant,
             phase: None,
@@ -160,7 +161,12 @@ impl Redo {
 
 /// The launches that recycle what is marked. What reads a unit comes after all that makes units: where both are dormant, the
 /// weight between them is 0.
-fn recycling(trainer: &Trainer, groups: &[Units], dormant: &[Slice]) -> Vec<Launch> {
+pub(crate) fn recycling(
+    network: &Network,
+    moments: &[&Buffer],
+    groups: &[Units],
+    dormant: &[Slice],
+) -> Vec<Launch> {
     let mut launches = Vec::new();
     let mut renew = |layer: &str, axis: &Axis, arena: &Buffer, marks: &Slice, renewed: Renewed| {
         let &Axis { outer, units, inner, offset, .. } = axis;
@@ -169,12 +175,14 @@ fn recycling(trainer: &Trainer, groups: &[Units], dormant: &[Slice]) -> Vec<Laun
         launches.push(Launch::new(format!("recycle {layer}"), kernel, slices));
     };
     let (zero, one) = (Renewed::Constant(0.0), Renewed::Constant(1.0));
-    let network = trainer.hare();
     let marked = || groups.iter().zip(dormant);
     for (group, marks) in marked() {
-        let drawn = Renewed::Uniform {
-            bound: 1.0 / (group.fan_in as f32).sqrt(),
-            tensor: group.incoming.tensor as u32,
+        let tensor = group.incoming.tensor as u32;
+        let drawn = match group.init {
+            Init::FanIn(fan_in) => Renewed::Uniform { bound: 1.0 / (fan_in as f32).sqrt(), tensor },
+            Init::LecunNormal(fan_in) => Renewed::Normal { deviation: 1.0 / (fan_in as f32).sqrt(), tensor },
+            Init::Normal { deviation } => Renewed::Normal { deviation, tensor },
+            Init::Constant(value) => Renewed::Constant(value),
         };
         let mut trained = vec![(&group.incoming, drawn)];
         trained.extend(group.bias.as_ref().map(|bias| (bias, zero)));
@@ -186,14 +194,14 @@ fn recycling(trainer: &Trainer, groups: &[Units], dormant: &[Slice]) -> Vec<Laun
         }
         for (axis, renewed) in trained {
             renew(&group.layer, axis, &network.parameters, marks, renewed);
-            for moments in trainer.moments() {
+            for &moments in moments {
                 renew(&group.layer, axis, moments, marks, zero);
             }
         }
     }
     for (group, marks) in marked() {
         for axis in &group.outgoing {
-            for arena in [&network.parameters].into_iter().chain(trainer.moments()) {
+            for arena in [&network.parameters].into_iter().chain(moments.iter().copied()) {
                 renew(&group.layer, axis, arena, marks, zero);
             }
         }

@@ -19,6 +19,7 @@ use engine::params::Init;
 use engine::{Buffer, Device, Launch, Network, Parameters, Program};
 use kernels::Clock;
 use kernels::arena::{BLOCK, Blend, Copy, Fresh, Perturb};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A variant that acts between two phases.
@@ -51,8 +52,8 @@ impl ShrinkPerturb {
                 )]
             }
             ShrinkPerturbVariant::AshAdams2020 => {
-                let mut launches = vec![perturbation(device, parameters, hare, options)?];
-                let (len, first) = (parameters.statistics_words(), parameters.initial_statistics());
+                let mut launches = vec![perturbation_of(device, parameters, hare, options)?];
+                let (len, first) = (parameters.statistics_words(), parameters.initial_statistics(seed));
                 if len > 0 {
                     let first = device.buffer_with("initial statistics", bytemuck::cast_slice(&first))?;
                     launches.push(Launch::new(
@@ -77,41 +78,60 @@ impl ShrinkPerturb {
     }
 }
 
-/// The launch that shrinks a network with these tensors and adds fresh weights; its draw follows the clock's seed and step.
+/// The launch that shrinks all of a network and adds fresh weights.
 ///
 /// # Errors
 /// Those of the device.
-pub(super) fn perturbation(
+pub(super) fn perturbation_of(
     device: &Device,
     parameters: &Parameters,
     hare: &Network,
     options: &ShrinkPerturbOptions,
 ) -> engine::Result<Launch> {
-    let table = fresh_weights(device, parameters)?;
-    let blocks = parameters.words() / BLOCK;
-    let (keep, scale) = (options.keep, options.perturb);
+    let parts = (options.keep, options.perturb);
+    perturbation(device, parameters, &hare.parameters, 0..parameters.words(), parts)
+}
+
+/// The launch that keeps a part of the weights in whole tensors of an arena, and adds a part of fresh ones; its draw follows
+/// the clock's seed and step.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) fn perturbation(
+    device: &Device,
+    parameters: &Parameters,
+    arena: &Buffer,
+    range: Range<usize>,
+    (keep, scale): (f64, f64),
+) -> engine::Result<Launch> {
+    let fresh = &fresh_weights(parameters)[range.start / BLOCK..range.end / BLOCK];
+    let table = device.buffer_with("distribution of first weights", bytemuck::cast_slice(fresh))?;
+    let blocks = fresh.len();
     Ok(Launch::new(
         "shrink & perturb",
         Arc::new(Perturb { blocks, keep, scale }),
-        vec![hare.parameters.slice(0, blocks * BLOCK), table.all()],
+        vec![arena.slice(range.start, blocks * BLOCK), table.slice(0, size_of_val(fresh) / 4)],
     ))
 }
 
 /// How first weights are distributed, block by block of the arena.
-fn fresh_weights(device: &Device, parameters: &Parameters) -> engine::Result<Buffer> {
+fn fresh_weights(parameters: &Parameters) -> Vec<Fresh> {
     let mut table = vec![Fresh::default(); parameters.words() / BLOCK];
     for segment in parameters.trained() {
         let fresh = match segment.init {
             Init::Constant(center) => Fresh { center, ..Fresh::default() },
             Init::FanIn(fan_in) => Fresh { width: 1.0 / (fan_in as f32).sqrt(), ..Fresh::default() },
-            Init::Normal => Fresh { deviation: 1.0, ..Fresh::default() },
+            Init::LecunNormal(fan_in) => {
+                Fresh { deviation: 1.0 / (fan_in as f32).sqrt(), ..Fresh::default() }
+            }
+            Init::Normal { deviation } => Fresh { deviation, ..Fresh::default() },
         };
         let blocks = &mut table[segment.offset / BLOCK..][..segment.len.div_ceil(BLOCK)];
         for (index, block) in blocks.iter_mut().enumerate() {
             *block = Fresh { used: (segment.len - index * BLOCK).min(BLOCK) as f32, ..fresh };
         }
     }
-    device.buffer_with("distribution of first weights", bytemuck::cast_slice(&table))
+    table
 }
 
 #[cfg(test)]
@@ -142,7 +162,7 @@ mod tests {
             let model = config.model.build().unwrap();
             let (parameters, device) = (model.parameters(), Device::cpu(1).unwrap());
             let hare = Network::new(&device, "hare", parameters).unwrap();
-            let launch = perturbation(&device, parameters, &hare, &options).unwrap();
+            let launch = perturbation_of(&device, parameters, &hare, &options).unwrap();
             let program = device.compile(vec![launch]).unwrap();
             let draw = |seed, step| {
                 program.run(&Clock { seed, step, ..Clock::default() }).unwrap();

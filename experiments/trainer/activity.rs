@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::training_step::record_forward;
 use engine::device::padded;
 use engine::units::Units;
-use engine::{Buffer, Graph, Launch, Loss, NetworkId, Program, Slice};
+use engine::{Buffer, Device, Graph, Launch, Loss, NetworkId, Program, Slice};
 use kernels::Clock;
 use kernels::arena::Fill;
 use kernels::reduce::Activity;
@@ -33,7 +33,7 @@ impl UnitActivity {
         let mut graph = Graph::evaluation(trainer.model().parameters());
         record_forward(&mut graph, trainer.model(), 1, 0.0)?;
         let groups = graph.units(NetworkId::FIRST);
-        let (buffer, slices) = unit_slices(trainer, "activity of units", &groups)?;
+        let (buffer, slices) = unit_slices(trainer.device(), "activity of units", &groups)?;
         let fill = Launch::new(
             "clear activity",
             Arc::new(Fill { len: buffer.words(), value: 0.0 }),
@@ -103,11 +103,11 @@ impl UnitActivity {
 /// # Errors
 /// Those of the device.
 pub(crate) fn unit_slices(
-    trainer: &Trainer,
+    device: &Device,
     what: &str,
     groups: &[Units],
 ) -> engine::Result<(Buffer, Vec<Slice>)> {
-    let buffer = trainer.device().buffer(what, groups.iter().map(|group| padded(group.count)).sum())?;
+    let buffer = device.buffer(what, groups.iter().map(|group| padded(group.count)).sum())?;
     let mut at = 0;
     let slices = groups.iter().map(|group| {
         let slice = buffer.slice(at, group.count);

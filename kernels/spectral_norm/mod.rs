@@ -113,7 +113,8 @@ impl Kernel for SpectralNorm {
             dispatches.push(launch(
                 "spectral_norm/transposed_product",
                 transposed,
-                &[(0, Read), (1, Read), (2, ReadWrite)],
+                // u is only read; a runtime that tracks whole buffers wants it bound as v is, beside which it may lie.
+                &[(0, Read), (1, ReadWrite), (2, ReadWrite)],
                 groups,
             ));
             let unit = [TREE, include_str!("unit.wgsl")].concat();

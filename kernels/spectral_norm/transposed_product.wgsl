@@ -10,7 +10,7 @@ struct Immediates {
 var<immediate> imm: Immediates;
 
 @group(0) @binding(0) var<storage, read> weight: array<f32>;
-@group(0) @binding(1) var<storage, read> u: array<f32>;
+@group(0) @binding(1) var<storage, read_write> u: array<f32>;
 @group(0) @binding(2) var<storage, read_write> product: array<f32>;
 
 @compute @workgroup_size(64)

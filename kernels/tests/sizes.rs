@@ -2,7 +2,7 @@
 //! far behind them. All are refused.
 
 use kernels::categorical::{self, ExpectedValue, Projection, Support, TwoHot};
-use kernels::value::{Criterion, GreedyAction, Regression, TdLoss, TdTarget};
+use kernels::value::{Criterion, GreedyAction, RecordValues, Regression, TdLoss, TdTarget};
 use kernels::{Access, Arg, ArgsError, Clock, Cpu, Kernel, cases, run};
 use kernels::{arena, attention, batch_norm, conv2d, dropout, elementwise, gather, gelu, layer_norm, loss};
 use kernels::{matmul, per_example, pool, reduce, replay, spectral_norm, tokens, units};
@@ -46,6 +46,7 @@ fn losses() -> Vec<Absurd> {
         absurd!(td_loss, rows, actions),
         absurd!(td_target, rows, actions),
         absurd!(GreedyAction { rows, actions }, rows, actions),
+        absurd!(RecordValues { rows, actions, ring_rows: 4, words: 4 }, rows, actions, ring_rows, words),
         absurd!(Regression { rows, columns, criterion: SQUARED, weighted }, rows, columns),
         absurd!(projection, rows, actions, support.bins),
         absurd!(ExpectedValue { rows, support: SUPPORT }, rows, support.bins),
@@ -187,6 +188,7 @@ fn images() -> Vec<Absurd> {
         absurd!(patches, batch, height, width, channels),
         absurd!(embed, batch, tokens, width),
         absurd!(tokens::EmbedBackward { embed, groups: 1 }, embed.batch, embed.tokens, embed.width, groups),
+        absurd!(tokens::Positions { batch, sequence: 4 }, batch, sequence),
         absurd!(select, batch, tokens, width),
         absurd!(tokens::SelectBackward(select), 0.batch, 0.tokens, 0.width),
         absurd!(gather, examples, batch, height, width, channels, images_rows),

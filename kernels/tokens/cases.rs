@@ -1,6 +1,6 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
-use super::{Embed, EmbedBackward, Patches, Select, SelectBackward};
+use super::{Embed, EmbedBackward, Patches, Positions, Select, SelectBackward};
 use crate::{Case, Clock, Kernel, Size, Values};
 use std::sync::Arc;
 
@@ -28,6 +28,11 @@ pub fn cases() -> Vec<Case> {
     ];
     for (batch, tokens, width, size) in sequences {
         let (embed, select) = (Embed { batch, tokens, width }, Select { batch, tokens, width });
+        let sequence = tokens * width;
+        cases.push(case(Arc::new(Positions { batch, sequence }), size, move |inputs| {
+            let y = (0..batch * sequence).map(|i| f64::from((inputs[0][i] + inputs[1][i % sequence]) as f32));
+            vec![None, None, Some(y.collect())]
+        }));
         // The gradients summed over all sequences, and of each.
         for groups in if batch > 1 { vec![1, batch] } else { vec![1] } {
             cases.push(case(Arc::new(EmbedBackward { embed, groups }), size, move |inputs| {

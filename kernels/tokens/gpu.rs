@@ -1,6 +1,6 @@
 //! The launches: a thread moves one element, four neighbours where rows are whole vectors.
 
-use super::{Embed, EmbedBackward, Patches, Select};
+use super::{Embed, EmbedBackward, Patches, Positions, Select};
 use crate::kernel::{Access, Dispatch, GpuTraits};
 use crate::template::expand;
 use crate::windows::in_windows;
@@ -80,6 +80,16 @@ pub(super) fn embed_backward(kernel: &EmbedBackward, gpu: &GpuTraits) -> Vec<Dis
         let mut dispatch = dispatch("tokens/embed_backward", &source, &bindings, &immediates, elements);
         dispatch.grid[1] = count.min(GRID) as u32;
         vec![dispatch]
+    })
+}
+
+pub(super) fn positions(kernel: &Positions, gpu: &GpuTraits) -> Vec<Dispatch> {
+    let Positions { batch, sequence } = *kernel;
+    let (vector, source) = source(include_str!("positions.wgsl"), sequence);
+    in_windows(batch, &[(0, sequence), (2, sequence)], gpu, |range| {
+        let elements = range.len() * sequence / vector;
+        let bindings = [(0, Read), (1, Read), (2, ReadWrite)];
+        vec![dispatch("tokens/positions", &source, &bindings, &[elements, sequence / vector], elements)]
     })
 }
 

@@ -1,12 +1,15 @@
-//! Sequences of tokens: an image cut into patches, a class token and positions added to them, one token taken out.
+//! Sequences of tokens: an image cut into patches, positions added to them with a class token or without, one token taken
+//! out.
 //!
 //! ```text
 //! patches:  y[n, i w + j, (u P + v) C + c] = x[n, i P + u, j P + v, c]     with w = W / P patches in a row
 //! embed:    y[n, 0] = cls + positions[0]        y[n, 1 + t] = x[n, t] + positions[1 + t]
 //!           dx[n, t] = dy[n, 1 + t]    dcls = Σ_n dy[n, 0]    dpositions[t] = Σ_n dy[n, t]
+//! positions: y[n, t] = x[n, t] + positions[t]
 //! select:   y[n] = x[n, 0]                      dx[n, 0] = dy[n], dx[n, t] = 0 for the others
 //! ```
 //!
+//! The gradient of positions is the column sum of dy over the sequences ([`crate::reduce::ColumnSum`]), that of x is dy.
 //! Patches (Dosovitskiy et al., 2021) are cut from images, which need no gradient.
 
 use crate::size::words;
@@ -51,6 +54,15 @@ pub struct EmbedBackward {
     pub embed: Embed,
     /// Groups of equally many neighbouring sequences, each with sums of its own: 1, or one for each sequence.
     pub groups: usize,
+}
+
+/// Tokens `[N, T, D]` with positions `[T, D]`: `[N, T, D]`. Buffers: `x, positions, y`.
+#[derive(Clone, Copy, Debug)]
+pub struct Positions {
+    /// Sequences N.
+    pub batch: usize,
+    /// Words of a sequence, T D.
+    pub sequence: usize,
 }
 
 /// The first token of every sequence: `[N, T, D]` to `[N, D]`. Buffers: `x, y`.
@@ -177,6 +189,36 @@ impl Kernel for EmbedBackward {
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::embed_backward(self, cpu, args);
+    }
+}
+
+impl Kernel for Positions {
+    fn name(&self) -> &'static str {
+        "tokens/positions"
+    }
+    fn shape(&self) -> String {
+        format!("{}x{}", self.batch, self.sequence)
+    }
+    fn bindings(&self) -> Vec<Binding> {
+        let all = words([self.batch, self.sequence]);
+        vec![Binding::read("x", all), Binding::read("positions", self.sequence), Binding::write("y", all)]
+    }
+    fn cost(&self) -> Cost {
+        let all = self.batch * self.sequence;
+        Cost { flops: all as u64, ..moves(2 * all + self.sequence) }
+    }
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        gpu::positions(self, gpu)
+    }
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        let ([x, positions, y], _) = args.split();
+        let (x, positions, sequence) = (x.f32(), positions.f32(), self.sequence);
+        cpu.threads.chunks_mut(y.f32_mut(), sequence, &|n, y| {
+            let x = &x[n * sequence..(n + 1) * sequence];
+            for ((y, x), position) in y.iter_mut().zip(x).zip(positions) {
+                *y = x + position;
+            }
+        });
     }
 }
 

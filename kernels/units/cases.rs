@@ -39,14 +39,20 @@ pub fn cases() -> Vec<Case> {
         [2, 100, 200],
         [301, 65, 1],
     ];
-    let renewed =
-        [Renewed::Constant(0.0), Renewed::Constant(1.5), Renewed::Uniform { bound: 0.25, tensor: 3 }];
+    let renewed = [
+        Renewed::Constant(0.0),
+        Renewed::Constant(1.5),
+        Renewed::Uniform { bound: 0.25, tensor: 3 },
+        Renewed::Normal { deviation: 0.5, tensor: 4 },
+    ];
     for shape in ragged {
         cases.extend(renewed.map(|renewed| recycle(shape, renewed, 3, Size::Tiny)));
     }
     // Filters of a ResNet by output and by input, matrices of VGG's head the same way; all units dormant.
     for shape in [[9 * 256, 512, 1], [9, 512, 512], [1, 1024, 2048], [1024 * 4, 512, 1]] {
-        cases.extend([renewed[0], renewed[2]].map(|renewed| recycle(shape, renewed, 1, Size::Real)));
+        cases.extend(
+            [renewed[0], renewed[2], renewed[3]].map(|renewed| recycle(shape, renewed, 1, Size::Real)),
+        );
     }
     cases
 }
@@ -91,12 +97,21 @@ fn recycle([outer, units, inner]: [usize; 3], renewed: Renewed, every: usize, si
                             let counter = [i as u32 / 4, CLOCK.step, stream::RECYCLE + tensor, CLOCK.seed];
                             f64::from((2.0 * unit(pcg4d(counter)[i % 4]) - 1.0) * bound)
                         }
+                        Renewed::Normal { deviation, tensor } => {
+                            let counter = [i as u32 / 4, CLOCK.step, stream::RECYCLE + tensor, CLOCK.seed];
+                            let share = |word: u32| f64::from(word >> 8) / f64::from(1 << 24);
+                            let pair = &pcg4d(counter)[i % 4 / 2 * 2..][..2];
+                            let radius = (-2.0 * (share(pair[0]) + 1.0 / f64::from(1 << 24)).ln()).sqrt();
+                            let angle = std::f64::consts::TAU * share(pair[1]);
+                            let direction = [angle.cos(), angle.sin()][i % 2];
+                            f64::from(deviation) * radius * direction
+                        }
                     };
                 }
             }
             vec![None, Some(target)]
         }),
-        tolerance: 0.0,
+        tolerance: if matches!(renewed, Renewed::Normal { .. }) { 1e-6 } else { 0.0 },
         size,
     }
 }

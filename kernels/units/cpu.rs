@@ -1,6 +1,7 @@
 //! Dormant units on the CPU. Blocks without any are left alone, blocks of nothing else are drawn where they lie.
 
 use super::{Dormant, EPSILON, Recycle, Renewed};
+use crate::math::normals;
 use crate::random::stream;
 use crate::simd::{DRAWN, LANES, Simd, Vectorised};
 use crate::{Args, Clock, Cpu};
@@ -42,6 +43,9 @@ impl Renew<'_> {
         let (bound, tensor) = match self.kernel.renewed {
             Renewed::Constant(value) => return values.fill(value),
             Renewed::Uniform { bound, tensor } => (bound, tensor),
+            Renewed::Normal { deviation, tensor } => {
+                return self.normal(s, first, values, (deviation, tensor));
+            }
         };
         let key = [self.clock.step, stream::RECYCLE + tensor, self.clock.seed];
         // (2 number / 2^24 - 1) bound, rounded once
@@ -50,6 +54,28 @@ impl Renew<'_> {
             let counter = ((first + i * DRAWN) / 4) as u32;
             for (values, number) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(s.random(counter, key)) {
                 s.store(values, s.fma(factor, number, lowest));
+            }
+        }
+    }
+
+    /// The same for normal values.
+    #[inline(always)]
+    fn normal<S: Simd>(
+        &self,
+        s: S,
+        first: usize,
+        values: &mut [f32; BLOCK],
+        (deviation, tensor): (f32, u32),
+    ) {
+        let key = [self.clock.step, stream::RECYCLE + tensor, self.clock.seed];
+        for (i, values) in values.as_chunks_mut::<DRAWN>().0.iter_mut().enumerate() {
+            let counter = ((first + i * DRAWN) / 4) as u32;
+            for (values, number) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(s.random(counter, key)) {
+                let numbers = s.lanes(number).map(|number| number as u32);
+                for (pair, &words) in values.as_chunks_mut::<2>().0.iter_mut().zip(numbers.as_chunks::<2>().0)
+                {
+                    *pair = normals(words).map(|normal| deviation * normal);
+                }
             }
         }
     }

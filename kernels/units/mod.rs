@@ -15,6 +15,7 @@
 //! reads it as `[out, in, 1]`, or as `[out H W, C, 1]` where it reads a flattened image.
 
 use crate::kernel::CLOCK_WGSL;
+use crate::math;
 use crate::random::{self, stream};
 use crate::size::words;
 use crate::windows::in_windows;
@@ -87,6 +88,14 @@ pub enum Renewed {
         /// Number of the tensor: each has its own random stream.
         tensor: u32,
     },
+    /// Normal with mean 0, from the same words: 0 and 1, or 2 and 3, make two (`normals` of math.rs: the upper 24 bits of
+    /// each).
+    Normal {
+        /// Standard deviation.
+        deviation: f32,
+        /// As above.
+        tensor: u32,
+    },
 }
 
 /// Gives the dormant units of a tensor `[outer, units, inner]` new values and leaves the others.
@@ -116,6 +125,7 @@ impl Kernel for Recycle {
         let renewed = match self.renewed {
             Renewed::Constant(value) => format!("value {value}"),
             Renewed::Uniform { .. } => "drawn".into(),
+            Renewed::Normal { .. } => "drawn normal".into(),
         };
         format!("{}x{}x{} {renewed}", self.outer, self.units, self.inner)
     }
@@ -124,7 +134,7 @@ impl Kernel for Recycle {
     }
     /// With all units dormant; the integer arithmetic of the generator is not counted.
     fn cost(&self) -> Cost {
-        let drawn = matches!(self.renewed, Renewed::Uniform { .. });
+        let drawn = !matches!(self.renewed, Renewed::Constant(_));
         let flops = if drawn { 2 * self.len() as u64 } else { 0 };
         Cost { flops, bytes: 4 * self.len() as u64 }
     }
@@ -132,15 +142,18 @@ impl Kernel for Recycle {
         let (drawn, value, tensor) = match self.renewed {
             Renewed::Constant(value) => (false, value, 0),
             Renewed::Uniform { bound, tensor } => (true, bound, tensor),
+            Renewed::Normal { deviation, tensor } => (true, deviation, tensor),
         };
+        let normal = matches!(self.renewed, Renewed::Normal { .. });
         // How the units of four neighbours follow from the first.
         let same = self.inner.is_multiple_of(4);
         let neighbours = self.inner == 1 && self.units.is_multiple_of(4);
         let source = crate::template::expand(
             include_str!("recycle.wgsl"),
-            &[("DRAWN", &drawn), ("SAME", &same), ("NEIGHBOURS", &neighbours)],
+            &[("DRAWN", &drawn), ("NORMAL", &normal), ("SAME", &same), ("NEIGHBOURS", &neighbours)],
         );
-        let source = [CLOCK_WGSL, &random::wgsl(), &source].concat();
+        let math = if normal { math::WGSL } else { "" };
+        let source = [CLOCK_WGSL, &random::wgsl(), math, &source].concat();
         in_windows(self.len(), &[(1, 1)], gpu, |window| {
             let sizes = [window.len(), window.start / 4, self.units, self.inner].map(|n| n as u32);
             vec![Dispatch {

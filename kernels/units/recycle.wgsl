@@ -1,9 +1,11 @@
-// New values for the dormant units of target [outer, units, inner]: a constant, or drawn from [-value, value).
+// New values for the dormant units of target [outer, units, inner]: a constant, drawn from
+// [-value, value), or normal with the deviation `value`.
 //
 // dormant [units], 1 or 0. A thread takes four neighbours of target at a time, whose four random words are one call of
 // pcg4d, and strides over the grid. Where `inner` is a multiple of 4 they belong to one unit (SAME); where it is 1 and
 // `units` a multiple of 4 they belong to four in a row (NEIGHBOURS). Target is read only where some of the four change and
-// others do not. No workgroup memory. Prepended: clock.wgsl, random.wgsl.
+// others do not. No workgroup memory. Prepended: clock.wgsl, random.wgsl, where it
+// draws normal values math.wgsl.
 struct Immediates {
     len: u32,
     // The first vec4 of the window.
@@ -40,8 +42,13 @@ fn marks(element: u32) -> vec4<bool> {
 fn renewed(vector: u32) -> vec4<f32> {
 //! if DRAWN
     let words = pcg4d(vec4<u32>(vector, imm.clock.step, imm.stream, imm.clock.seed));
+//! if NORMAL
+    let integers = words >> vec4<u32>(8u);
+    return imm.value * vec4<f32>(normals(integers.x, integers.y), normals(integers.z, integers.w));
+//! else
     let units = vec4<f32>(unit(words.x), unit(words.y), unit(words.z), unit(words.w));
     return (2.0 * units - 1.0) * imm.value;
+//! end
 //! else
     return vec4<f32>(imm.value);
 //! end

@@ -1,6 +1,6 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
-use super::{Criterion, GreedyAction, Regression, TdLoss, TdTarget};
+use super::{Criterion, GreedyAction, RecordValues, Regression, TdLoss, TdTarget};
 use crate::case::{bits, test_values};
 use crate::{Case, Clock, Size, Values};
 use std::sync::Arc;
@@ -28,6 +28,10 @@ pub fn cases() -> Vec<Case> {
                 cases.push(td_target(TdTarget { rows, actions, discount, steps, double }, Size::Tiny));
             }
             cases.push(greedy_action(rows, actions, Size::Tiny));
+            // Row 7 lies outside.
+            for slot in [0, 2, 7] {
+                cases.push(record(rows, actions, slot, Size::Tiny));
+            }
         }
         for columns in [1, 2, 10, 17, 32, 33, 64, 65, 300] {
             for (index, criterion) in CRITERIA.into_iter().enumerate() {
@@ -44,9 +48,35 @@ pub fn cases() -> Vec<Case> {
         let double = TdTarget { rows, actions, discount: 0.99, steps: 1, double: true };
         cases.push(td_target(double, Size::Real));
         cases.push(greedy_action(rows, actions, Size::Real));
+        cases.push(record(rows, actions, 5, Size::Real));
         cases.push(regression(Regression { rows, columns: actions, criterion, weighted }, Size::Real));
     }
     cases
+}
+
+fn record(rows: usize, actions: usize, slot: u32, size: Size) -> Case {
+    let (ring_rows, words) = (7, 4);
+    Case {
+        kernel: Arc::new(RecordValues { rows, actions, ring_rows, words }),
+        clock: Clock { slot, ..Clock::default() },
+        inputs: vec![
+            Values::F32(test_values(rows, 1).into_iter().map(|v| v + 1.5).collect()),
+            Values::F32(values(rows * actions, 2).into_iter().map(|v| v + 3.0).collect()),
+            Values::F32(test_values(ring_rows * words, 3)),
+        ],
+        expected: Box::new(move |inputs| {
+            let [loss, q, mut ring] = std::array::from_fn(|i| inputs[i].f64());
+            let largest = q.chunks(actions).map(|q| q.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            if (slot as usize) < ring_rows {
+                let row = &mut ring[slot as usize * words..];
+                row[0] = loss.iter().sum::<f64>() / rows as f64;
+                row[1] = largest.sum::<f64>() / rows as f64;
+            }
+            vec![None, None, Some(ring)]
+        }),
+        tolerance: 1e-6,
+        size,
+    }
 }
 
 /// Values in ±2, in steps so coarse that some are equal.

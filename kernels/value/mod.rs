@@ -13,7 +13,7 @@
 //! dq[action] = -weight criterion'(td_error) / N, zero elsewhere
 //! ```
 //!
-//! [`Regression`] is the same for predictions `[N, D]` that all have a target. Gradients are those of the mean over the
+//! [`RecordValues`] keeps the means of row_loss and of `max_a q` of the last updates. [`Regression`] is the same for predictions `[N, D]` that all have a target. Gradients are those of the mean over the
 //! rows of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`, which priorities are
 //! made of, are without them. A target is a constant: nothing here has a gradient with respect to it.
 //!
@@ -25,6 +25,7 @@
 pub(crate) mod cases;
 mod criterion;
 mod greedy_action;
+mod record;
 mod regression;
 mod td_loss;
 mod td_target;
@@ -32,6 +33,7 @@ mod td_target;
 pub use cases::cases;
 pub use criterion::Criterion;
 pub use greedy_action::GreedyAction;
+pub use record::RecordValues;
 pub use regression::Regression;
 pub use td_loss::TdLoss;
 pub use td_target::TdTarget;

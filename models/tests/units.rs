@@ -2,7 +2,10 @@
 
 use engine::units::{Axis, Units};
 use engine::{Graph, NetworkId};
-use models::{HeadActivation, MlpConfig, Model, ModelConfig, ResNetConfig, VggConfig, VitConfig};
+use models::{
+    CnnConfig, HeadActivation, MlpConfig, Model, ModelConfig, ResNetConfig, VggConfig, VitBlockConfig,
+    VitConfig,
+};
 
 /// Layer, units, `[outer, inner]` of the weight that makes them, then name and `[outer, inner]` of those that read them.
 type Row = (String, usize, [usize; 2], Vec<(String, [usize; 2])>);
@@ -78,6 +81,30 @@ fn an_mlp_has_the_units_of_its_hidden_layers() {
 }
 
 #[test]
+fn a_cnn_has_both_convolutions_and_the_hidden_layers() {
+    let expected = [
+        row("backbone.conv1", 64, [25, 1], "backbone.conv2", [9, 64]),
+        // A channel of the flattened image is read at 7x7 positions.
+        row("backbone.conv2", 64, [9 * 64, 1], "backbone.fc1", [256 * 49, 1]),
+        row("backbone.fc1", 256, [1, 64 * 49], "backbone.fc2", [256, 1]),
+        row("backbone.fc2", 256, [1, 256], "head.fc", [10, 1]),
+    ];
+    assert_eq!(rows(&ModelConfig::Cnn(CnnConfig::default())), expected);
+    // A normalised weight is not the one that would be recycled; a layer norm mixes units.
+    let spectral = CnnConfig { spectral_norm: true, ..CnnConfig::default() };
+    assert_eq!(rows(&ModelConfig::Cnn(spectral)), [expected[0].clone(), expected[3].clone()]);
+    let normed = CnnConfig { layer_norm: true, ..CnnConfig::default() };
+    assert!(rows(&ModelConfig::Cnn(normed)).is_empty());
+}
+
+#[test]
+fn a_vit_of_one_block_has_the_hidden_layer_of_its_block() {
+    let name = |layer: &str| format!("backbone.blocks.0.mlp.{layer}");
+    let expected = row(&name("fc1"), 1024, [1, 256], &name("fc2"), [256, 1]);
+    assert_eq!(rows(&ModelConfig::VitBlock(VitBlockConfig::default())), [expected]);
+}
+
+#[test]
 fn a_resnet_has_the_first_convolution_of_each_block_and_the_hidden_layer_of_the_head() {
     let rows = rows(&ModelConfig::ResNet18(ResNetConfig::default()));
     let mut expected = Vec::new();
@@ -132,7 +159,8 @@ fn a_vit_has_the_hidden_layers_of_its_blocks() {
 
 #[test]
 fn features_are_what_the_head_reads() {
-    for (name, width) in [("mlp", 256), ("resnet18", 512), ("vgg16", 512 * 4), ("vit-tiny", 192)] {
+    let widths = [256, 256, 512, 512 * 4, 192, 256];
+    for (name, width) in ModelConfig::NAMES.into_iter().zip(widths) {
         let model = ModelConfig::default_for(name).unwrap().build().unwrap();
         let mut graph = Graph::evaluation(model.parameters());
         let input = model.input();

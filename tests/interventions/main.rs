@@ -136,7 +136,7 @@ impl Experiment {
                 let words = pcg4d([at as u32 / 4, step as u32, stream::PERTURB, self.config.seed]);
                 (2.0 * unit(words[at % 4]) - 1.0) / (fan_in as f32).sqrt()
             }
-            Init::Normal => panic!("an MLP has no normal weights"),
+            Init::LecunNormal(_) | Init::Normal { .. } => panic!("this MLP has no normal weights"),
         };
         let model = self.model();
         let tensor = |s: &Segment| (s.name.clone(), s.range().map(|at| draw(at, s.init)).collect());

@@ -3,6 +3,7 @@
 use super::{files, is_output, none, read, root, short};
 use experiments::Config;
 use experiments::config::{AgentConfig, Method, RunConfig, parse_set};
+use models::ModelConfig;
 use std::collections::BTreeSet;
 
 #[test]
@@ -60,11 +61,13 @@ fn headings(text: &str) -> BTreeSet<String> {
 fn every_config_key_is_in_the_page_on_run_folders() {
     let page = read(&root().join("docs/run-folder.md"));
     let mut missing = BTreeSet::new();
-    for model in ["mlp", "resnet18", "vgg16", "vit-tiny"] {
+    for model in ModelConfig::NAMES {
         for method in Method::ALL.iter().map(|method| method.name()) {
             let sets = [format!("model.name={model}"), format!("intervention.method={method}")];
             let layers: Vec<_> = sets.iter().map(|set| parse_set(set).unwrap()).collect();
-            let table: toml::Table = Config::resolve(&layers).unwrap().to_toml().parse().unwrap();
+            let mut config = Config::resolve(&layers).unwrap();
+            config.model = config.model.naming_every_key();
+            let table: toml::Table = config.to_toml().parse().unwrap();
             collect(&table, &page, &mut missing);
         }
     }

@@ -63,7 +63,7 @@ impl Network {
                 values[segment.range()].iter_mut().for_each(|value| *value += 1.0);
             }
         }
-        let statistics = parameters.initial_statistics();
+        let statistics = parameters.initial_statistics(seed);
         let x = random.values(shape[0] * shape[1]);
         let labels = (0..shape[0]).map(|_| random.range(0, classes) as u32).collect();
         let clock = Clock { seed: seed + 1, step: 3, ..Clock::default() };

@@ -72,8 +72,9 @@ impl AgentConfig {
             let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
             refused("model.name", format!("{model:?}"), &reason)
         })?;
-        let known = Table::try_from(&defaults).expect("a config is a table");
-        let mut table = known.clone();
+        let mut table = Table::try_from(&defaults).expect("a config is a table");
+        let known = Self { model: defaults.model.naming_every_key(), ..defaults };
+        let known = Table::try_from(&known).expect("a config is a table");
         for layer in layers {
             super::overlay(&mut table, &layer.typed(&known)?);
         }

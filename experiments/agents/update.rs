@@ -1,0 +1,121 @@
+//! An update as launches: a batch of the replay, both networks, target, loss, gradient, optimiser, average.
+
+use super::diagnostics::{RING_ROWS, ROW_WORDS};
+use super::options::{Options, Target};
+use super::synchronise::follow;
+use crate::error::Result;
+use crate::images::DeviceImages;
+use engine::device::padded;
+use engine::ops::Outcomes;
+use engine::optim::{Optimizer, OptimizerMemory};
+use engine::{
+    Buffer, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Slice, Wanted, Workspace,
+};
+use kernels::replay::{Draw, Fetch, Ring};
+use kernels::value::RecordValues;
+use models::Model;
+use std::sync::Arc;
+
+/// What an update works on.
+pub(super) struct Place<'a> {
+    pub(super) device: &'a Device,
+    pub(super) model: &'a dyn Model,
+    pub(super) online: &'a Network,
+    pub(super) target: &'a Network,
+    /// What the optimiser keeps for each parameter, by name.
+    pub(super) moments: &'a [(&'static str, Buffer)],
+    /// The ring of diagnostics.
+    pub(super) diagnostics: &'a Buffer,
+}
+
+/// The launches of an update, and the images of the batch's states, which stay until the next one.
+pub(super) fn update(
+    place: &Place<'_>,
+    options: &Options,
+    (images, replay, ring): (&DeviceImages, &Buffer, Ring),
+    workspace: &mut Workspace,
+) -> Result<(Vec<Launch>, Slice)> {
+    let Place { device, model, online, target, moments, diagnostics } = *place;
+    let (parameters, input, batch) = (model.parameters(), model.input(), options.batch);
+    let pixels = input.image_size * input.image_size * input.channels;
+    let vector = |name: &str| -> Result<Slice> { Ok(device.buffer(name, batch)?.slice(0, batch)) };
+    let (index, state, next_state) = (vector("drawn")?, vector("states")?, vector("next states")?);
+    let (action, reward, terminated) = (vector("actions")?, vector("rewards")?, vector("terminated")?);
+    let [x, next_x] = ["images", "next images"].map(|name| device.buffer(name, batch * pixels));
+    let (x, next_x) = (x?.slice(0, batch * pixels), next_x?.slice(0, batch * pixels));
+
+    let capacity = ring.capacity;
+    let fetched = [&index, &state, &next_state, &action, &reward, &terminated].map(Slice::clone);
+    let fetched = std::iter::once(replay.slice(0, ring.len())).chain(fetched).collect();
+    let mut launches = vec![
+        Launch::new("draw", Arc::new(Draw { batch, capacity }), vec![index]),
+        Launch::new("fetch", Arc::new(Fetch { ring, batch }), fetched),
+    ];
+    let labels = device.buffer("no labels", padded(batch))?;
+    launches.extend(images.gather(state, &labels, x.clone())?);
+    launches.extend(images.gather(next_state, &labels, next_x.clone())?);
+
+    let mut graph = Graph::training(parameters);
+    let network = graph.network("target", parameters);
+    let shape = [batch, input.image_size, input.image_size, input.channels];
+    let (seen, next_seen) = (graph.input("x", &shape), graph.input("next_x", &shape));
+    let taken = graph.input("action", &[batch]);
+    let outcomes =
+        Outcomes { reward: graph.input("reward", &[batch]), terminated: graph.input("terminated", &[batch]) };
+    let mut next_values = |network| {
+        graph.with(network, Mode::Evaluation, |graph| {
+            let outputs = model.forward(graph, next_seen)?;
+            options.output.values(graph, outputs)
+        })
+    };
+    let next_q = next_values(network)?;
+    let selector = options.double.then(|| next_values(NetworkId::FIRST)).transpose()?;
+    let wanted = graph.td_target(next_q, outcomes, options.discount, 1, selector)?;
+    let outputs = model.forward(&mut graph, seen)?;
+    let loss = options.output.loss(&mut graph, outputs, (taken, wanted), options.criterion)?;
+    graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
+    let q = options.output.values(&mut graph, outputs)?;
+    graph.output("q", q);
+    graph.output("row_loss", loss.row_loss);
+
+    let words = parameters.words();
+    let gradients = device.buffer("gradients", words)?;
+    let memory = Memory {
+        networks: &[(online, Some(&gradients)), (target, None)],
+        inputs: &[
+            ("x", x.clone()),
+            ("next_x", next_x),
+            ("action", action),
+            ("reward", reward),
+            ("terminated", terminated),
+        ],
+    };
+    let bound = Plan::new(&graph).bind(device, &memory, workspace)?;
+    launches.extend(bound.launches);
+    let actions = input.classes / options.output.width();
+    launches.push(Launch::new(
+        "record",
+        Arc::new(RecordValues { rows: batch, actions, ring_rows: RING_ROWS, words: ROW_WORDS }),
+        vec![
+            bound.outputs["row_loss"].clone(),
+            bound.outputs["q"].clone(),
+            diagnostics.slice(0, RING_ROWS * ROW_WORDS),
+        ],
+    ));
+    launches.extend(options.adam().launches(
+        words,
+        &OptimizerMemory {
+            parameters: &online.parameters,
+            gradients: &gradients,
+            states: &moments.iter().map(|(_, arena)| arena).collect::<Vec<_>>(),
+            clip: &device.buffer("clip factor", 2)?,
+            ring: diagnostics,
+            ring_rows: RING_ROWS,
+            row_words: ROW_WORDS,
+        },
+    ));
+    if let Target::Average { momentum } = options.target {
+        launches.extend(follow("target follows", parameters, target, online, momentum));
+    }
+    Ok((launches, x))
+}
