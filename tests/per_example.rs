@@ -115,7 +115,7 @@ fn fresh(model: Box<dyn Model>, examples: usize) -> Subject {
 
 /// The statistics of the fixture's script.
 fn statistics(model: &dyn Model) -> Vec<f32> {
-    let mut arena = model.parameters().initial_statistics();
+    let mut arena = model.parameters().initial_statistics(1);
     for segment in model.parameters().statistics() {
         for (i, value) in arena[segment.range()].iter_mut().enumerate() {
             let angle = (i + 1) as f64;
@@ -148,7 +148,14 @@ fn of_fixture(model: Box<dyn Model>, name: &str) -> Subject {
 
 fn mlp(hidden: &[usize], batch_norm: bool) -> Box<dyn Model> {
     let hidden = hidden.to_vec();
-    Box::new(Mlp::new(MlpConfig { image_size: 6, channels: 1, classes: 5, hidden, batch_norm, dropout: 0.0 }))
+    Box::new(Mlp::new(MlpConfig {
+        image_size: 6,
+        channels: 1,
+        classes: 5,
+        hidden,
+        batch_norm,
+        ..MlpConfig::default()
+    }))
 }
 
 fn resnet(width: usize) -> Box<dyn Model> {
