@@ -44,7 +44,7 @@ pub fn run(context: &mut Context<'_, AgentConfig>, out: &Path) -> Result<Outcome
 fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<RunFolder>) -> Result<Outcome> {
     let (started, config, data) = (Instant::now(), context.config, context.data_identity);
     let Task { environment, best_reward } = Task::new(config, &context.data.train)?;
-    let model = config.model.build().map_err(Error::Mismatch)?;
+    let model = config.network().build().map_err(Error::Mismatch)?;
     let (images, options) = (&context.data.train, Options::of(config)?);
     let mut agent = Dqn::new(context.device, model.as_ref(), images, environment, options, config.seed)?;
     let folder = match lifecycle::enter(config, out, Some(data), context.note)? {

@@ -68,7 +68,7 @@ pub(super) fn result(
         "steps": progress.step,
         "updates": learner.updates(),
         "updates_per_step": updates_per_step(learner.updates(), config),
-        "parameters": config.model.build().map_or(0, |model| model.parameters().count()),
+        "parameters": config.network().build().map_or(0, |model| model.parameters().count()),
         "run_id": progress.run_id,
         "data_digest": progress.data.digest,
         "data_origin": progress.data.origin,

@@ -2,11 +2,12 @@
 
 use super::methods::Method;
 use super::output::Output;
-use crate::config::{self, AgentConfig, updates_after};
+use crate::config::{self, AgentConfig, AgentIntervention, updates_after};
 use crate::error::{Error, Result};
 use engine::optim::Adam;
 use environments::{Environment, Exploration};
 use kernels::arena::WeightDecay;
+use kernels::categorical::Support;
 use kernels::value::Criterion;
 use models::Model;
 
@@ -41,6 +42,24 @@ pub struct Options {
     pub learning_rate: f64,
     /// What keeps the network plastic.
     pub method: Method,
+}
+
+/// The method of a config.
+fn method(intervention: &AgentIntervention) -> Method {
+    let AgentIntervention { hare_tortoise, shrink_perturb, l2, redo, .. } = intervention;
+    match intervention.method() {
+        Some(config::Method::HeadReset) => Method::LastLayerReset,
+        Some(config::Method::OptimizerReset) => Method::OptimizerReset,
+        _ => hare_tortoise
+            .as_ref()
+            .map(|options| Method::HareTortoise { reset_interval: options.reset_interval })
+            .or(shrink_perturb
+                .as_ref()
+                .map(|options| Method::ShrinkPerturb { keep: options.keep, perturb: options.perturb }))
+            .or(l2.as_ref().map(|options| Method::WeightDecay { strength: options.weight_decay }))
+            .or(redo.as_ref().map(|options| Method::Redo { threshold: options.threshold }))
+            .unwrap_or_default(),
+    }
 }
 
 /// How the target network follows the online one.
@@ -107,7 +126,19 @@ impl Options {
                 ..Adam::default()
             },
             learning_rate: optimizer.lr,
-            ..Self::default()
+            target: match agent.target_momentum {
+                0.0 => Target::Copy,
+                momentum => Target::Average { momentum },
+            },
+            output: match agent.output {
+                config::Output::Scalar => Output::Scalar,
+                config::Output::TwoHot => Output::TwoHot(Support {
+                    bins: agent.bins,
+                    smallest: agent.support[0],
+                    largest: agent.support[1],
+                }),
+            },
+            method: method(&config.intervention),
         })
     }
 

@@ -28,7 +28,7 @@ impl AnyConfig {
     pub fn methods(&self) -> Methods {
         match self {
             Self::Classifier(config) => config.intervention.method.clone(),
-            Self::Agent(_) => Methods::default(),
+            Self::Agent(config) => config.intervention.method.clone(),
         }
     }
 

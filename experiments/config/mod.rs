@@ -22,7 +22,10 @@ mod tests;
 mod version;
 mod words;
 
-pub use agent::{AfterLast, Agent, AgentConfig, AgentOptimizer, Criterion, Environment, Task, updates_after};
+pub use agent::{
+    AfterLast, Agent, AgentConfig, AgentIntervention, AgentOptimizer, Criterion, Environment, Output, Task,
+    updates_after,
+};
 pub use any::AnyConfig;
 pub(crate) use check::folder_name;
 pub use data::{Data, TestStatistics};

@@ -36,7 +36,7 @@ impl Costs {
     }
 
     fn of_agent(&mut self, config: &AgentConfig) -> Result<Cost> {
-        let [training, forward] = self.per_example(&config.model, config.optimizer.batch)?;
+        let [training, forward] = self.per_example(&config.network(), config.optimizer.batch)?;
         let target = if config.agent.double { 2.0 * forward } else { forward };
         let updates =
             updates_after(config.agent.steps, config.agent.learning_starts, config.agent.replay_ratio) as f64;

@@ -24,10 +24,29 @@ pub struct Agent {
     pub epsilon: f64,
     /// Whether the online network selects the action whose value the target network gives.
     pub double: bool,
-    /// The loss of an error.
+    /// How the target network follows: 0 for a copy of the online network every `target_period` updates, else after every
+    /// update `target <- momentum target + (1 - momentum) online`.
+    pub target_momentum: f64,
+    /// What the network puts out for an action.
+    pub output: Output,
+    /// Bins of a two-hot output.
+    pub bins: usize,
+    /// Values of the first and the last bin.
+    pub support: [f64; 2],
+    /// The loss of an error, where the output is a value.
     pub criterion: Criterion,
     /// Steps between two lines of metrics.
     pub log_every: u64,
+}
+
+/// What a network puts out for an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// Its value.
+    Scalar,
+    /// A distribution over bins, learnt by cross-entropy against the two bins around the target.
+    TwoHot,
 }
 
 /// The loss of an error.
@@ -51,6 +70,10 @@ impl Agent {
             target_period: 1_000,
             epsilon: 0.1,
             double: false,
+            target_momentum: 0.0,
+            output: Output::Scalar,
+            bins: 51,
+            support: [0.0, 110.0],
             criterion: Criterion::Squared,
             log_every: 1_000,
         }
@@ -78,6 +101,15 @@ impl Agent {
         if self.discount.is_nan() || !(0.0..1.0).contains(&self.discount) {
             let reason = "it must be in [0, 1): the task has no end, and its values must have one";
             return Err(refused("agent.discount", self.discount, reason));
+        }
+        share_below_one("agent.target_momentum", self.target_momentum)?;
+        if !(2..=10_000).contains(&self.bins) {
+            return Err(refused("agent.bins", self.bins, "it must be 2 to 10000"));
+        }
+        let [low, high] = self.support;
+        if !(low.is_finite() && high.is_finite() && low < high) {
+            let reason = "two finite numbers are needed, the smaller one first";
+            return Err(refused("agent.support", format!("{:?}", self.support), reason));
         }
         positive("agent.replay_ratio", self.replay_ratio)?;
         share("agent.epsilon", self.epsilon)

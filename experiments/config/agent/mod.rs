@@ -4,9 +4,11 @@
 
 mod dqn;
 mod environment;
+mod intervention;
 
-pub use dqn::{Agent, AgentOptimizer, Criterion, updates_after};
+pub use dqn::{Agent, AgentOptimizer, Criterion, Output, updates_after};
 pub use environment::{AfterLast, Environment, Task};
+pub use intervention::AgentIntervention;
 
 use super::check::refused;
 use super::resolve::{check_name, check_version, from_table, laid_over};
@@ -33,6 +35,8 @@ pub struct AgentConfig {
     pub agent: Agent,
     /// `[optimizer]`
     pub optimizer: AgentOptimizer,
+    /// `[intervention]`
+    pub intervention: AgentIntervention,
     /// `[engine]`
     pub engine: Engine,
     /// `[run]`
@@ -45,6 +49,15 @@ impl AgentConfig {
         given.contains_key("environment") || given.contains_key("agent")
     }
 
+    /// The network as it is built: an output for each action, or where outputs are distributions one for each bin.
+    pub fn network(&self) -> ModelConfig {
+        let classes = self.model.build().map_or(0, |model| model.input().classes);
+        match self.agent.output {
+            Output::Scalar => self.model.clone(),
+            Output::TwoHot => self.model.with_classes(classes.saturating_mul(self.agent.bins)),
+        }
+    }
+
     fn defaults(model: &str, set: &str) -> Option<Self> {
         Some(Self {
             version: VERSION,
@@ -54,6 +67,7 @@ impl AgentConfig {
             model: ModelConfig::default_for(model)?,
             agent: Agent::defaults(),
             optimizer: AgentOptimizer::defaults(),
+            intervention: AgentIntervention::defaults(),
             engine: Engine::default(),
             run: Run::default(),
         })
@@ -79,11 +93,15 @@ impl AgentConfig {
             super::overlay(&mut table, &layer.typed(&known)?);
         }
         check_version(&table)?;
-        let config: Self = from_table(table)?;
+        let mut config: Self = from_table(table)?;
         check_name(&config.name)?;
         config.environment.check()?;
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch)?;
+        config.intervention = config.intervention.checked(config.agent.target_momentum)?;
+        for layer in layers {
+            layer.check_use(&config.intervention.method)?;
+        }
         config.run.check()?;
         config.model.build().map_err(Error::Model)?;
         Ok(config)
@@ -100,7 +118,7 @@ impl RunConfig for AgentConfig {
     }
 
     fn method(&self) -> String {
-        "none".into()
+        self.intervention.method.short()
     }
 
     /// Pixels from 0 to 1; there is no test, for the agent never stops learning.
