@@ -262,6 +262,16 @@ pub(crate) const CIFAR10_BATCHES: [&str; 6] = [
 pub(crate) const CIFAR100_BATCHES: [&str; 2] =
     ["16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"];
 
+/// The SHA-256 of the labels of CIFAR-10's files, a byte each: training before test, in any layout.
+pub(crate) const CIFAR10_LABELS: [&str; 6] = [
+    "d829dbdf32167c9d7b3687cee66d92d80d46c441308b5aca0d11e8b69e27dac9",
+    "5d18f7371ed35ea9ade77952fe958b0660a45cd6c8b8a8970030f21612cfd7e3",
+    "32cf77b0ee2e790b1c4384d2d82e42dc1571b87e67f6da8f444b2725b2973f65",
+    "d2815e3f8f656272864920fc0edde56b04ec9cf81bf397c0dd3069f4aea51aeb",
+    "2ddf3ab27d5d04409c94ce7b56849c243129c10de1058ae0bfe14c77e934800c",
+    "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+];
+
 // Training before test: `svhn` relies on this order.
 const SVHN: [PublishedFile; 2] = [
     file("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373", 182_040_794),

@@ -35,23 +35,6 @@ pub enum Error {
     /// A file is there but cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// An image file and its label file have different numbers of examples.
-    #[error(
-        "{} holds {images} images but {} holds {labels} labels: the two do not belong together; {advice}",
-        .images_path.display(), .labels_path.display()
-    )]
-    CountMismatch {
-        /// The image file.
-        images_path: PathBuf,
-        /// Number of images in it.
-        images: usize,
-        /// The label file.
-        labels_path: PathBuf,
-        /// Number of labels in it.
-        labels: usize,
-        /// What to do.
-        advice: String,
-    },
     /// A built-in set was asked for in an unusable size.
     #[error("{option} = {requested}: a built-in set can have 1 to {limit} images")]
     Size {
@@ -134,7 +117,7 @@ pub enum Error {
 
 /// A file that cannot be used, and where it goes wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {at}: {problem}; {advice}", .path.display())]
+#[error("{}: {}{problem}; {advice}", .path.display(), place(*.at, .problem))]
 pub struct FileError {
     /// The file; a member of an archive is written as a path below the archive.
     pub path: PathBuf,
@@ -289,6 +272,16 @@ pub enum FileProblem {
         /// The label.
         found: i64,
     },
+    /// A label file with another number of examples than its image file.
+    #[error("it holds {labels} labels, but {} holds {images} images: the two do not belong together", .images_path.display())]
+    Count {
+        /// Number of labels.
+        labels: usize,
+        /// The image file.
+        images_path: PathBuf,
+        /// Number of images.
+        images: usize,
+    },
     /// A file of another data set, under the same name.
     #[error("expected a file of {expected}, found the one of {found}")]
     OtherSet {
@@ -300,6 +293,12 @@ pub enum FileProblem {
 }
 
 impl FileProblem {
+    /// Whether it lies at a byte, and not in the file as a whole.
+    pub(crate) fn is_placed(&self) -> bool {
+        use FileProblem::{Count, Forbidden, Hdf5, OtherSet, OutOfMemory, Unreadable};
+        !matches!(self, Unreadable(_) | Forbidden | OutOfMemory | Hdf5 | OtherSet { .. } | Count { .. })
+    }
+
     /// Why the system does not read a file.
     pub(crate) fn reading(error: io::Error) -> Self {
         match error.kind() {
@@ -363,6 +362,10 @@ pub enum FetchProblem {
     /// No connection, no answer, a timeout.
     #[error("{0}")]
     Network(String),
+}
+
+fn place(at: Position, problem: &FileProblem) -> String {
+    if problem.is_placed() { format!("{at}: ") } else { String::new() }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -74,7 +74,11 @@ fn files_are_found_in_either_folder() {
 fn a_set_says_whether_it_is_the_published_one() {
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
-    let other = Origin::Other("fewer images, which do not begin as the published ones do".to_owned());
+    let other = Origin::Other(
+        "25 of 60000 training images, which do not begin as the published ones do and 7 of 10000 test images, \
+         which do not begin as the published ones do"
+            .to_owned(),
+    );
     assert_eq!(load_from("mnist", dir.path()).unwrap().origin, other);
     let write = |train: usize| {
         for (half, count) in [("train", train), ("t10k", 10_000)] {
@@ -87,12 +91,22 @@ fn a_set_says_whether_it_is_the_published_one() {
     };
     write(60_000);
     let set = load_from("mnist", dir.path()).unwrap();
-    assert!(set.origin.to_string().starts_with("not the published images: as many images"), "{}", set.origin);
+    assert!(
+        set.origin.to_string().starts_with("not the published images: as many training images"),
+        "{}",
+        set.origin
+    );
     // The md5 of Fashion-MNIST's files is known only as they are packed.
     assert_eq!(load_from("fashion-mnist", dir.path()).unwrap().origin, Origin::Unverified);
     write(60_001);
     let set = load_from("mnist", dir.path()).unwrap();
-    assert_eq!(set.origin, Origin::Other("60001 images where 60000 are published".to_owned()));
+    assert_eq!(
+        set.origin,
+        Origin::Other(
+            "60001 training images where 60000 are published and as many test images, but other ones"
+                .to_owned()
+        )
+    );
 }
 
 #[test]
@@ -175,7 +189,12 @@ fn images_and_labels_must_belong_together() {
     write_set(dir.path());
     fs::write(dir.path().join("t10k-labels-idx1-ubyte"), idx::label_file(&images(8))).unwrap();
     let error = load_from("mnist", dir.path()).unwrap_err();
-    assert!(matches!(error, Error::CountMismatch { images: 7, labels: 8, .. }), "{error}");
+    let Error::File(file) = &error else { panic!("{error}") };
+    assert!(matches!(file.problem, FileProblem::Count { images: 7, labels: 8, .. }), "{error}");
+    let report = check("mnist", dir.path()).unwrap();
+    assert!(!report.is_ok(), "what a run refuses is not ok");
+    let state = report.files[3].status.to_string();
+    assert!(state.starts_with("not usable: it holds 8 labels, but "), "{state}");
 }
 
 #[test]
@@ -227,17 +246,27 @@ fn a_check_tells_the_state_of_each_file() {
     let states: Vec<String> = report.files.iter().map(|file| file.status.to_string()).collect();
     assert_eq!(
         states[0],
-        "ok, but a part of the published set: 3 of 60000 images, which do not begin as the published ones do"
+        "ok, but not the published file: 3 of 60000 images, which do not begin as the published ones do"
     );
-    assert_eq!(states[1], "ok, but not the published file: as many labels, but other ones");
+    let state = &states[1];
+    assert!(
+        state.starts_with("not usable: it holds 60000 labels, but ") && state.contains(" holds 3 images"),
+        "{state}"
+    );
     assert!(states[2].starts_with("damaged at byte 2: the gzip stream breaks off"), "{}", states[2]);
     assert_eq!(states[3], "missing");
     assert_eq!(report.files[3].path, None);
 
     fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images(59_999))).unwrap();
     let report = check("mnist", dir.path()).unwrap();
+    assert!(report.files[1].status.to_string().contains("59999 labels"));
+    fs::remove_file(dir.path().join("train-images-idx3-ubyte.gz")).unwrap();
+    let report = check("mnist", dir.path()).unwrap();
     let state = report.files[1].status.to_string();
     assert_eq!(state, "ok, but a part of the published set: 59999 of 60000 labels");
+    fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images_60k)).unwrap();
+    let state = check("mnist", dir.path()).unwrap().files[1].status.to_string();
+    assert_eq!(state, "ok, but not the published file: as many labels, but other ones");
     assert!(check("strokes", dir.path()).unwrap().is_ok());
     assert!(matches!(check("nothing", dir.path()), Err(Error::UnknownName { .. })));
 }

@@ -27,6 +27,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::checksum::md5_of;
 use crate::error::{FileError, FileProblem};
 use crate::examine::{FileReport, Status};
+use crate::identity::Half;
 use crate::{DataSet, Error, Images, Name, Origin, available_threads, parallel};
 use listing::{Item, Listing};
 use source::{Place, Source};
@@ -87,9 +88,9 @@ impl Found {
 
     /// Where the images come from. Only a whole archive can be the published one; others are not worth the time.
     fn origin(&self) -> Origin {
-        let counts = [(self.listing.train.len(), PUBLISHED[0]), (self.listing.test.len(), PUBLISHED[1])];
-        let whole = counts.iter().all(|(found, published)| found == published);
-        Origin::of(&counts, (whole && self.is_published()).then_some(true))
+        let found = [self.listing.train.len(), self.listing.test.len()];
+        let verified = (found == PUBLISHED && self.is_published()).then_some(true);
+        Origin::of(&Half::both(found, PUBLISHED, [verified; 2]))
     }
 
     /// Of a folder, a hint to an archive that has more: an extraction may have been broken off unnoticed.
@@ -209,7 +210,7 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     if damaged.is_empty() {
         let status = match found.origin() {
-            Origin::Part => Status::Part { what: listing.to_string() + &found.larger_archive(folders) },
+            Origin::Part(_) => Status::Part { what: listing.to_string() + &found.larger_archive(folders) },
             Origin::Other(why) => Status::Other { why },
             _ => Status::Unpacked,
         };

@@ -2,6 +2,7 @@
 
 use super::{bytes, print};
 use clap::{Args, Subcommand};
+use data::check::Status;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -100,13 +101,17 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                 return Ok(());
             }
             let looked: Vec<_> = report.looked_in.iter().map(|folder| folder.display().to_string()).collect();
-            anyhow::bail!(
-                "{} is not usable as it lies in {}: what to do stands beside each damaged file, and \
-                 `ht data fetch {} --data {}` brings what is missing",
-                report.name,
-                looked.join(" or "),
+            let is_missing = report.files.iter().any(|file| matches!(file.status, Status::Missing));
+            let fetch = format!(
+                ", and `ht data fetch {} --data {}` brings what is missing",
                 report.name,
                 data.display()
+            );
+            anyhow::bail!(
+                "{} is not usable as it lies in {}: what to do stands beside each file{}",
+                report.name,
+                looked.join(" or "),
+                if is_missing { fetch.as_str() } else { "" }
             )
         }
     }

@@ -160,10 +160,11 @@ fn an_archive_is_read_where_an_extraction_was_broken_off() {
 
 #[test]
 fn the_origin_is_part_or_unverified_without_the_published_archive() {
-    assert_eq!(load_from(unpacked().path()).unwrap().origin, Origin::Part);
+    let part = Origin::Part("5 of 100000 training images and 2 of 10000 test images".to_owned());
+    assert_eq!(load_from(unpacked().path()).unwrap().origin, part);
     let dir = archive_under("tiny-imagenet-200/");
     let mut found = Found::find(&Name::TinyImagenet.folders(dir.path())).unwrap().unwrap();
-    assert_eq!(found.origin(), Origin::Part);
+    assert_eq!(found.origin(), part);
     // As many images as are published, in an archive of another checksum.
     let one = Item { entry: found.source.entries().unwrap().remove(0), label: 0 };
     let pad = |items: &mut Vec<Item>, count| items.resize(count, one.clone());
@@ -171,5 +172,5 @@ fn the_origin_is_part_or_unverified_without_the_published_archive() {
     [train, test].into_iter().zip(PUBLISHED).for_each(|(items, count)| pad(items, count));
     assert_eq!(found.origin(), Origin::Unverified);
     pad(&mut found.listing.test, PUBLISHED[1] + 1);
-    assert_eq!(found.origin(), Origin::Other("10001 images where 10000 are published".to_owned()));
+    assert_eq!(found.origin(), Origin::Other("10001 test images where 10000 are published".to_owned()));
 }
