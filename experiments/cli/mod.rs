@@ -33,7 +33,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compare four ways of warm starting on the built-in digits, in about two minutes
+    /// Compare fresh training with three ways of warm starting on built-in colour images, in about a minute
     Demo(demo::DemoArgs),
     /// Run, resume or skip an experiment
     Run(run::RunArgs),
