@@ -173,7 +173,7 @@ impl PublishedFile {
         let places = name.folders_and_torchvision(folders);
         let read = self.find(&places);
         match self.copies(&places).find(|copy| read.as_ref() != Some(copy)) {
-            Some(other) => format!("remove it, and {} is read instead", other.display()),
+            Some(other) => format!("move it away, and {} is read instead", other.display()),
             None => name.advice(folders),
         }
     }

@@ -126,9 +126,9 @@ impl Location {
     pub(super) fn advice(&self, name: Name, folders: &[PathBuf]) -> String {
         let fetch = name.advice(folders);
         match &self.archive {
-            Some(archive) => format!("remove it, and {} is read instead", archive.display()),
+            Some(archive) => format!("move it away, and {} is read instead", archive.display()),
             None if self.packed => fetch,
-            None => format!("remove it, and {fetch}"),
+            None => format!("move it away, and {fetch}"),
         }
     }
 

@@ -227,7 +227,7 @@ fn a_damaged_folder_beside_its_archive_is_to_be_removed() {
     let set = load_from(Name::Cifar100, &dir).unwrap();
     assert!(set.note.unwrap().contains(&format!("without its files, {} would", archive.display())));
     fs::write(folder.join("test.bin"), [1; 100]).unwrap();
-    let advice = format!("; remove it, and {} is read instead", archive.display());
+    let advice = format!("; move it away, and {} is read instead", archive.display());
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
     assert!(text.contains("test.bin: at byte 100") && text.ends_with(&advice), "{text}");
     let reports = check(Name::Cifar100, &Name::Cifar100.folders(dir.path()));
@@ -236,7 +236,7 @@ fn a_damaged_folder_beside_its_archive_is_to_be_removed() {
     // Without an archive, what is fetched is read only where the folder is no longer whole.
     fs::remove_file(archive).unwrap();
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
-    assert!(text.contains("; remove it, and get it with `ht data fetch"), "{text}");
+    assert!(text.contains("; move it away, and get it with `ht data fetch"), "{text}");
     fs::remove_file(folder.join("test.bin")).unwrap();
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
     assert!(text.contains("test.bin") && text.contains("; get it with `ht data fetch"), "{text}");

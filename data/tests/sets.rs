@@ -174,7 +174,7 @@ fn a_damaged_file_beside_another_copy_is_to_be_removed() {
     write_set(dir.path());
     let packed = dir.path().join("t10k-labels-idx1-ubyte.gz");
     fs::write(&packed, b"\x1f\x8b").unwrap();
-    let advice = format!("; remove it, and {} is read instead", dir.path().join(FILES[3]).display());
+    let advice = format!("; move it away, and {} is read instead", dir.path().join(FILES[3]).display());
     let text = load_from("mnist", dir.path()).unwrap_err().to_string();
     assert!(text.ends_with(&advice), "{text}");
     let state = check("mnist", dir.path()).unwrap().files[3].status.to_string();

@@ -214,12 +214,18 @@ fn what_is_missing_is_named() {
     let root = dir.path().join(FOLDER);
     fs::create_dir_all(root.join("train")).unwrap();
     let text = failure(dir.path());
-    assert!(text.contains("val: at byte 0: cannot read"), "{text}");
+    assert!(
+        text.contains("val: at byte 0: expected this folder, found none, as where unpacking was broken off"),
+        "{text}"
+    );
     fs::create_dir_all(root.join("val/images")).unwrap();
     let text = failure(dir.path());
     assert!(text.contains("expected images as train/CLASS/images/*.JPEG, found none"), "{text}");
     // Fetched beside it, the set would still be read from the folder.
-    assert!(text.contains(&format!("; remove {}, and get it with `ht data fetch", root.display())), "{text}");
+    assert!(
+        text.contains(&format!("; move {} away, and get it with `ht data fetch", root.display())),
+        "{text}"
+    );
     write(&root, &files());
     fs::remove_file(root.join("val/val_annotations.txt")).unwrap();
     let text = failure(dir.path());
@@ -275,7 +281,8 @@ fn a_check_decodes_every_image() {
     assert_eq!(reports.len(), 1);
     assert_eq!(
         reports[0].status.to_string(),
-        "ok, but a part of the published set: 2 of 200 classes, 5 training and 2 test images"
+        "ok, but a part of the published set: 2 of 200 classes, 5 training and 2 test images; 1 test images are left \
+         out: `train` has no images of their classes, such as n77"
     );
     let root = dir.path().join(FOLDER);
     fs::write(root.join("train/n01/images/n01_2.JPEG"), &COLOUR[..300]).unwrap();
