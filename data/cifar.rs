@@ -22,6 +22,7 @@ use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
 use crate::identity::Half;
 use crate::input::{Failure, Input, fill, reserve};
+use crate::kind::kind_of;
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
 use layout::{Form, Layout, Location, layouts, locate};
 
@@ -213,6 +214,10 @@ fn append(
                     found if found < size => {
                         let problem = FileProblem::Truncated { expected: at + size };
                         return Err(FileError::new(path, at + found, problem).into());
+                    }
+                    _ if index == 0 && kind_of(&record).is_some() => {
+                        let found = kind_of(&record).unwrap_or_default();
+                        return Err(FileError::format(path, 0, "records of images", found).into());
                     }
                     _ => label(i64::from(record[label_bytes - 1]), at + label_bytes as u64 - 1)?,
                 }

@@ -139,6 +139,9 @@ impl FileError {
         let advice = match problem {
             FileProblem::Forbidden => "allow this user to read it, and to enter its folders",
             FileProblem::OutOfMemory => "end other programs, or use a machine with more memory",
+            FileProblem::Packing { .. } => {
+                "unpack it into the folder that it lies in, or pack it anew by deflate without a password"
+            }
             FileProblem::Hdf5 => {
                 "save it as version 7: `save(.., '-v7')` in MATLAB, `scipy.io.savemat` in Python; or use the published file"
             }
@@ -255,6 +258,12 @@ pub enum FileProblem {
         /// What stops the unpacking.
         detail: String,
     },
+    /// An archive packed in a way that is not read.
+    #[error("the archive is packed in a way that is not read here: {detail}")]
+    Packing {
+        /// What way.
+        detail: String,
+    },
     /// An image that cannot be decoded.
     #[error("cannot decode the image: {detail}")]
     Image {
@@ -312,7 +321,14 @@ impl FileProblem {
     pub(crate) fn archive(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::OutOfMemory => FileProblem::OutOfMemory,
-            _ => FileProblem::Archive { detail: error.to_string() },
+            _ => {
+                let detail = error.to_string();
+                // The words of the crate `tar` for a header whose numbers or checksum are wrong.
+                let in_header = detail.contains("numeric field") || detail.contains("cksum");
+                let detail =
+                    if in_header { "the header of a member is no header".to_owned() } else { detail };
+                FileProblem::Archive { detail }
+            }
         }
     }
 }

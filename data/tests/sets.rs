@@ -297,3 +297,20 @@ fn the_list_describes_every_set() {
     let error = load("strokes", Path::new("/nowhere"), &side).unwrap_err();
     assert_eq!(error.to_string(), "side = 32: strokes can be drawn with 28 x 28");
 }
+
+#[test]
+fn other_kinds_of_files_are_named_in_words() {
+    let fails = |bytes: &[u8], words: &str| {
+        let dir = TempDir::new().unwrap();
+        write_set(dir.path());
+        fs::write(dir.path().join("t10k-images-idx3-ubyte.gz"), bytes).unwrap();
+        let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    fails(b"<!DOCTYPE html><html>", "expected an IDX file, found a web page");
+    fails(&gzip(b"<html></html>"), "at byte 0 of the unpacked data: expected an IDX file, found a web page");
+    fails(b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS");
+    fails(b"\xfd7zXZ\0\0", "found a file packed by xz");
+    fails(b"PK\x03\x04\x14\0", "found a zip archive");
+    fails(b"\x01\x02\x03\x04", "found 0x01020304 (not IDX bytes");
+}

@@ -185,6 +185,7 @@ fn a_corrupt_image_is_named() {
     };
     fails(&[], "at byte 0: the file is empty");
     fails(b"not an image", "at byte 0: expected a JPEG image, found 0x6e");
+    fails(b"\x89PNG\r\n", "at byte 0: expected a JPEG image, found a PNG image");
     fails(&COLOUR[..100], "at byte 100: expected a marker of a JPEG image, found the end of the file");
     let cut = COLOUR.len() - 200;
     fails(&COLOUR[..cut], &format!("at byte {cut}: expected the marker that ends a JPEG image"));
@@ -251,6 +252,14 @@ fn a_damaged_archive_is_named_with_the_byte() {
     flipped[400] ^= 1;
     fails(&flipped, "n02_0.JPEG: ");
     fails(&good[100..], "the archive is damaged or cut short");
+    fails(b"<html>", "at byte 0: expected a zip archive, found a web page");
+    // The method of packing stands in each header, at these places.
+    let mut packed = good.clone();
+    for (start, at) in [(b"PK\x03\x04", 8), (b"PK\x01\x02", 10)] {
+        let headers: Vec<usize> = (0..good.len() - 4).filter(|&at| good[at..].starts_with(start)).collect();
+        headers.into_iter().for_each(|header| packed[header + at..][..2].copy_from_slice(&[12, 0]));
+    }
+    fails(&packed, "the archive is packed in a way that is not read here: by bzip2; unpack it");
 }
 
 #[test]
