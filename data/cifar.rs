@@ -49,6 +49,7 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
                 binary.folder, python.folder, binary.archive.name, python.archive.name
             ),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: name.advice(folders),
         });
     };
@@ -62,6 +63,7 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
             missing,
             forms: "others of the set are there; looked".to_owned(),
             looked_in: vec![location.path],
+            not_read: Vec::new(),
             advice: name.advice(folders),
         });
     }

@@ -19,7 +19,7 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// Files of a published set are not there.
-    #[error("{name}: missing {} ({forms} in {}); {advice}", .missing.join(", "), paths(.looked_in))]
+    #[error("{name}: missing {} ({forms} in {}{}); {advice}", .missing.join(", "), paths(.looked_in), others(.not_read))]
     Missing {
         /// The data set.
         name: &'static str,
@@ -29,6 +29,8 @@ pub enum Error {
         forms: String,
         /// The folders that were searched.
         looked_in: Vec<PathBuf>,
+        /// Files in them that may hold the set in a form that is not read.
+        not_read: Vec<PathBuf>,
         /// What to do.
         advice: String,
     },
@@ -390,6 +392,10 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 fn paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn others(not_read: &[PathBuf]) -> String {
+    if not_read.is_empty() { String::new() } else { format!("; {} cannot be used", paths(not_read)) }
 }
 
 fn sides(sides: &[usize]) -> String {

@@ -119,11 +119,17 @@ fn what_other_programs_make_of_the_files_is_read() {
     let dir = TempDir::new().unwrap();
     write_set(&dir.path().join("MNIST/raw"));
     same(&dir);
+    for folder in ["MNIST/MNIST/raw", "mnist/mnist/raw", "MNIST", "mnist/archive", "raw"] {
+        let dir = TempDir::new().unwrap();
+        write_set(&dir.path().join(folder));
+        same(&dir);
+    }
     // A dot before `idx`, and a folder of its own around a file.
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
     let at = |name: &str| dir.path().join(name);
     fs::rename(at(FILES[1]), at("train-labels.idx1-ubyte")).unwrap();
+    fs::rename(at("t10k-images-idx3-ubyte.gz"), at("t10k-images.idx3-ubyte.gz")).unwrap();
     fs::rename(at(FILES[3]), at("kept")).unwrap();
     fs::create_dir(at(FILES[3])).unwrap();
     fs::rename(at("kept"), at(FILES[3]).join(FILES[3])).unwrap();
@@ -147,6 +153,12 @@ fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     assert_eq!(looked_in, &[dir.path().join("mnist"), dir.path().to_path_buf()]);
     let advice = format!("get it with `ht data fetch mnist --data {}`", dir.path().display());
     assert!(error.to_string().ends_with(&advice), "{error}");
+    fs::write(dir.path().join("mnist.npz"), b"PK").unwrap();
+    fs::write(dir.path().join("cifar-10-python.tar.gz"), b"").unwrap();
+    let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+    let path = dir.path().join("mnist.npz");
+    assert!(text.contains(&format!("; {} cannot be used)", path.display())), "{text}");
+    assert_eq!(check("mnist", dir.path()).unwrap().not_read, [path]);
     let error = load_from("fashion-mnist", &dir.path().join("nowhere")).unwrap_err();
     assert!(matches!(&error, Error::Missing { missing, .. } if missing == &FILES), "{error}");
 }

@@ -141,6 +141,7 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
             missing: vec![FOLDER],
             forms: format!("looked for as a folder, as its content without it, and as {ZIP}"),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: Name::TinyImagenet.advice(folders),
         });
     };
