@@ -16,10 +16,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalogue::{Name, is_there};
+use crate::catalogue::{CIFAR10_LABELS, Name, is_there};
+use crate::checksum::sha256_of_bytes;
 use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
+use crate::identity::Half;
 use crate::input::{Failure, Input, fill, reserve};
+use crate::kind::kind_of;
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
 use layout::{Form, Layout, Location, layouts, locate};
 
@@ -27,6 +30,8 @@ use layout::{Form, Layout, Location, layouts, locate};
 pub const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const IMAGE: usize = 3 * PLANE;
+/// Images of a published file of CIFAR-10.
+const BATCH: usize = 10_000;
 
 /// Loads CIFAR-10 or CIFAR-100; see [`crate::load`].
 ///
@@ -44,6 +49,7 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
                 binary.folder, python.folder, binary.archive.name, python.archive.name
             ),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: name.advice(folders),
         });
     };
@@ -57,14 +63,16 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
             missing,
             forms: "others of the set are there; looked".to_owned(),
             looked_in: vec![location.path],
+            not_read: Vec::new(),
             advice: name.advice(folders),
         });
     }
     let published = location.read(&mut train, &mut test).map_err(|error| error.advise(&advice))?;
-    let counts = [(train.len(), 50_000), (test.len(), 10_000)];
+    let verified = [verify(name, 0, published[0], &train), verify(name, 1, published[1], &test)];
+    let halves = Half::both([train.len(), test.len()], [50_000, 10_000], verified);
     let mut set = DataSet::new(train, test, &[0.4914, 0.4822, 0.4465], &[0.2023, 0.1994, 0.2010]);
-    set.origin = Origin::of(&counts, published.then_some(true));
-    set.note = location.note(set.origin == Origin::Part);
+    set.origin = Origin::of(&halves);
+    set.note = location.note(matches!(set.origin, Origin::Part(_)));
     if name == Name::Cifar100 {
         set.mean = vec![0.507_075_16, 0.486_548_9, 0.440_917_85];
         set.std = vec![0.267_334_28, 0.256_438_46, 0.276_150_47];
@@ -74,17 +82,37 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
     Ok(set)
 }
 
+/// Whether the images of a half (0: training, 1: test) are the published ones: they are in files with the published
+/// checksums, or they are not if their labels are others.
+fn verify(name: Name, half: usize, published: bool, images: &Images) -> Option<bool> {
+    let known = CIFAR10_LABELS.split_at(CIFAR10_LABELS.len() - 1);
+    let known = if half == 0 { known.0 } else { known.1 };
+    let others = name == Name::Cifar10 && images.len() == known.len() * BATCH && {
+        let found = images.labels.chunks(BATCH).map(digest_of_labels);
+        !found.eq(known.iter().map(|digest| (*digest).to_owned()))
+    };
+    if published { Some(true) } else { others.then_some(false) }
+}
+
+/// The SHA-256 of labels, a byte each.
+fn digest_of_labels(labels: &[u32]) -> String {
+    let bytes: Vec<u8> = labels.iter().map(|&label| label as u8).collect();
+    sha256_of_bytes(&[&bytes])
+}
+
 impl Location {
-    /// Adds the images of all files, in the order of the layout. Whether they are known to be the published ones.
-    fn read(&self, train: &mut Images, test: &mut Images) -> Result<bool, FileError> {
+    /// Adds the images of all files, in the order of the layout. Of which half they are known to be the published ones.
+    fn read(&self, train: &mut Images, test: &mut Images) -> Result<[bool; 2], FileError> {
         if self.packed {
-            return self.unpack(train, test);
+            return self.unpack(train, test).map(|published| [published; 2]);
         }
-        let mut published = true;
+        let mut published = [true; 2];
         for file in self.layout.files() {
-            let half = if file == self.layout.test { &mut *test } else { &mut *train };
-            // Once a file differs, the others need not be compared.
-            published &= append_file(half, self.layout, file, &self.path, published)? == Some(true);
+            let is_test = file == self.layout.test;
+            let (half, published) =
+                if is_test { (&mut *test, &mut published[1]) } else { (&mut *train, &mut published[0]) };
+            // Once a file differs, the others of its half need not be compared.
+            *published &= append_file(half, self.layout, file, &self.path, *published)? == Some(true);
         }
         Ok(published)
     }
@@ -189,6 +217,10 @@ fn append(
                         let problem = FileProblem::Truncated { expected: at + size };
                         return Err(FileError::new(path, at + found, problem).into());
                     }
+                    _ if index == 0 && kind_of(&record).is_some() => {
+                        let found = kind_of(&record).unwrap_or_default();
+                        return Err(FileError::format(path, 0, "records of images", found).into());
+                    }
                     _ => label(i64::from(record[label_bytes - 1]), at + label_bytes as u64 - 1)?,
                 }
                 pixels.extend(&record[label_bytes..]);
@@ -245,7 +277,7 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
         let report = FileReport { file, path: Some(location.path), status };
         return unfinished.into_iter().chain([report]).collect();
     }
-    let look = |file: &'static str| {
+    let look = |(index, file): (usize, &'static str)| {
         let path = location.path.join(file);
         if !is_there(&path) {
             return FileReport { file: file.to_owned(), path: None, status: Status::Missing };
@@ -261,12 +293,18 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             Ok(_) if images.len() > published => {
                 Status::Other { why: format!("{} images where {published} are published", images.len()) }
             }
+            Ok(Some(false)) => {
+                Status::Other { why: "as many images, but written otherwise or other ones".to_owned() }
+            }
+            Ok(_) if name == Name::Cifar10 && digest_of_labels(&images.labels) != CIFAR10_LABELS[index] => {
+                Status::Other { why: "as many images, but with other labels".to_owned() }
+            }
             Ok(_) => Status::Unpacked,
             Err(error) => Status::Damaged(error.advise(&location.advice(name, folders))),
         };
         FileReport { file: file.to_owned(), path: Some(path), status }
     };
-    layout.files().map(look).collect()
+    layout.files().enumerate().map(look).collect()
 }
 
 /// No images yet.

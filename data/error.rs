@@ -19,7 +19,7 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// Files of a published set are not there.
-    #[error("{name}: missing {} ({forms} in {}); {advice}", .missing.join(", "), paths(.looked_in))]
+    #[error("{name}: missing {} ({forms} in {}{}); {advice}", .missing.join(", "), paths(.looked_in), others(.not_read))]
     Missing {
         /// The data set.
         name: &'static str,
@@ -29,29 +29,14 @@ pub enum Error {
         forms: String,
         /// The folders that were searched.
         looked_in: Vec<PathBuf>,
+        /// Files in them that may hold the set in a form that is not read.
+        not_read: Vec<PathBuf>,
         /// What to do.
         advice: String,
     },
     /// A file is there but cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// An image file and its label file have different numbers of examples.
-    #[error(
-        "{} holds {images} images but {} holds {labels} labels: the two do not belong together; {advice}",
-        .images_path.display(), .labels_path.display()
-    )]
-    CountMismatch {
-        /// The image file.
-        images_path: PathBuf,
-        /// Number of images in it.
-        images: usize,
-        /// The label file.
-        labels_path: PathBuf,
-        /// Number of labels in it.
-        labels: usize,
-        /// What to do.
-        advice: String,
-    },
     /// A built-in set was asked for in an unusable size.
     #[error("{option} = {requested}: a built-in set can have 1 to {limit} images")]
     Size {
@@ -134,7 +119,7 @@ pub enum Error {
 
 /// A file that cannot be used, and where it goes wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {at}: {problem}; {advice}", .path.display())]
+#[error("{}: {}{problem}; {advice}", .path.display(), place(*.at, .problem))]
 pub struct FileError {
     /// The file; a member of an archive is written as a path below the archive.
     pub path: PathBuf,
@@ -156,6 +141,9 @@ impl FileError {
         let advice = match problem {
             FileProblem::Forbidden => "allow this user to read it, and to enter its folders",
             FileProblem::OutOfMemory => "end other programs, or use a machine with more memory",
+            FileProblem::Packing { .. } => {
+                "unpack it into the folder that it lies in, or pack it anew by deflate without a password"
+            }
             FileProblem::Hdf5 => {
                 "save it as version 7: `save(.., '-v7')` in MATLAB, `scipy.io.savemat` in Python; or use the published file"
             }
@@ -272,6 +260,12 @@ pub enum FileProblem {
         /// What stops the unpacking.
         detail: String,
     },
+    /// An archive packed in a way that is not read.
+    #[error("the archive is packed in a way that is not read here: {detail}")]
+    Packing {
+        /// What way.
+        detail: String,
+    },
     /// An image that cannot be decoded.
     #[error("cannot decode the image: {detail}")]
     Image {
@@ -289,6 +283,16 @@ pub enum FileProblem {
         /// The label.
         found: i64,
     },
+    /// A label file with another number of examples than its image file.
+    #[error("it holds {labels} labels, but {} holds {images} images: the two do not belong together", .images_path.display())]
+    Count {
+        /// Number of labels.
+        labels: usize,
+        /// The image file.
+        images_path: PathBuf,
+        /// Number of images.
+        images: usize,
+    },
     /// A file of another data set, under the same name.
     #[error("expected a file of {expected}, found the one of {found}")]
     OtherSet {
@@ -300,6 +304,12 @@ pub enum FileProblem {
 }
 
 impl FileProblem {
+    /// Whether it lies at a byte, and not in the file as a whole.
+    pub(crate) fn is_placed(&self) -> bool {
+        use FileProblem::{Count, Forbidden, Hdf5, OtherSet, OutOfMemory, Unreadable};
+        !matches!(self, Unreadable(_) | Forbidden | OutOfMemory | Hdf5 | OtherSet { .. } | Count { .. })
+    }
+
     /// Why the system does not read a file.
     pub(crate) fn reading(error: io::Error) -> Self {
         match error.kind() {
@@ -313,7 +323,14 @@ impl FileProblem {
     pub(crate) fn archive(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::OutOfMemory => FileProblem::OutOfMemory,
-            _ => FileProblem::Archive { detail: error.to_string() },
+            _ => {
+                let detail = error.to_string();
+                // The words of the crate `tar` for a header whose numbers or checksum are wrong.
+                let in_header = detail.contains("numeric field") || detail.contains("cksum");
+                let detail =
+                    if in_header { "the header of a member is no header".to_owned() } else { detail };
+                FileProblem::Archive { detail }
+            }
         }
     }
 }
@@ -365,12 +382,20 @@ pub enum FetchProblem {
     Network(String),
 }
 
+fn place(at: Position, problem: &FileProblem) -> String {
+    if problem.is_placed() { format!("{at}: ") } else { String::new() }
+}
+
 fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 fn paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn others(not_read: &[PathBuf]) -> String {
+    if not_read.is_empty() { String::new() } else { format!("; {} cannot be used", paths(not_read)) }
 }
 
 fn sides(sides: &[usize]) -> String {

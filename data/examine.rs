@@ -60,12 +60,17 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Status::Ok => f.write_str("ok"),
-            Status::Unpacked => f.write_str("ok (unpacked: structure checked, no checksum to compare)"),
+            Status::Unpacked => {
+                f.write_str("ok (unpacked: structure checked, no checksum of the images to compare)")
+            }
             Status::Part { what } => write!(f, "ok, but a part of the published set: {what}"),
             Status::Missing => f.write_str("missing"),
             Status::Unused { why } => write!(f, "not used: {why}"),
             Status::Other { why } => write!(f, "ok, but not the published file: {why}"),
-            Status::Damaged(error) => write!(f, "damaged {}: {}; {}", error.at, error.problem, error.advice),
+            Status::Damaged(error) if error.problem.is_placed() => {
+                write!(f, "damaged {}: {}; {}", error.at, error.problem, error.advice)
+            }
+            Status::Damaged(error) => write!(f, "not usable: {}; {}", error.problem, error.advice),
         }
     }
 }
@@ -99,8 +104,11 @@ pub(crate) fn examine(
     match read() {
         Err(error) => Status::Damaged(error),
         Ok(Content { found, published, what, verified }) if found < published => {
-            let other = if verified == Some(false) { OTHER_BEGINNING } else { "" };
-            Status::Part { what: format!("{found} of {published} {what}{other}") }
+            let part = format!("{found} of {published} {what}");
+            match verified {
+                Some(false) => Status::Other { why: part + OTHER_BEGINNING },
+                _ => Status::Part { what: part },
+            }
         }
         Ok(Content { found, published, what, .. }) if found > published => {
             Status::Other { why: format!("{found} {what} where {published} are published") }
@@ -109,9 +117,12 @@ pub(crate) fn examine(
         Ok(Content { verified: Some(false), what, .. }) => {
             Status::Other { why: format!("as many {what}, but other ones") }
         }
-        Ok(_) if path.ends_with(file.name) => {
-            Status::Other { why: format!("expected md5 {}, found {found}", file.md5) }
-        }
+        Ok(Content { what, .. }) if path.ends_with(file.name) => Status::Other {
+            why: format!(
+                "as many {what}, but packed otherwise or other ones (expected md5 {}, found {found})",
+                file.md5
+            ),
+        },
         Ok(_) => Status::Unpacked,
     }
 }

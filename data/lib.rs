@@ -43,6 +43,7 @@ pub mod fetch;
 mod identity;
 pub mod idx;
 mod input;
+mod kind;
 mod mat;
 mod mnist;
 #[cfg(test)]
@@ -217,9 +218,8 @@ impl LoadOptions {
 /// The built-in sets are drawn from `options` and read no file.
 ///
 /// # Errors
-/// [`Error::UnknownName`]; [`Error::Missing`] if a file is not there; [`Error::File`] if one is damaged;
-/// [`Error::CountMismatch`] if images and labels do not belong together; [`Error::Size`] and [`Error::Side`] for an
-/// unusable size of a built-in set.
+/// [`Error::UnknownName`]; [`Error::Missing`] if a file is not there; [`Error::File`] if one is damaged, or if images and
+/// labels do not belong together; [`Error::Size`] and [`Error::Side`] for an unusable size of a built-in set.
 pub fn load(name: &str, dir: &Path, options: &LoadOptions) -> Result<DataSet, Error> {
     let name: Name = name.parse()?;
     let folders = name.folders(dir);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::catalogue::PublishedFile;
 use crate::error::{FileError, FileProblem, Position};
 use crate::examine::{Content, FileReport, Status, examine};
+use crate::identity::Half;
 use crate::input::Input;
 use crate::mat::{self, Array};
 use crate::{DataSet, Error, Images, Name, Origin};
@@ -35,6 +36,7 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
             missing,
             forms: "looked for".to_owned(),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: Name::Svhn.advice(folders),
         });
     };
@@ -43,9 +45,8 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
     };
     let (train, train_md5) = half(train_path, "svhn train", &files[0])?;
     let (test, test_md5) = half(test_path, "svhn test", &files[1])?;
-    let counts = [(train.len(), PUBLISHED[0]), (test.len(), PUBLISHED[1])];
-    let is_published = [train_md5, test_md5] == [files[0].md5, files[1].md5];
-    let origin = Origin::of(&counts, is_published.then_some(true));
+    let verified = [train_md5 == files[0].md5, test_md5 == files[1].md5].map(|same| same.then_some(true));
+    let origin = Origin::of(&Half::both([train.len(), test.len()], PUBLISHED, verified));
     let set = DataSet::new(train, test, &[0.4377, 0.4438, 0.4728], &[0.1980, 0.2010, 0.1970]);
     Ok(DataSet { origin, ..set })
 }

@@ -26,7 +26,8 @@ impl DataIdentity {
     pub fn note(&self, data: &DataSet) -> Option<String> {
         let unknown = (!self.known).then(|| self.origin.clone());
         let known: Vec<String> = unknown.into_iter().chain(data.note.clone()).collect();
-        (!known.is_empty()).then(|| format!("{}: {}", data.train.name, known.join("; ")))
+        (!known.is_empty())
+            .then(|| format!("{}: {}", data.train.name.trim_end_matches(" train"), known.join("; ")))
     }
 }
 

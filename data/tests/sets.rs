@@ -74,7 +74,11 @@ fn files_are_found_in_either_folder() {
 fn a_set_says_whether_it_is_the_published_one() {
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
-    let other = Origin::Other("fewer images, which do not begin as the published ones do".to_owned());
+    let other = Origin::Other(
+        "25 of 60000 training images, which do not begin as the published ones do and 7 of 10000 test images, \
+         which do not begin as the published ones do"
+            .to_owned(),
+    );
     assert_eq!(load_from("mnist", dir.path()).unwrap().origin, other);
     let write = |train: usize| {
         for (half, count) in [("train", train), ("t10k", 10_000)] {
@@ -87,12 +91,22 @@ fn a_set_says_whether_it_is_the_published_one() {
     };
     write(60_000);
     let set = load_from("mnist", dir.path()).unwrap();
-    assert!(set.origin.to_string().starts_with("not the published images: as many images"), "{}", set.origin);
+    assert!(
+        set.origin.to_string().starts_with("not the published images: as many training images"),
+        "{}",
+        set.origin
+    );
     // The md5 of Fashion-MNIST's files is known only as they are packed.
     assert_eq!(load_from("fashion-mnist", dir.path()).unwrap().origin, Origin::Unverified);
     write(60_001);
     let set = load_from("mnist", dir.path()).unwrap();
-    assert_eq!(set.origin, Origin::Other("60001 images where 60000 are published".to_owned()));
+    assert_eq!(
+        set.origin,
+        Origin::Other(
+            "60001 training images where 60000 are published and as many test images, but other ones"
+                .to_owned()
+        )
+    );
 }
 
 #[test]
@@ -105,11 +119,17 @@ fn what_other_programs_make_of_the_files_is_read() {
     let dir = TempDir::new().unwrap();
     write_set(&dir.path().join("MNIST/raw"));
     same(&dir);
+    for folder in ["MNIST/MNIST/raw", "mnist/mnist/raw", "MNIST", "mnist/archive", "raw"] {
+        let dir = TempDir::new().unwrap();
+        write_set(&dir.path().join(folder));
+        same(&dir);
+    }
     // A dot before `idx`, and a folder of its own around a file.
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
     let at = |name: &str| dir.path().join(name);
     fs::rename(at(FILES[1]), at("train-labels.idx1-ubyte")).unwrap();
+    fs::rename(at("t10k-images-idx3-ubyte.gz"), at("t10k-images.idx3-ubyte.gz")).unwrap();
     fs::rename(at(FILES[3]), at("kept")).unwrap();
     fs::create_dir(at(FILES[3])).unwrap();
     fs::rename(at("kept"), at(FILES[3]).join(FILES[3])).unwrap();
@@ -133,6 +153,12 @@ fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     assert_eq!(looked_in, &[dir.path().join("mnist"), dir.path().to_path_buf()]);
     let advice = format!("get it with `ht data fetch mnist --data {}`", dir.path().display());
     assert!(error.to_string().ends_with(&advice), "{error}");
+    fs::write(dir.path().join("mnist.npz"), b"PK").unwrap();
+    fs::write(dir.path().join("cifar-10-python.tar.gz"), b"").unwrap();
+    let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+    let path = dir.path().join("mnist.npz");
+    assert!(text.contains(&format!("; {} cannot be used)", path.display())), "{text}");
+    assert_eq!(check("mnist", dir.path()).unwrap().not_read, [path]);
     let error = load_from("fashion-mnist", &dir.path().join("nowhere")).unwrap_err();
     assert!(matches!(&error, Error::Missing { missing, .. } if missing == &FILES), "{error}");
 }
@@ -160,7 +186,7 @@ fn a_damaged_file_beside_another_copy_is_to_be_removed() {
     write_set(dir.path());
     let packed = dir.path().join("t10k-labels-idx1-ubyte.gz");
     fs::write(&packed, b"\x1f\x8b").unwrap();
-    let advice = format!("; remove it, and {} is read instead", dir.path().join(FILES[3]).display());
+    let advice = format!("; move it away, and {} is read instead", dir.path().join(FILES[3]).display());
     let text = load_from("mnist", dir.path()).unwrap_err().to_string();
     assert!(text.ends_with(&advice), "{text}");
     let state = check("mnist", dir.path()).unwrap().files[3].status.to_string();
@@ -175,7 +201,12 @@ fn images_and_labels_must_belong_together() {
     write_set(dir.path());
     fs::write(dir.path().join("t10k-labels-idx1-ubyte"), idx::label_file(&images(8))).unwrap();
     let error = load_from("mnist", dir.path()).unwrap_err();
-    assert!(matches!(error, Error::CountMismatch { images: 7, labels: 8, .. }), "{error}");
+    let Error::File(file) = &error else { panic!("{error}") };
+    assert!(matches!(file.problem, FileProblem::Count { images: 7, labels: 8, .. }), "{error}");
+    let report = check("mnist", dir.path()).unwrap();
+    assert!(!report.is_ok(), "what a run refuses is not ok");
+    let state = report.files[3].status.to_string();
+    assert!(state.starts_with("not usable: it holds 8 labels, but "), "{state}");
 }
 
 #[test]
@@ -227,17 +258,27 @@ fn a_check_tells_the_state_of_each_file() {
     let states: Vec<String> = report.files.iter().map(|file| file.status.to_string()).collect();
     assert_eq!(
         states[0],
-        "ok, but a part of the published set: 3 of 60000 images, which do not begin as the published ones do"
+        "ok, but not the published file: 3 of 60000 images, which do not begin as the published ones do"
     );
-    assert_eq!(states[1], "ok, but not the published file: as many labels, but other ones");
+    let state = &states[1];
+    assert!(
+        state.starts_with("not usable: it holds 60000 labels, but ") && state.contains(" holds 3 images"),
+        "{state}"
+    );
     assert!(states[2].starts_with("damaged at byte 2: the gzip stream breaks off"), "{}", states[2]);
     assert_eq!(states[3], "missing");
     assert_eq!(report.files[3].path, None);
 
     fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images(59_999))).unwrap();
     let report = check("mnist", dir.path()).unwrap();
+    assert!(report.files[1].status.to_string().contains("59999 labels"));
+    fs::remove_file(dir.path().join("train-images-idx3-ubyte.gz")).unwrap();
+    let report = check("mnist", dir.path()).unwrap();
     let state = report.files[1].status.to_string();
     assert_eq!(state, "ok, but a part of the published set: 59999 of 60000 labels");
+    fs::write(dir.path().join("train-labels-idx1-ubyte"), idx::label_file(&images_60k)).unwrap();
+    let state = check("mnist", dir.path()).unwrap().files[1].status.to_string();
+    assert_eq!(state, "ok, but not the published file: as many labels, but other ones");
     assert!(check("strokes", dir.path()).unwrap().is_ok());
     assert!(matches!(check("nothing", dir.path()), Err(Error::UnknownName { .. })));
 }
@@ -267,4 +308,21 @@ fn the_list_describes_every_set() {
     let side = LoadOptions { side: Some(32), ..options };
     let error = load("strokes", Path::new("/nowhere"), &side).unwrap_err();
     assert_eq!(error.to_string(), "side = 32: strokes can be drawn with 28 x 28");
+}
+
+#[test]
+fn other_kinds_of_files_are_named_in_words() {
+    let fails = |bytes: &[u8], words: &str| {
+        let dir = TempDir::new().unwrap();
+        write_set(dir.path());
+        fs::write(dir.path().join("t10k-images-idx3-ubyte.gz"), bytes).unwrap();
+        let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    fails(b"<!DOCTYPE html><html>", "expected an IDX file, found a web page");
+    fails(&gzip(b"<html></html>"), "at byte 0 of the unpacked data: expected an IDX file, found a web page");
+    fails(b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS");
+    fails(b"\xfd7zXZ\0\0", "found a file packed by xz");
+    fails(b"PK\x03\x04\x14\0", "found a zip archive");
+    fails(b"\x01\x02\x03\x04", "found 0x01020304 (not IDX bytes");
 }

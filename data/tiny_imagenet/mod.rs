@@ -28,6 +28,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::checksum::md5_of;
 use crate::error::{FileError, FileProblem};
 use crate::examine::{FileReport, Status};
+use crate::identity::Half;
 use crate::{DataSet, Error, Images, Name, Origin, available_threads, parallel};
 use cache::Decoded;
 use listing::{Item, Listing};
@@ -54,6 +55,8 @@ struct Found {
     listing: Listing,
     /// What to do if some of it turns out to be damaged.
     advice: String,
+    /// Of an archive: the folder before it, and why that was not read.
+    passed_over: Option<(PathBuf, FileError)>,
 }
 
 impl Found {
@@ -61,46 +64,69 @@ impl Found {
     fn find(folders: &[PathBuf]) -> Option<Result<Self, FileError>> {
         let get = Name::TinyImagenet.advice(folders);
         let (folder, archive) = (Place::folder(folders), Place::archive(folders));
-        let remove = match (&folder, &archive) {
-            (Some(folder), Some(archive)) => {
-                format!("remove {}, and {} is read instead", folder.path.display(), archive.path.display())
+        let path = folder.as_ref().map(|place| place.path.clone()).unwrap_or_default();
+        let move_away = match (&folder, &archive) {
+            (Some(_), Some(archive)) => {
+                format!("move {} away, and {} is read instead", path.display(), archive.path.display())
             }
-            // It would be read again, whatever is fetched beside it. (The data folder itself is not to be removed.)
-            (Some(folder), None) if folder.path.ends_with(FOLDER) => {
-                format!("remove {}, and {get}", folder.path.display())
-            }
+            // It would be read again, whatever is fetched beside it. (The data folder itself is not to be moved.)
+            (Some(_), None) if path.ends_with(FOLDER) => format!("move {} away, and {get}", path.display()),
             _ => get.clone(),
         };
-        let open = |place: Place, advice: String| {
+        let open = |place: Place, advice: &str| -> Result<Self, FileError> {
             let source = Source::open(&place)?;
             let listing = Listing::new(&source)?;
-            Ok(Self { place, source, listing, advice })
+            Ok(Self { place, source, listing, advice: advice.to_owned(), passed_over: None })
         };
-        let advice = if archive.is_none() { remove.clone() } else { get.clone() };
-        let folder = folder.map(|place| open(place, remove));
-        let found = match (folder, archive) {
+        let opened = folder.map(|place| open(place, &move_away));
+        Some(match (opened, archive) {
             (None, None) => return None,
-            (None, Some(archive)) => open(archive, get.clone()),
-            (Some(Err(error)), Some(archive)) => open(archive, get.clone()).map_err(|_| error),
-            (Some(folder), _) => folder,
-        };
-        Some(found.map_err(|error: FileError| error.advise(&advice)))
+            (Some(Ok(found)), _) => Ok(found),
+            (None, Some(archive)) => open(archive, &get).map_err(|error| error.advise(&get)),
+            (Some(Err(error)), None) => Err(error.advise(&move_away)),
+            (Some(Err(error)), Some(archive)) => match open(archive, &get) {
+                Ok(found) => Ok(Self { passed_over: Some((path, error)), ..found }),
+                Err(packed) => {
+                    let (archive, problem) = (packed.path.display(), &packed.problem);
+                    Err(error.advise(&format!("{archive} is no help ({problem}): move both away, and {get}")))
+                }
+            },
+        })
+    }
+
+    /// Why a folder was not read, though it is there.
+    fn why_passed_over(&self) -> Option<(&PathBuf, String)> {
+        let (folder, error) = self.passed_over.as_ref()?;
+        let FileError { path, problem, .. } = error;
+        Some((
+            folder,
+            format!("{}: {problem}; {} is read instead", path.display(), self.place.path.display()),
+        ))
+    }
+
+    /// What a person should know of the images that were taken.
+    fn note(&self) -> Option<String> {
+        let unfinished =
+            self.why_passed_over().map(|(folder, why)| format!("{} is not used: {why}", folder.display()));
+        let notes: Vec<String> = unfinished.into_iter().chain(self.listing.left_out()).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     /// The MD5 of the archive, if it may be the published one: it has as many images.
     fn md5(&self) -> Option<String> {
-        let whole = self.counts().iter().all(|(found, published)| found == published);
-        if whole && self.place.zip { md5_of(&self.place.path).ok() } else { None }
+        if self.counts() == PUBLISHED && self.place.zip { md5_of(&self.place.path).ok() } else { None }
     }
 
     /// Where the images come from, by their number and the MD5 of their archive.
     fn origin(&self, md5: Option<&str>) -> Origin {
-        Origin::of(&self.counts(), (md5 == Some(Name::TinyImagenet.files()[0].md5)).then_some(true))
+        let found = self.counts();
+        let verified = (found == PUBLISHED && md5 == Some(Name::TinyImagenet.files()[0].md5)).then_some(true);
+        Origin::of(&Half::both(found, PUBLISHED, [verified; 2]))
     }
 
-    /// Numbers of images of both halves, found and published.
-    fn counts(&self) -> [(usize, usize); 2] {
-        [(self.listing.train.len(), PUBLISHED[0]), (self.listing.test.len(), PUBLISHED[1])]
+    /// Numbers of images of both halves.
+    fn counts(&self) -> [usize; 2] {
+        [self.listing.train.len(), self.listing.test.len()]
     }
 
     /// Of a folder, what it has, and a hint to an archive that has more: an extraction may have been broken off unnoticed.
@@ -137,14 +163,17 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
             missing: vec![FOLDER],
             forms: format!("looked for as a folder, as its content without it, and as {ZIP}"),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: Name::TinyImagenet.advice(folders),
         });
     };
     let found = found?;
     let decoded = found.decoded(threads).map_err(|error| error.advise(&found.advice))?;
     let origin = found.origin(Some(&decoded.archive));
-    let hint = if origin == Origin::Part { found.larger_archive(folders) } else { None };
-    let note = hint.map(|hint| format!("{} has {hint}", found.place.path.display()));
+    let larger = matches!(origin, Origin::Part(_)).then(|| found.larger_archive(folders)).flatten();
+    let larger = larger.map(|hint| format!("{} has {hint}", found.place.path.display()));
+    let notes: Vec<String> = larger.into_iter().chain(found.note()).collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     let Listing { classes, train, test, .. } = found.listing;
     let half = |half: &str, items: &[Item], pixels| Images {
         name: format!("{} {half}", Name::TinyImagenet),
@@ -200,9 +229,12 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
         Ok(found) => found,
         Err(error) => return vec![report(error.path.clone(), Status::Damaged(error))],
     };
+    let unused = found.why_passed_over().map(|(folder, why)| report(folder.clone(), Status::Unused { why }));
+    let mut reports: Vec<FileReport> = unused.into_iter().collect();
     let origin = found.origin(found.md5().as_deref());
     if origin == Origin::Published {
-        return vec![report(found.place.path, Status::Ok)];
+        reports.push(report(found.place.path, Status::Ok));
+        return reports;
     }
     let Found { place, source, listing, advice, .. } = &found;
     let damage = |error: FileError| report(error.path.clone(), Status::Damaged(error.advise(advice)));
@@ -219,18 +251,19 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
     let mut damaged = damaged.into_inner().unwrap_or_else(PoisonError::into_inner);
     if damaged.is_empty() {
         let status = match origin {
-            Origin::Part => {
+            Origin::Part(_) => {
                 Status::Part { what: found.larger_archive(folders).unwrap_or_else(|| listing.to_string()) }
             }
             Origin::Other(why) => Status::Other { why },
             _ => Status::Unpacked,
         };
-        return vec![report(place.path.clone(), status)];
+        reports.push(report(place.path.clone(), status));
+        return reports;
     }
     damaged.sort_by_key(|(index, _)| *index);
     let more = damaged.len().saturating_sub(MOST_NAMED);
     let named = damaged.into_iter().take(MOST_NAMED).map(|(_, error)| error);
-    let mut reports: Vec<_> = named.map(damage).collect();
+    reports.extend(named.map(damage));
     if more > 0 {
         let found = format!("{more} more that are damaged");
         let error = FileError::format(&place.path, 0, "images that can be decoded", found);

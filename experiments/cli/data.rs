@@ -2,6 +2,7 @@
 
 use super::{bytes, print};
 use clap::{Args, Subcommand};
+use data::check::Status;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -95,18 +96,30 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                     file.path.as_ref().map_or_else(|| file.file.clone(), |path| path.display().to_string());
                 let _ = writeln!(text, "{path}: {}", file.status);
             }
+            for path in &report.not_read {
+                let _ = writeln!(
+                    text,
+                    "{}: not read: this is no form that {} is looked for in",
+                    path.display(),
+                    report.name
+                );
+            }
             print(&text)?;
             if report.is_ok() {
                 return Ok(());
             }
             let looked: Vec<_> = report.looked_in.iter().map(|folder| folder.display().to_string()).collect();
-            anyhow::bail!(
-                "{} is not usable as it lies in {}: what to do stands beside each damaged file, and \
-                 `ht data fetch {} --data {}` brings what is missing",
-                report.name,
-                looked.join(" or "),
+            let is_missing = report.files.iter().any(|file| matches!(file.status, Status::Missing));
+            let fetch = format!(
+                ", and `ht data fetch {} --data {}` brings what is missing",
                 report.name,
                 data.display()
+            );
+            anyhow::bail!(
+                "{} is not usable as it lies in {}: what to do stands beside each file{}",
+                report.name,
+                looked.join(" or "),
+                if is_missing { fetch.as_str() } else { "" }
             )
         }
     }

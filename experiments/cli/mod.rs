@@ -34,7 +34,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a small network on built-in images in four ways, with warm starts and without, in about a minute
+    /// Compare fresh training with three ways of warm starting on built-in colour images, in about a minute
     Demo(demo::DemoArgs),
     /// Run, resume or skip an experiment
     Run(run::RunArgs),
