@@ -56,12 +56,14 @@ enum Value {
 impl Value {
     /// What it is, in words.
     fn describe(&self) -> String {
-        let (class, shape) = match self {
+        let (class, shape, by_rows) = match self {
             Value::Call { function: Function::Reconstruct, state: Some(state), .. } => {
-                (state.get(2), state.get(1))
+                (state.get(2), state.get(1), matches!(state.get(3), Some(Value::Int { value: 0, .. })))
             }
             Value::Call { function: Function::FromBuffer, arguments, .. } => {
-                (arguments.get(1), arguments.get(2))
+                let order = arguments.get(3);
+                let by_rows = matches!(order, Some(Value::Bytes { bytes, .. }) if **bytes == b"C");
+                (arguments.get(1), arguments.get(2), by_rows)
             }
             Value::None => return "None".to_owned(),
             Value::Int { .. } => return "a number".to_owned(),
@@ -71,13 +73,13 @@ impl Value {
             _ => return "an object of another kind".to_owned(),
         };
         let class = match class {
-            Some(Value::Type(class)) => String::from_utf8_lossy(class).into_owned(),
-            _ => "another".to_owned(),
+            Some(Value::Type(class)) => String::from_utf8_lossy(class),
+            _ => "another".into(),
         };
         let sizes: &[Value] = if let Some(Value::Sequence(sizes)) = shape { sizes } else { &[] };
-        let sizes: Vec<i64> =
-            sizes.iter().map(|size| if let Value::Int { value, .. } = size { *value } else { 0 }).collect();
-        format!("an array of type {class} and shape {sizes:?}")
+        let size = |value: &Value| if let Value::Int { value, .. } = value { *value } else { 0 };
+        let sizes: Vec<i64> = sizes.iter().map(size).collect();
+        format!("an array of type {class}{} and shape {sizes:?}", if by_rows { "" } else { " by columns" })
     }
 }
 

@@ -68,15 +68,18 @@ impl Zip {
             return Err(FileError::new(&self.path, member.offset, FileProblem::Archive { detail }));
         }
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = archive.by_index(member.index).map_err(|error| match packing(&error) {
-            Some(detail) => FileError::new(&self.path, member.offset, FileProblem::Packing { detail }),
-            None => failed(&error),
-        })?;
+        let packed = |detail| FileError::new(&self.path, member.offset, FileProblem::Packing { detail });
+        let file = archive.by_index(member.index);
+        let file = file.map_err(|error| packing(&error).map_or_else(|| failed(&error), packed))?;
         let mut bytes = Vec::new();
         let no_memory = |problem| FileError::new(&self.path, member.offset, problem);
         reserve(&mut bytes, member.length, most).map_err(no_memory)?;
         // One byte more than announced: then the crate sees the end, and with it the checksum.
-        file.take(member.length + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+        file.take(member.length + 1).read_to_end(&mut bytes).map_err(|error| {
+            // Some ways of packing are refused only when the first byte is asked for.
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ZipError>());
+            inner.and_then(packing).map_or_else(|| failed(&error), packed)
+        })?;
         if bytes.len() as u64 != member.length {
             return Err(failed(&"it has another length than announced"));
         }

@@ -82,7 +82,7 @@ impl Found {
         Some(match (opened, archive) {
             (None, None) => return None,
             (Some(Ok(found)), _) => Ok(found),
-            (None, Some(archive)) => open(archive, &get).map_err(|error| error.advise(&get)),
+            (None, Some(archive)) => open(archive, &get).map_err(|error: FileError| error.advise(&get)),
             (Some(Err(error)), None) => Err(error.advise(&move_away)),
             (Some(Err(error)), Some(archive)) => match open(archive, &get) {
                 Ok(found) => Ok(Self { passed_over: Some((path, error)), ..found }),
