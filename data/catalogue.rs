@@ -92,14 +92,45 @@ impl Name {
         [dir.join(self.as_str()), dir.to_path_buf()]
     }
 
-    /// [`Name::folders`] and, below them, the folder that torchvision keeps the set in.
-    pub(crate) fn folders_and_torchvision(self, folders: &[PathBuf]) -> Vec<PathBuf> {
-        let below = match self {
-            Name::Mnist => "MNIST/raw",
-            Name::FashionMnist => "FashionMNIST/raw",
+    /// [`Name::folders`] and, below them, the folders in which torchvision, Kaggle and people keep the set.
+    pub(crate) fn places(self, folders: &[PathBuf]) -> Vec<PathBuf> {
+        let root = match self {
+            Name::Mnist => "MNIST",
+            Name::FashionMnist => "FashionMNIST",
             _ => return folders.to_vec(),
         };
-        folders.iter().flat_map(|folder| [folder.clone(), folder.join(below)]).collect()
+        let below = [
+            String::new(),
+            format!("{root}/raw"),
+            format!("{root}/{root}/raw"),
+            format!("{self}/raw"),
+            root.to_owned(),
+            "raw".to_owned(),
+            "archive".to_owned(),
+        ];
+        folders.iter().flat_map(|folder| below.iter().map(|below| folder.join(below))).collect()
+    }
+
+    /// Files in `folders` that may hold a set in a form that is not read: where one is missing, they are named.
+    pub(crate) fn not_read(folders: &[PathBuf]) -> Vec<PathBuf> {
+        let is_published = |name: &str| {
+            let files =
+                Name::ALL.into_iter().flat_map(Name::files).chain([&CIFAR10_PYTHON, &CIFAR100_PYTHON]);
+            files.into_iter().any(|file| file.name == name || file.unpacked_name() == name)
+        };
+        let is_packed = |path: &Path| {
+            let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
+            extension.is_some_and(|extension| PACKED.contains(&extension.as_str()))
+        };
+        let files = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+        let mut paths: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
+        paths.retain(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            is_packed(path) && !is_published(&name) && path.is_file()
+        });
+        paths.sort();
+        paths.truncate(MOST_NAMED);
+        paths
     }
 
     /// What to do when the files in one of [`Name::folders`] are not there or not good.
@@ -139,6 +170,14 @@ impl FromStr for Name {
     }
 }
 
+/// How names end of files that people keep data sets in.
+const PACKED: [&str; 20] = [
+    "7z", "arrow", "bz2", "csv", "gz", "h5", "hdf5", "mat", "npy", "npz", "parquet", "pickle", "pkl", "pt",
+    "pth", "rar", "tar", "tgz", "xz", "zip",
+];
+/// Files that are not read which one message names.
+const MOST_NAMED: usize = 5;
+
 /// A file as its authors publish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedFile {
@@ -170,20 +209,21 @@ impl PublishedFile {
 
     /// What to do when the file as it was found is damaged: another copy may be read instead.
     pub(crate) fn advice(&self, name: Name, folders: &[PathBuf]) -> String {
-        let places = name.folders_and_torchvision(folders);
+        let places = name.places(folders);
         let read = self.find(&places);
         match self.copies(&places).find(|copy| read.as_ref() != Some(copy)) {
-            Some(other) => format!("remove it, and {} is read instead", other.display()),
+            Some(other) => format!("move it away, and {} is read instead", other.display()),
             None => name.advice(folders),
         }
     }
 
-    fn places(&self, folder: &Path) -> [PathBuf; 5] {
+    fn places(&self, folder: &Path) -> [PathBuf; 6] {
         let unpacked = self.unpacked_name();
         let dotted = unpacked.replace("-idx", ".idx");
         [
             folder.join(self.name),
             folder.join(unpacked),
+            folder.join(self.name.replace("-idx", ".idx")),
             folder.join(&dotted),
             folder.join(unpacked).join(unpacked),
             folder.join(&dotted).join(&dotted),

@@ -16,6 +16,8 @@ pub struct Report {
     pub looked_in: Vec<PathBuf>,
     /// Each of its files; none for a built-in set.
     pub files: Vec<FileReport>,
+    /// Where one is missing: files that may hold the set in a form that is not read.
+    pub not_read: Vec<PathBuf>,
 }
 
 impl Report {
@@ -40,5 +42,7 @@ pub fn check(name: &str, dir: &Path) -> Result<Report, Error> {
         Name::TinyImagenet => tiny_imagenet::check(&folders),
         Name::Strokes | Name::Scenes => Vec::new(),
     };
-    Ok(Report { name, looked_in: folders.to_vec(), files })
+    let is_missing = files.iter().any(|file| matches!(file.status, Status::Missing));
+    let not_read = if is_missing { Name::not_read(&folders) } else { Vec::new() };
+    Ok(Report { not_read, name, looked_in: folders.to_vec(), files })
 }

@@ -22,6 +22,7 @@ use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
 use crate::identity::Half;
 use crate::input::{Failure, Input, fill, reserve};
+use crate::kind::kind_of;
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
 use layout::{Form, Layout, Location, layouts, locate};
 
@@ -48,6 +49,7 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
                 binary.folder, python.folder, binary.archive.name, python.archive.name
             ),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: name.advice(folders),
         });
     };
@@ -61,6 +63,7 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
             missing,
             forms: "others of the set are there; looked".to_owned(),
             looked_in: vec![location.path],
+            not_read: Vec::new(),
             advice: name.advice(folders),
         });
     }
@@ -213,6 +216,10 @@ fn append(
                     found if found < size => {
                         let problem = FileProblem::Truncated { expected: at + size };
                         return Err(FileError::new(path, at + found, problem).into());
+                    }
+                    _ if index == 0 && kind_of(&record).is_some() => {
+                        let found = kind_of(&record).unwrap_or_default();
+                        return Err(FileError::format(path, 0, "records of images", found).into());
                     }
                     _ => label(i64::from(record[label_bytes - 1]), at + label_bytes as u64 - 1)?,
                 }

@@ -4,6 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod fetch;
+
+pub use fetch::FetchProblem;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,7 +23,7 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// Files of a published set are not there.
-    #[error("{name}: missing {} ({forms} in {}); {advice}", .missing.join(", "), paths(.looked_in))]
+    #[error("{name}: missing {} ({forms} in {}{}); {advice}", .missing.join(", "), paths(.looked_in), others(.not_read))]
     Missing {
         /// The data set.
         name: &'static str,
@@ -29,6 +33,8 @@ pub enum Error {
         forms: String,
         /// The folders that were searched.
         looked_in: Vec<PathBuf>,
+        /// Files in them that may hold the set in a form that is not read.
+        not_read: Vec<PathBuf>,
         /// What to do.
         advice: String,
     },
@@ -139,6 +145,9 @@ impl FileError {
         let advice = match problem {
             FileProblem::Forbidden => "allow this user to read it, and to enter its folders",
             FileProblem::OutOfMemory => "end other programs, or use a machine with more memory",
+            FileProblem::Packing { .. } => {
+                "unpack it into the folder that it lies in, or pack it anew by deflate without a password"
+            }
             FileProblem::Hdf5 => {
                 "save it as version 7: `save(.., '-v7')` in MATLAB, `scipy.io.savemat` in Python; or use the published file"
             }
@@ -255,6 +264,12 @@ pub enum FileProblem {
         /// What stops the unpacking.
         detail: String,
     },
+    /// An archive packed in a way that is not read.
+    #[error("the archive is packed in a way that is not read here: {detail}")]
+    Packing {
+        /// What way.
+        detail: String,
+    },
     /// An image that cannot be decoded.
     #[error("cannot decode the image: {detail}")]
     Image {
@@ -312,56 +327,16 @@ impl FileProblem {
     pub(crate) fn archive(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::OutOfMemory => FileProblem::OutOfMemory,
-            _ => FileProblem::Archive { detail: error.to_string() },
+            _ => {
+                let detail = error.to_string();
+                // The words of the crate `tar` for a header whose numbers or checksum are wrong.
+                let in_header = detail.contains("numeric field") || detail.contains("header checksum");
+                let detail =
+                    if in_header { "the header of a member is no header".to_owned() } else { detail };
+                FileProblem::Archive { detail }
+            }
         }
     }
-}
-
-/// Why a server's answer is of no use.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchProblem {
-    /// The server refuses.
-    #[error("the server answers with status {code}{}", if *.code == 404 { " (no such file)" } else { "" })]
-    Status {
-        /// The HTTP status.
-        code: u16,
-    },
-    /// The connection ends too early, again and again.
-    #[error("got {got} of {expected} bytes ({reason}); they are kept, and the next attempt continues there")]
-    Truncated {
-        /// Bytes received so far.
-        got: u64,
-        /// Bytes of the whole file.
-        expected: u64,
-        /// How the connection ended.
-        reason: String,
-    },
-    /// The answer announces another length than that of the file: a changed file, or a page in its place.
-    #[error("expected {expected} bytes, the server announces {announced}: this is not the file")]
-    Length {
-        /// Bytes that are missing.
-        expected: u64,
-        /// Bytes that the server would send.
-        announced: u64,
-    },
-    /// More bytes than the file has.
-    #[error("the server sends more than the expected {expected} bytes; the file is deleted")]
-    TooLong {
-        /// Bytes of the whole file.
-        expected: u64,
-    },
-    /// All bytes, but not the right ones.
-    #[error("corrupt content: expected md5 {expected}, got {got}; the file is deleted")]
-    Checksum {
-        /// The published checksum.
-        expected: String,
-        /// The checksum of what was received.
-        got: String,
-    },
-    /// No connection, no answer, a timeout.
-    #[error("{0}")]
-    Network(String),
 }
 
 fn place(at: Position, problem: &FileProblem) -> String {
@@ -374,6 +349,10 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 fn paths(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn others(not_read: &[PathBuf]) -> String {
+    if not_read.is_empty() { String::new() } else { format!("; {} cannot be used", paths(not_read)) }
 }
 
 fn sides(sides: &[usize]) -> String {

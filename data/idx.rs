@@ -11,6 +11,7 @@ use std::path::Path;
 use crate::Images;
 use crate::error::{FileError, FileProblem, Position};
 use crate::input::{Gunzip, Input, MOST_UNPACKED, reserve};
+use crate::kind::kind_of;
 
 /// Magic number of an image file.
 pub const IMAGES: u32 = 0x0000_0803;
@@ -185,7 +186,18 @@ impl Source {
 
     fn magic(&mut self, expected: u32) -> Result<(), Problem> {
         let (at, found) = self.word()?;
-        if found == expected { Ok(()) } else { Err((at, FileProblem::Magic { expected, found })) }
+        if found == expected {
+            return Ok(());
+        }
+        Err((
+            at,
+            match kind_of(&found.to_be_bytes()) {
+                Some(kind) => {
+                    FileProblem::Format { expected: "an IDX file".to_owned(), found: kind.to_owned() }
+                }
+                None => FileProblem::Magic { expected, found },
+            },
+        ))
     }
 
     fn count(&mut self, what: &'static str) -> Result<u32, Problem> {

@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 
 use crate::checksum::digits;
 use crate::error::{FileError, FileProblem};
+use crate::kind::kind_of;
 
 /// The first bytes of every gzip stream.
 pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -82,6 +83,11 @@ impl<R: Read> Input<R> {
     /// Bytes that have been taken so far.
     pub(crate) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// What the rest begins with, where another kind of file was expected.
+    pub(crate) fn kind(&mut self) -> io::Result<Option<&'static str>> {
+        Ok(kind_of(self.inner.fill_buf()?))
     }
 
     /// Whether it begins as a gzip stream does; of no use once something was taken.

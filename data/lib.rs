@@ -39,6 +39,7 @@ pub mod fetch;
 mod identity;
 pub mod idx;
 mod input;
+mod kind;
 mod mat;
 mod mnist;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use flate2::bufread::ZlibDecoder;
 
 use crate::error::{FileError, FileProblem, Position};
 use crate::input::{Input, MOST_UNPACKED, fill, reserve};
+use crate::kind::kind_of;
 
 /// Kind of an element of unsigned bytes.
 pub(crate) const UINT8: u32 = 2;
@@ -51,6 +52,9 @@ pub(crate) fn arrays<R: Read>(
     }
     if header.starts_with(b"MATLAB 7.3") || header.starts_with(b"\x89HDF") {
         return Err(FileError::new(path, 0, FileProblem::Hdf5));
+    }
+    if let Some(kind) = kind_of(&header[..found]) {
+        return Err(FileError::format(path, 0, "a MATLAB 5 file", kind));
     }
     if found < HEADER {
         return cut(HEADER as u64);

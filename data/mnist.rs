@@ -17,7 +17,7 @@ const IMAGE: usize = 28 * 28;
 
 /// Loads MNIST or Fashion-MNIST; see [`crate::load`].
 pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
-    let places = name.folders_and_torchvision(folders);
+    let places = name.places(folders);
     let found: Vec<Option<PathBuf>> = name.files().iter().map(|file| file.find(&places)).collect();
     let missing: Vec<&str> = name
         .files()
@@ -31,8 +31,11 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
         return Err(Error::Missing {
             name: name.as_str(),
             missing,
-            forms: "each looked for as FILE.gz and FILE".to_owned(),
+            forms: "each looked for as FILE.gz and FILE, with `-idx` or `.idx`, also in a folder of its own name and in those \
+                    of torchvision and Kaggle,"
+                .to_owned(),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: name.advice(folders),
         });
     }
@@ -127,7 +130,7 @@ fn refuse_other_set(name: Name, path: &Path) -> Result<(), FileError> {
 
 /// Looks at each of the four files, and at whether images and labels belong together.
 pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
-    let places = name.folders_and_torchvision(folders);
+    let places = name.places(folders);
     let (mut reports, mut counts) = (Vec::new(), [None; 4]);
     for (index, file) in name.files().iter().enumerate() {
         let path = file.find(&places);

@@ -53,6 +53,36 @@ enum Value {
     },
 }
 
+impl Value {
+    /// What it is, in words.
+    fn describe(&self) -> String {
+        let (class, shape, by_rows) = match self {
+            Value::Call { function: Function::Reconstruct, state: Some(state), .. } => {
+                (state.get(2), state.get(1), matches!(state.get(3), Some(Value::Int { value: 0, .. })))
+            }
+            Value::Call { function: Function::FromBuffer, arguments, .. } => {
+                let order = arguments.get(3);
+                let by_rows = matches!(order, Some(Value::Bytes { bytes, .. }) if **bytes == b"C");
+                (arguments.get(1), arguments.get(2), by_rows)
+            }
+            Value::None => return "None".to_owned(),
+            Value::Int { .. } => return "a number".to_owned(),
+            Value::Bytes { .. } => return "a string".to_owned(),
+            Value::Sequence(items) => return format!("a list of {}", items.len()),
+            Value::Dictionary(_) => return "a dictionary".to_owned(),
+            _ => return "an object of another kind".to_owned(),
+        };
+        let class = match class {
+            Some(Value::Type(class)) => String::from_utf8_lossy(class),
+            _ => "another".into(),
+        };
+        let sizes: &[Value] = if let Some(Value::Sequence(sizes)) = shape { sizes } else { &[] };
+        let size = |value: &Value| if let Value::Int { value, .. } = value { *value } else { 0 };
+        let sizes: Vec<i64> = sizes.iter().map(size).collect();
+        format!("an array of type {class}{} and shape {sizes:?}", if by_rows { "" } else { " by columns" })
+    }
+}
+
 /// The functions that matter here; modules of NumPy have been renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
@@ -110,11 +140,18 @@ fn batch(path: &Path, value: Value, labels: &str, row: usize) -> Result<Batch, F
             .ok_or_else(|| FileError::format(path, 0, format!("the key `{key}`"), "none of that name"))?;
         Ok(pairs.swap_remove(index).1)
     };
-    let Value::Sequence(values) = find(labels)? else {
-        return Err(FileError::format(path, 0, format!("a list as `{labels}`"), "something else"));
+    let values = match find(labels)? {
+        Value::Sequence(values) => values,
+        other => {
+            return Err(FileError::format(path, 0, format!("a list as `{labels}`"), other.describe()));
+        }
     };
-    let (rows, rows_at) = array(find("data")?, values.len(), row)
-        .ok_or_else(|| FileError::format(path, 0, "an array of bytes as `data`", "something else"))?;
+    let data = find("data")?;
+    let found = data.describe();
+    let (rows, rows_at) = array(data, values.len(), row).ok_or_else(|| {
+        let expected = format!("an array of type u1 and shape [{}, {row}] by rows as `data`", values.len());
+        FileError::format(path, 0, expected, found)
+    })?;
     let expected = values.len() * row;
     if rows.len() != expected {
         let (expected, found) = (format!("{expected} bytes in the array"), rows.len());

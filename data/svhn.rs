@@ -36,6 +36,7 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
             missing,
             forms: "looked for".to_owned(),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: Name::Svhn.advice(folders),
         });
     };

@@ -1,5 +1,6 @@
-//! The members of a `.tar.gz`, one after the other: ustar, old, GNU and pax headers, long names included.
+//! The members of a `.tar.gz`, or of a plain `.tar`, one after the other: ustar, old, GNU and pax headers, long names included.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -7,7 +8,38 @@ use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, EntryType};
 
 use crate::error::{FileError, FileProblem};
-use crate::input::{Failure, Input, MOST_UNPACKED};
+use crate::input::{Failure, Hashed, Input, MOST_UNPACKED};
+
+/// An archive, unpacked on the way where it is packed; some programs unpack a download and keep its name.
+enum Reader {
+    Plain(Input<Hashed<File>>),
+    Gzip(MultiGzDecoder<Input<Hashed<File>>>),
+}
+
+impl Reader {
+    fn input(&self) -> &Input<Hashed<File>> {
+        match self {
+            Reader::Plain(input) => input,
+            Reader::Gzip(decoder) => decoder.get_ref(),
+        }
+    }
+
+    fn into_input(self) -> Input<Hashed<File>> {
+        match self {
+            Reader::Plain(input) => input,
+            Reader::Gzip(decoder) => decoder.into_inner(),
+        }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Reader::Plain(input) => input.read(buffer),
+            Reader::Gzip(decoder) => decoder.read(buffer),
+        }
+    }
+}
 
 /// Calls `visit` with the path, the length and the content of each regular file of the archive at `path`, which is read to
 /// its end so that its checksum is compared. The MD5 of the archive.
@@ -17,12 +49,17 @@ pub(crate) fn members(
     path: &Path,
     mut visit: impl FnMut(&str, u64, &mut dyn Read) -> Result<(), Failure>,
 ) -> Result<String, FileError> {
-    let input = Input::open_hashed(path)?;
+    let mut input = Input::open_hashed(path)?;
     let most = input.length().saturating_mul(MOST_UNPACKED);
-    let mut reader = MultiGzDecoder::new(input);
-    let damaged = |reader: &MultiGzDecoder<Input<_>>, error| {
+    let unreadable = |error| FileError::new(path, 0, FileProblem::reading(error));
+    let is_gzip = input.is_gzip().map_err(unreadable)?;
+    if let Some(kind) = input.kind().map_err(unreadable)?.filter(|_| !is_gzip) {
+        return Err(FileError::format(path, 0, "a .tar.gz archive", kind));
+    }
+    let mut reader = if is_gzip { Reader::Gzip(MultiGzDecoder::new(input)) } else { Reader::Plain(input) };
+    let damaged = |reader: &Reader, error| {
         // The decoder reads ahead only where nothing is left.
-        FileError::new(path, reader.get_ref().position(), FileProblem::archive(error))
+        FileError::new(path, reader.input().position(), FileProblem::archive(error))
     };
     let visited = unpack(&mut reader, most, &mut visit);
     if let Err(Failure::Reading(error)) = visited {
@@ -32,7 +69,7 @@ pub(crate) fn members(
     io::copy(&mut reader, &mut io::sink()).map_err(|error| damaged(&reader, error))?;
     match visited {
         Err(Failure::Content(error)) => Err(error),
-        _ => reader.into_inner().md5().map_err(|error| FileError::new(path, 0, FileProblem::reading(error))),
+        _ => reader.into_input().md5().map_err(|error| FileError::new(path, 0, FileProblem::reading(error))),
     }
 }
 

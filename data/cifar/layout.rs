@@ -126,9 +126,9 @@ impl Location {
     pub(super) fn advice(&self, name: Name, folders: &[PathBuf]) -> String {
         let fetch = name.advice(folders);
         match &self.archive {
-            Some(archive) => format!("remove it, and {} is read instead", archive.display()),
+            Some(archive) => format!("move it away, and {} is read instead", archive.display()),
             None if self.packed => fetch,
-            None => format!("remove it, and {fetch}"),
+            None => format!("move it away, and {fetch}"),
         }
     }
 
@@ -151,7 +151,8 @@ pub(super) fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
         folders.iter().flat_map(|folder| layouts.iter().map(move |layout| (folder, layout)))
     {
         let inner = folder.join(layout.archive.name.trim_end_matches(".tar.gz"));
-        for path in [folder.join(layout.folder), folder.clone(), inner.join(layout.folder), inner] {
+        let named = folder.join(layout.folder);
+        for path in [named.join(layout.folder), named, folder.clone(), inner.join(layout.folder), inner] {
             let missing = layout.missing(&path).len();
             if missing == 0 {
                 whole = whole.or(Some((layout, path)));
@@ -159,9 +160,11 @@ pub(super) fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
                 unfinished = unfinished.or(Some(Unfinished { layout, path }));
             }
         }
-        let path = folder.join(layout.archive.name);
-        if is_there(&path) {
-            archive = archive.or(Some((layout, path)));
+        for name in [layout.archive.name, layout.archive.unpacked_name()] {
+            let path = folder.join(name);
+            if is_there(&path) {
+                archive = archive.or(Some((layout, path)));
+            }
         }
     }
     let folder = |layout, path, archive| Location { layout, path, archive, packed: false, passed_over: None };

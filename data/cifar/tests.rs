@@ -158,6 +158,8 @@ fn damaged_files_are_named_with_the_byte() {
     assert!(text.starts_with("/train.bin: at byte 3075: expected a label below 100, found 100"), "{text}");
     assert!(text.contains("get it with `ht data fetch cifar100 --data "), "{text}");
     assert!(binary(&[]).starts_with("/train.bin: at byte 0: the file is empty"));
+    let page = [b"<!DOCTYPE html>".as_slice(), &[0; 4000]].concat();
+    assert!(binary(&page).contains("at byte 0: expected records of images, found a web page"));
 
     let python = |bytes: &[u8]| error_with(Name::Cifar10, &CIFAR10[1], "data_batch_2", bytes);
     let wrong = file(CIFAR10[1].form, 0, &[1, 10]);
@@ -194,6 +196,28 @@ fn damaged_archives_are_named_with_the_byte() {
     flipped[half] ^= 0x55;
     fails(&flipped, "at byte ");
     fails(b"no gzip at all", "at byte ");
+    let fails = |bytes: &[u8], words: &str| {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("cifar-100-binary.tar.gz"), bytes).unwrap();
+        let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    fails(b"<!DOCTYPE html>", "at byte 0: expected a .tar.gz archive, found a web page");
+    let mut tar = Vec::new();
+    flate2::read::GzDecoder::new(archive_of_100().as_slice()).read_to_end(&mut tar).unwrap();
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("cifar-100-binary.tar.gz"), &tar).unwrap();
+    expect(&load_from(Name::Cifar100, &dir).unwrap(), 1);
+    fs::rename(dir.path().join("cifar-100-binary.tar.gz"), dir.path().join("cifar-100-binary.tar")).unwrap();
+    expect(&load_from(Name::Cifar100, &dir).unwrap(), 1);
+    tar[150] ^= 1;
+    fails(&tar, "the header of a member is no header");
+}
+
+fn archive_of_100() -> Vec<u8> {
+    let files = files(&CIFAR100[0]);
+    let members: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    tar_gz(&members)
 }
 
 /// The unpacked files of CIFAR-100 and the archive of the same, in one folder.
@@ -201,9 +225,7 @@ fn folder_and_archive() -> (TempDir, std::path::PathBuf, std::path::PathBuf) {
     let dir = TempDir::new().unwrap();
     let (folder, archive) = (dir.path().join("cifar-100-binary"), dir.path().join("cifar-100-binary.tar.gz"));
     write(&folder, &CIFAR100[0]);
-    let files = files(&CIFAR100[0]);
-    let members: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
-    fs::write(&archive, tar_gz(&members)).unwrap();
+    fs::write(&archive, archive_of_100()).unwrap();
     (dir, folder, archive)
 }
 
@@ -227,7 +249,7 @@ fn a_damaged_folder_beside_its_archive_is_to_be_removed() {
     let set = load_from(Name::Cifar100, &dir).unwrap();
     assert!(set.note.unwrap().contains(&format!("without its files, {} would", archive.display())));
     fs::write(folder.join("test.bin"), [1; 100]).unwrap();
-    let advice = format!("; remove it, and {} is read instead", archive.display());
+    let advice = format!("; move it away, and {} is read instead", archive.display());
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
     assert!(text.contains("test.bin: at byte 100") && text.ends_with(&advice), "{text}");
     let reports = check(Name::Cifar100, &Name::Cifar100.folders(dir.path()));
@@ -236,7 +258,7 @@ fn a_damaged_folder_beside_its_archive_is_to_be_removed() {
     // Without an archive, what is fetched is read only where the folder is no longer whole.
     fs::remove_file(archive).unwrap();
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
-    assert!(text.contains("; remove it, and get it with `ht data fetch"), "{text}");
+    assert!(text.contains("; move it away, and get it with `ht data fetch"), "{text}");
     fs::remove_file(folder.join("test.bin")).unwrap();
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
     assert!(text.contains("test.bin") && text.contains("; get it with `ht data fetch"), "{text}");

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::{Function, Value};
 use crate::error::FileProblem;
 use crate::input::reserve;
+use crate::kind::kind_of;
 
 /// More lists, tuples and dictionaries than this are refused: a file of these sets has about 20.
 const MOST_CONTAINERS: usize = 64;
@@ -65,7 +66,10 @@ fn wrong(expected: impl Into<String>, found: impl Into<String>) -> Stop {
 impl Machine<'_> {
     fn run(&mut self) -> Step<Value> {
         if self.reader.fill_buf()?.first() != Some(&0x80) {
-            return Err(wrong("a Python pickle of protocol 2 to 5", "other bytes"));
+            let start = self.reader.fill_buf()?;
+            let old = [&b"(d"[..], b"(l", b"}q", b"]q", b"cnumpy"].iter().any(|old| start.starts_with(old));
+            let found = if old { "one of protocol 0 or 1" } else { kind_of(start).unwrap_or("other bytes") };
+            return Err(wrong("a Python pickle of protocol 2 to 5", found));
         }
         loop {
             let start = self.at;

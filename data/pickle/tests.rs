@@ -81,10 +81,15 @@ fn an_array_of_another_shape_or_type_is_refused() {
         let changed = [&bytes[..at], to, &bytes[at + from.len()..]].concat();
         read(&changed).unwrap_err()
     };
-    assert!(change(b"M\0\x0c\x86", b"M\0\x0b\x86").contains("expected an array of bytes as `data`"));
-    assert!(change(b"u1", b"u2").contains("expected an array of bytes as `data`"));
-    assert!(change(b"tb\x89", b"tb\x88").contains("expected an array of bytes as `data`"));
-    assert!(change(b"_reconstruct", b"anything_else").contains("expected an array of bytes as `data`"));
+    let array = |from: &[u8], to: &[u8], found: &str| {
+        let text = change(from, to);
+        let expected = text.contains("expected an array of type u1 and shape [");
+        assert!(expected && text.contains(found), "{text}");
+    };
+    array(b"M\0\x0c\x86", b"M\0\x0b\x86", "found an array of type u1 and shape [");
+    array(b"u1", b"u2", "found an array of type u2 and shape [");
+    array(b"tb\x89", b"tb\x88", "found an array of type u1 by columns and shape [");
+    array(b"_reconstruct", b"anything_else", "found an object of another kind");
     assert!(change(b"K\xc8", b"N").contains("expected integers in `labels`"));
     assert!(change(b"U\x06labels", b"U\x06lapels").contains("expected the key `labels`"));
 }

@@ -119,11 +119,17 @@ fn what_other_programs_make_of_the_files_is_read() {
     let dir = TempDir::new().unwrap();
     write_set(&dir.path().join("MNIST/raw"));
     same(&dir);
+    for folder in ["MNIST/MNIST/raw", "mnist/mnist/raw", "MNIST", "mnist/archive", "raw"] {
+        let dir = TempDir::new().unwrap();
+        write_set(&dir.path().join(folder));
+        same(&dir);
+    }
     // A dot before `idx`, and a folder of its own around a file.
     let dir = TempDir::new().unwrap();
     write_set(dir.path());
     let at = |name: &str| dir.path().join(name);
     fs::rename(at(FILES[1]), at("train-labels.idx1-ubyte")).unwrap();
+    fs::rename(at("t10k-images-idx3-ubyte.gz"), at("t10k-images.idx3-ubyte.gz")).unwrap();
     fs::rename(at(FILES[3]), at("kept")).unwrap();
     fs::create_dir(at(FILES[3])).unwrap();
     fs::rename(at("kept"), at(FILES[3]).join(FILES[3])).unwrap();
@@ -147,6 +153,12 @@ fn missing_files_are_listed_with_the_folders_and_the_remedy() {
     assert_eq!(looked_in, &[dir.path().join("mnist"), dir.path().to_path_buf()]);
     let advice = format!("get it with `ht data fetch mnist --data {}`", dir.path().display());
     assert!(error.to_string().ends_with(&advice), "{error}");
+    fs::write(dir.path().join("mnist.npz"), b"PK").unwrap();
+    fs::write(dir.path().join("cifar-10-python.tar.gz"), b"").unwrap();
+    let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+    let path = dir.path().join("mnist.npz");
+    assert!(text.contains(&format!("; {} cannot be used)", path.display())), "{text}");
+    assert_eq!(check("mnist", dir.path()).unwrap().not_read, [path]);
     let error = load_from("fashion-mnist", &dir.path().join("nowhere")).unwrap_err();
     assert!(matches!(&error, Error::Missing { missing, .. } if missing == &FILES), "{error}");
 }
@@ -174,7 +186,7 @@ fn a_damaged_file_beside_another_copy_is_to_be_removed() {
     write_set(dir.path());
     let packed = dir.path().join("t10k-labels-idx1-ubyte.gz");
     fs::write(&packed, b"\x1f\x8b").unwrap();
-    let advice = format!("; remove it, and {} is read instead", dir.path().join(FILES[3]).display());
+    let advice = format!("; move it away, and {} is read instead", dir.path().join(FILES[3]).display());
     let text = load_from("mnist", dir.path()).unwrap_err().to_string();
     assert!(text.ends_with(&advice), "{text}");
     let state = check("mnist", dir.path()).unwrap().files[3].status.to_string();
@@ -296,4 +308,21 @@ fn the_list_describes_every_set() {
     let side = LoadOptions { side: Some(32), ..options };
     let error = load("strokes", Path::new("/nowhere"), &side).unwrap_err();
     assert_eq!(error.to_string(), "side = 32: strokes can be drawn with 28 x 28");
+}
+
+#[test]
+fn other_kinds_of_files_are_named_in_words() {
+    let fails = |bytes: &[u8], words: &str| {
+        let dir = TempDir::new().unwrap();
+        write_set(dir.path());
+        fs::write(dir.path().join("t10k-images-idx3-ubyte.gz"), bytes).unwrap();
+        let text = load_from("mnist", dir.path()).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    fails(b"<!DOCTYPE html><html>", "expected an IDX file, found a web page");
+    fails(&gzip(b"<html></html>"), "at byte 0 of the unpacked data: expected an IDX file, found a web page");
+    fails(b"version https://git-lfs.github.com/spec/v1", "found a pointer of Git LFS");
+    fails(b"\xfd7zXZ\0\0", "found a file packed by xz");
+    fails(b"PK\x03\x04\x14\0", "found a zip archive");
+    fails(b"\x01\x02\x03\x04", "found 0x01020304 (not IDX bytes");
 }

@@ -11,6 +11,7 @@ use image::{ColorType, ImageDecoder};
 
 use super::{IMAGE, SIDE};
 use crate::error::FileProblem;
+use crate::kind::kind_of;
 
 /// Start of an image, of the data of a scan, end of an image: the second bytes of these markers.
 const START: u8 = 0xd8;
@@ -43,6 +44,7 @@ pub(super) fn decode(bytes: &[u8], pixels: &mut [u8]) -> Result<(), (u64, FilePr
 fn check_structure(bytes: &[u8]) -> Result<u64, (u64, FileProblem)> {
     let wrong = |at: usize, expected: &str| {
         let found = match bytes.get(at) {
+            Some(_) if at == 0 && kind_of(bytes).is_some() => kind_of(bytes).unwrap_or_default().to_owned(),
             Some(byte) => format!("0x{byte:02x}"),
             None => "the end of the file".to_owned(),
         };

@@ -26,6 +26,8 @@ pub(super) struct Listing {
     pub(super) classes: Vec<String>,
     pub(super) train: Vec<Item>,
     pub(super) test: Vec<Item>,
+    /// Test images of classes that `train` has no images of, and one of these classes.
+    other_classes: (usize, String),
     /// A checksum over name, length, stamp and label of each image in order: what the pixels follow from.
     pub(super) digest: [u8; 16],
 }
@@ -36,6 +38,7 @@ impl Listing {
         let mut validation = HashMap::new();
         let mut sorted = Vec::new();
         let mut annotations = None;
+        let mut not_jpeg = None;
         for entry in source.entries()? {
             match entry.name.split('/').collect::<Vec<_>>().as_slice() {
                 ["train", class, file] | ["train", class, "images", file] if is_image(file) => {
@@ -47,21 +50,31 @@ impl Listing {
                 ["val", class, file] | ["val", class, "images", file] if is_image(file) => {
                     sorted.push((file.len(), (*file).to_owned(), (*class).to_owned(), entry));
                 }
+                ["train", _, file] | ["train", _, "images", file] if is_other_image(file) => {
+                    not_jpeg.get_or_insert(entry.name);
+                }
                 _ if entry.name == ANNOTATIONS => annotations = Some(entry),
                 _ => {}
             }
         }
         if by_class.is_empty() {
             let path = source.path_of("train");
-            return Err(FileError::format(&path, 0, "images as train/CLASS/images/*.JPEG", "none"));
+            let found = not_jpeg.map_or("none".to_owned(), |name| format!("{name}, which is no JPEG image"));
+            return Err(FileError::format(&path, 0, "images as train/CLASS/images/*.JPEG", found));
         }
         let classes: Vec<String> = by_class.keys().cloned().collect();
         let train = in_turn(by_class);
         // Images that somebody sorted by their annotations need them no longer.
+        let mut other_classes = (0, String::new());
+        let mut leave_out = |class: &str| {
+            other_classes.0 += 1;
+            class.clone_into(&mut other_classes.1);
+        };
         let (test, told_by) = if validation.is_empty() && !sorted.is_empty() {
-            (in_folders(sorted, &classes), "val")
+            (in_folders(sorted, &classes, &mut leave_out), "val")
         } else if let Some(annotations) = annotations {
-            (annotated(source, &source.read(&annotations)?, &classes, validation)?, ANNOTATIONS)
+            let text = source.read(&annotations)?;
+            (annotated(source, &text, &classes, validation, &mut leave_out)?, ANNOTATIONS)
         } else {
             return Err(FileError::format(&source.path_of(ANNOTATIONS), 0, "this file", "none"));
         };
@@ -70,14 +83,25 @@ impl Listing {
             return Err(FileError::format(&path, 0, "test images of the classes in train", "none"));
         }
         let digest = digest(train.iter().chain(&test));
-        Ok(Self { classes, train, test, digest })
+        Ok(Self { classes, train, test, other_classes, digest })
+    }
+
+    /// What a person should know of test images that are not used.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let (count, class) = &self.other_classes;
+        (*count > 0).then(|| {
+            format!(
+                "{count} test images are left out: `train` has no images of their classes, such as {class}"
+            )
+        })
     }
 }
 
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (classes, train, test) = (self.classes.len(), self.train.len(), self.test.len());
-        write!(f, "{classes} of {CLASSES} classes, {train} training and {test} test images")
+        write!(f, "{classes} of {CLASSES} classes, {train} training and {test} test images")?;
+        self.left_out().map_or(Ok(()), |left_out| write!(f, "; {left_out}"))
     }
 }
 
@@ -85,6 +109,12 @@ impl fmt::Display for Listing {
 fn is_image(file: &str) -> bool {
     let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
     !file.starts_with('.') && matches!(extension.as_deref(), Some("jpeg" | "jpg"))
+}
+
+/// Whether it is an image in a format that the set does not have.
+fn is_other_image(file: &str) -> bool {
+    let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    !file.starts_with('.') && matches!(extension.as_deref(), Some("png" | "bmp" | "gif" | "webp" | "npy"))
 }
 
 /// The first image of each class, then the second of each, and so on.
@@ -105,21 +135,34 @@ fn label_of(classes: &[String], class: &str) -> Option<u32> {
 
 /// The test images of these classes from folders of one class each: length of the file's name, the name, class, entry.
 /// In this order, that of the published annotations, `val_2.JPEG` comes before `val_10.JPEG`.
-fn in_folders(mut images: Vec<(usize, String, String, Entry)>, classes: &[String]) -> Vec<Item> {
+/// `leave_out` is told the class of each other image.
+fn in_folders(
+    mut images: Vec<(usize, String, String, Entry)>,
+    classes: &[String],
+    leave_out: &mut impl FnMut(&str),
+) -> Vec<Item> {
     images.sort_by(|(a_length, a_file, a, _), (b_length, b_file, b, _)| {
         (a_length, a_file, a).cmp(&(b_length, b_file, b))
     });
-    let labelled = images.into_iter().map(|(_, _, class, entry)| Some((label_of(classes, &class)?, entry)));
-    labelled.flatten().map(|(label, entry)| Item { entry, label }).collect()
+    let labelled = images.into_iter().filter_map(|(_, _, class, entry)| {
+        let label = label_of(classes, &class);
+        if label.is_none() {
+            leave_out(&class);
+        }
+        Some(Item { entry, label: label? })
+    });
+    labelled.collect()
 }
 
 /// The test images of these classes, in the order of the annotations: lines of file, class and the corners of a box,
-/// with tabs between them. A file may be named again with the same class.
+/// with tabs between them, or spaces. A file may be named again with the same class. `leave_out` is told the class of each
+/// image of another one.
 fn annotated(
     source: &Source,
     text: &[u8],
     classes: &[String],
     mut images: HashMap<String, Entry>,
+    leave_out: &mut impl FnMut(&str),
 ) -> Result<Vec<Item>, FileError> {
     let path = source.path_of(ANNOTATIONS);
     let mut items = Vec::new();
@@ -130,9 +173,11 @@ fn annotated(
         let wrong = |expected: &str, found: &str| FileError::format(&path, at, expected, found);
         let words = String::from_utf8_lossy(line);
         let words = words.strip_prefix(BYTE_ORDER_MARK).filter(|_| number == 1).unwrap_or(&words);
-        let mut words = words.trim_end().split('\t');
+        let words = words.trim_end();
+        let mut words =
+            words.split(if words.contains('\t') { '\t' } else { ' ' }).filter(|word| !word.is_empty());
         match (words.next(), words.next()) {
-            (Some(""), None) => {}
+            (None, None) => {}
             (Some(file), Some(class)) => match told.entry(file.to_owned()) {
                 hash_map::Entry::Occupied(before) => {
                     let (first, line) = before.get();
@@ -148,10 +193,12 @@ fn annotated(
                             wrong(&format!("the image {file} in val/images"), "none of that name")
                         })?;
                         items.push(Item { entry, label });
+                    } else {
+                        leave_out(class);
                     }
                 }
             },
-            _ => return Err(wrong("file and class with a tab between them", "a line without")),
+            _ => return Err(wrong("file and class with a tab between them", "one word")),
         }
         at += line.len() as u64 + 1;
     }

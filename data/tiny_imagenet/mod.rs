@@ -53,6 +53,8 @@ struct Found {
     listing: Listing,
     /// What to do if some of it turns out to be damaged.
     advice: String,
+    /// Of an archive: the folder before it, and why that was not read.
+    passed_over: Option<(PathBuf, FileError)>,
 }
 
 impl Found {
@@ -60,30 +62,52 @@ impl Found {
     fn find(folders: &[PathBuf]) -> Option<Result<Self, FileError>> {
         let get = Name::TinyImagenet.advice(folders);
         let (folder, archive) = (Place::folder(folders), Place::archive(folders));
-        let remove = match (&folder, &archive) {
-            (Some(folder), Some(archive)) => {
-                format!("remove {}, and {} is read instead", folder.path.display(), archive.path.display())
+        let path = folder.as_ref().map(|place| place.path.clone()).unwrap_or_default();
+        let move_away = match (&folder, &archive) {
+            (Some(_), Some(archive)) => {
+                format!("move {} away, and {} is read instead", path.display(), archive.path.display())
             }
-            // It would be read again, whatever is fetched beside it. (The data folder itself is not to be removed.)
-            (Some(folder), None) if folder.path.ends_with(FOLDER) => {
-                format!("remove {}, and {get}", folder.path.display())
-            }
+            // It would be read again, whatever is fetched beside it. (The data folder itself is not to be moved.)
+            (Some(_), None) if path.ends_with(FOLDER) => format!("move {} away, and {get}", path.display()),
             _ => get.clone(),
         };
-        let open = |place: Place, advice: String| {
+        let open = |place: Place, advice: &str| {
             let source = Source::open(&place)?;
             let listing = Listing::new(&source)?;
-            Ok(Self { place, source, listing, advice })
+            Ok(Self { place, source, listing, advice: advice.to_owned(), passed_over: None })
         };
-        let advice = if archive.is_none() { remove.clone() } else { get.clone() };
-        let folder = folder.map(|place| open(place, remove));
-        let found = match (folder, archive) {
+        let opened = folder.map(|place| open(place, &move_away));
+        Some(match (opened, archive) {
             (None, None) => return None,
-            (None, Some(archive)) => open(archive, get.clone()),
-            (Some(Err(error)), Some(archive)) => open(archive, get.clone()).map_err(|_| error),
-            (Some(folder), _) => folder,
-        };
-        Some(found.map_err(|error: FileError| error.advise(&advice)))
+            (Some(Ok(found)), _) => Ok(found),
+            (None, Some(archive)) => open(archive, &get).map_err(|error: FileError| error.advise(&get)),
+            (Some(Err(error)), None) => Err(error.advise(&move_away)),
+            (Some(Err(error)), Some(archive)) => match open(archive, &get) {
+                Ok(found) => Ok(Self { passed_over: Some((path, error)), ..found }),
+                Err(packed) => {
+                    let (archive, problem) = (packed.path.display(), &packed.problem);
+                    Err(error.advise(&format!("{archive} is no help ({problem}): move both away, and {get}")))
+                }
+            },
+        })
+    }
+
+    /// Why a folder was not read, though it is there.
+    fn why_passed_over(&self) -> Option<(&PathBuf, String)> {
+        let (folder, error) = self.passed_over.as_ref()?;
+        let FileError { path, problem, .. } = error;
+        Some((
+            folder,
+            format!("{}: {problem}; {} is read instead", path.display(), self.place.path.display()),
+        ))
+    }
+
+    /// What a person should know of the images that were taken.
+    fn note(&self) -> Option<String> {
+        let unfinished =
+            self.why_passed_over().map(|(folder, why)| format!("{} is not used: {why}", folder.display()));
+        let notes: Vec<String> = unfinished.into_iter().chain(self.listing.left_out()).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
     }
 
     /// Where the images come from. Only a whole archive can be the published one; others are not worth the time.
@@ -117,6 +141,7 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
             missing: vec![FOLDER],
             forms: format!("looked for as a folder, as its content without it, and as {ZIP}"),
             looked_in: folders.to_vec(),
+            not_read: Name::not_read(folders),
             advice: Name::TinyImagenet.advice(folders),
         });
     };
@@ -126,8 +151,8 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
 }
 
 fn load_from(found: Found, threads: usize) -> Result<DataSet, FileError> {
-    let origin = found.origin();
-    let Found { place, source, listing: Listing { classes, train, test, digest }, .. } = found;
+    let (origin, note) = (found.origin(), found.note());
+    let Found { place, source, listing: Listing { classes, train, test, digest, .. }, .. } = found;
     let identity = cache::Identity { train: train.len(), test: test.len(), digest };
     let places = cache::places(&place.home, &identity);
     let [train_pixels, test_pixels] = match places.iter().find_map(|path| cache::read(path, &identity)) {
@@ -150,7 +175,7 @@ fn load_from(found: Found, threads: usize) -> Result<DataSet, FileError> {
     };
     let (train, test) = (half("train", &train, train_pixels), half("test", &test, test_pixels));
     let set = DataSet::new(train, test, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
-    Ok(DataSet { origin, ..set })
+    Ok(DataSet { origin, note, ..set })
 }
 
 /// The pixels of all items, `[len, 64, 64, 3]`.
@@ -192,8 +217,11 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
         Ok(found) => found,
         Err(error) => return vec![report(error.path.clone(), Status::Damaged(error))],
     };
+    let unused = found.why_passed_over().map(|(folder, why)| report(folder.clone(), Status::Unused { why }));
+    let mut reports: Vec<FileReport> = unused.into_iter().collect();
     if found.is_published() {
-        return vec![report(found.place.path, Status::Ok)];
+        reports.push(report(found.place.path, Status::Ok));
+        return reports;
     }
     let Found { place, source, listing, advice, .. } = &found;
     let damage = |error: FileError| report(error.path.clone(), Status::Damaged(error.advise(advice)));
@@ -214,12 +242,13 @@ pub(crate) fn check(folders: &[PathBuf]) -> Vec<FileReport> {
             Origin::Other(why) => Status::Other { why },
             _ => Status::Unpacked,
         };
-        return vec![report(place.path.clone(), status)];
+        reports.push(report(place.path.clone(), status));
+        return reports;
     }
     damaged.sort_by_key(|(index, _)| *index);
     let more = damaged.len().saturating_sub(MOST_NAMED);
     let named = damaged.into_iter().take(MOST_NAMED).map(|(_, error)| error);
-    let mut reports: Vec<_> = named.map(damage).collect();
+    reports.extend(named.map(damage));
     if more > 0 {
         let found = format!("{more} more that are damaged");
         let error = FileError::format(&place.path, 0, "images that can be decoded", found);

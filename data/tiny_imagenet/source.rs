@@ -23,17 +23,19 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The folder of the set in the first of `folders` that has one.
+    /// The folder of the set in the first of `folders` that has one; some programs unpack it into another of its name.
     pub(super) fn folder(folders: &[PathBuf]) -> Option<Self> {
-        let unpacked = folders.iter().flat_map(|home| [(home.join(FOLDER), home), (home.clone(), home)]);
-        let has_set = |path: &Path| path.join("train").is_dir() && path.join("val").is_dir();
-        for (path, home) in unpacked {
-            // An empty or half-made folder of this name is the set all the same, and what it lacks will be said.
-            if has_set(&path) || (path.ends_with(FOLDER) && path.is_dir()) {
-                return Some(Self { path, zip: false, home: home.clone() });
-            }
-        }
-        None
+        let places = || {
+            folders.iter().flat_map(|home| {
+                let named = home.join(FOLDER);
+                [(named.join(FOLDER), home), (named, home), (home.clone(), home)]
+            })
+        };
+        let has_set = |(path, _): &(PathBuf, _)| path.join("train").is_dir() && path.join("val").is_dir();
+        // An empty or half-made folder of this name is the set all the same, and what it lacks will be said.
+        let has_name = |(path, _): &(PathBuf, _)| path.ends_with(FOLDER) && path.is_dir();
+        let found = places().find(has_set).or_else(|| places().find(has_name));
+        found.map(|(path, home)| Self { path, zip: false, home: home.clone() })
     }
 
     /// The archive in the first of `folders` that has one.
@@ -146,7 +148,12 @@ fn unreadable(path: &Path, error: io::Error) -> FileError {
 
 /// The names in a folder; those that are not Unicode cannot belong to the set.
 fn names(folder: &Path) -> Result<Vec<String>, FileError> {
-    let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
+    let entries = fs::read_dir(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            FileError::format(folder, 0, "this folder", "none, as where unpacking was broken off")
+        }
+        _ => unreadable(folder, error),
+    })?;
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|error| unreadable(folder, error))?;

@@ -185,6 +185,7 @@ fn a_corrupt_image_is_named() {
     };
     fails(&[], "at byte 0: the file is empty");
     fails(b"not an image", "at byte 0: expected a JPEG image, found 0x6e");
+    fails(b"\x89PNG\r\n", "at byte 0: expected a JPEG image, found a PNG image");
     fails(&COLOUR[..100], "at byte 100: expected a marker of a JPEG image, found the end of the file");
     let cut = COLOUR.len() - 200;
     fails(&COLOUR[..cut], &format!("at byte {cut}: expected the marker that ends a JPEG image"));
@@ -214,12 +215,18 @@ fn what_is_missing_is_named() {
     let root = dir.path().join(FOLDER);
     fs::create_dir_all(root.join("train")).unwrap();
     let text = failure(dir.path());
-    assert!(text.contains("val: at byte 0: cannot read"), "{text}");
+    assert!(
+        text.contains("val: at byte 0: expected this folder, found none, as where unpacking was broken off"),
+        "{text}"
+    );
     fs::create_dir_all(root.join("val/images")).unwrap();
     let text = failure(dir.path());
     assert!(text.contains("expected images as train/CLASS/images/*.JPEG, found none"), "{text}");
     // Fetched beside it, the set would still be read from the folder.
-    assert!(text.contains(&format!("; remove {}, and get it with `ht data fetch", root.display())), "{text}");
+    assert!(
+        text.contains(&format!("; move {} away, and get it with `ht data fetch", root.display())),
+        "{text}"
+    );
     write(&root, &files());
     fs::remove_file(root.join("val/val_annotations.txt")).unwrap();
     let text = failure(dir.path());
@@ -245,6 +252,14 @@ fn a_damaged_archive_is_named_with_the_byte() {
     flipped[400] ^= 1;
     fails(&flipped, "n02_0.JPEG: ");
     fails(&good[100..], "the archive is damaged or cut short");
+    fails(b"<html>", "at byte 0: expected a zip archive, found a web page");
+    // The method of packing stands in each header, at these places.
+    let mut packed = good.clone();
+    for (start, at) in [(b"PK\x03\x04", 8), (b"PK\x01\x02", 10)] {
+        let headers: Vec<usize> = (0..good.len() - 4).filter(|&at| good[at..].starts_with(start)).collect();
+        headers.into_iter().for_each(|header| packed[header + at..][..2].copy_from_slice(&[12, 0]));
+    }
+    fails(&packed, "the archive is packed in a way that is not read here: by bzip2; unpack it");
 }
 
 #[test]
@@ -275,7 +290,8 @@ fn a_check_decodes_every_image() {
     assert_eq!(reports.len(), 1);
     assert_eq!(
         reports[0].status.to_string(),
-        "ok, but a part of the published set: 2 of 200 classes, 5 training and 2 test images"
+        "ok, but a part of the published set: 2 of 200 classes, 5 training and 2 test images; 1 test images are left \
+         out: `train` has no images of their classes, such as n77"
     );
     let root = dir.path().join(FOLDER);
     fs::write(root.join("train/n01/images/n01_2.JPEG"), &COLOUR[..300]).unwrap();

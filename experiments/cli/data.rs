@@ -96,6 +96,14 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                     file.path.as_ref().map_or_else(|| file.file.clone(), |path| path.display().to_string());
                 let _ = writeln!(text, "{path}: {}", file.status);
             }
+            for path in &report.not_read {
+                let _ = writeln!(
+                    text,
+                    "{}: not read: this is no form that {} is looked for in",
+                    path.display(),
+                    report.name
+                );
+            }
             print(&text)?;
             if report.is_ok() {
                 return Ok(());

@@ -130,21 +130,29 @@ fn an_archive_is_read_where_an_extraction_was_broken_off() {
         let dir = archive_under("tiny-imagenet-200/");
         fs::create_dir(dir.path().join(FOLDER)).unwrap();
         write(&dir.path().join(FOLDER), &files()[..left]);
-        assert_eq!(load_from(dir.path()).unwrap(), expected, "{left} files");
-        assert!(matches!(check(&Name::TinyImagenet.folders(dir.path()))[0].status, Status::Part { .. }));
+        let set = load_from(dir.path()).unwrap();
+        assert!(set.note.as_ref().unwrap().contains(" is not used: "), "{:?}", set.note);
+        assert!(DataSet { note: expected.note.clone(), ..set } == expected, "{left} files");
+        let reports = check(&Name::TinyImagenet.folders(dir.path()));
+        assert!(matches!(&reports[0].status, Status::Unused { why } if why.contains("is read instead")));
+        assert!(matches!(reports[1].status, Status::Part { .. }));
         // An archive that is damaged as well is no help.
         fs::write(dir.path().join(ZIP), b"PK").unwrap();
         let text = failure(dir.path());
-        assert!(text.contains("; get it with `ht data fetch tiny-imagenet"), "{text}");
+        assert!(text.contains("tiny-imagenet-200.zip is no help (the archive is"), "{text}");
+        assert!(text.contains("move both away, and get it with `ht data fetch tiny-imagenet"), "{text}");
     }
     // It may lack nothing but some of the images to train with, as the part of a set does that somebody chose.
     let dir = archive_under("tiny-imagenet-200/");
     write(&dir.path().join(FOLDER), &files()[1..]);
     assert_eq!(load_from(dir.path()).unwrap().train.len(), 4);
     let status = check(&Name::TinyImagenet.folders(dir.path())).remove(0).status.to_string();
-    let words = "2 of 200 classes, 4 training and 2 test images; tiny-imagenet-200.zip has \
-                 2 of 200 classes, 5 training and 2 test images: remove ";
-    assert!(status.contains(words), "{status}");
+    let left_out = "1 test images are left out: `train` has no images of their classes, such as n77";
+    let words = format!(
+        "2 of 200 classes, 4 training and 2 test images; {left_out}; tiny-imagenet-200.zip has \
+         2 of 200 classes, 5 training and 2 test images; {left_out}: move "
+    );
+    assert!(status.contains(&words), "{status}");
     // The last image of an extraction may have been cut; only decoding shows it.
     let dir = archive_under("tiny-imagenet-200/");
     write(&dir.path().join(FOLDER), &files());
@@ -152,7 +160,7 @@ fn an_archive_is_read_where_an_extraction_was_broken_off() {
     fs::write(root.join("train/n01/images/n01_2.JPEG"), &COLOUR[..300]).unwrap();
     let text = failure(dir.path());
     let archive = dir.path().join(ZIP);
-    let advice = format!("; remove {}, and {} is read instead", root.display(), archive.display());
+    let advice = format!("; move {} away, and {} is read instead", root.display(), archive.display());
     assert!(text.contains("n01_2.JPEG: at byte ") && text.ends_with(&advice), "{text}");
     fs::remove_dir_all(root).unwrap();
     assert_eq!(load_from(dir.path()).unwrap(), expected);
@@ -173,4 +181,34 @@ fn the_origin_is_part_or_unverified_without_the_published_archive() {
     assert_eq!(found.origin(), Origin::Unverified);
     pad(&mut found.listing.test, PUBLISHED[1] + 1);
     assert_eq!(found.origin(), Origin::Other("10001 test images where 10000 are published".to_owned()));
+}
+
+#[test]
+fn a_folder_within_a_folder_of_its_name_is_read() {
+    let expected = load_from(unpacked().path()).unwrap();
+    let dir = TempDir::new().unwrap();
+    write(&dir.path().join(FOLDER).join(FOLDER), &files());
+    assert_eq!(load_from(dir.path()).unwrap(), expected);
+}
+
+#[test]
+fn annotations_may_have_spaces() {
+    let expected = load_from(unpacked().path()).unwrap();
+    let dir = unpacked();
+    let spaced = ANNOTATIONS.replace('\t', "  ");
+    fs::write(dir.path().join(FOLDER).join("val/val_annotations.txt"), spaced).unwrap();
+    assert_eq!(load_from(dir.path()).unwrap(), expected);
+}
+
+#[test]
+fn images_that_are_left_out_and_images_of_another_format_are_named() {
+    let note = load_from(unpacked().path()).unwrap().note.unwrap();
+    assert_eq!(note, "1 test images are left out: `train` has no images of their classes, such as n77");
+    let mut files = files();
+    for (name, _) in &mut files {
+        *name = name.replace(".JPEG", ".png");
+    }
+    let text = failure(in_folder(&files).path());
+    let words = "expected images as train/CLASS/images/*.JPEG, found train/";
+    assert!(text.contains(words) && text.contains(".png, which is no JPEG image"), "{text}");
 }
