@@ -14,15 +14,25 @@ use engine::{
 const EXAMPLES: usize = 7;
 const CLASSES: usize = 4;
 
-/// Runs the examples `range` of a network in evaluation mode. `record` appends the backward pass; the buffers of further
-/// inputs are returned, and so is the gradient arena.
+/// What a backward pass left.
+struct Outcome {
+    /// The buffers of the further inputs.
+    inputs: Vec<Vec<f32>>,
+    /// The gradient arena.
+    arena: Vec<f32>,
+    /// The labels of all launches.
+    launches: Vec<String>,
+}
+
+/// Runs the examples `range` of a network in evaluation mode. `record` appends the backward pass, which may have further
+/// inputs.
 fn run(
     device: &Device,
     network: &Network,
     range: std::ops::Range<usize>,
     inputs: &[(&str, usize)],
     record: impl Fn(&mut Graph<'_>, Loss) -> Result<()>,
-) -> Result<(Vec<Vec<f32>>, Vec<f32>, Vec<String>)> {
+) -> Result<Outcome> {
     let words = |values: &[f32]| bytemuck::cast_slice::<f32, u32>(values).to_vec();
     let (parameters, [_, width]) = (&network.parameters, network.shape);
     let x = device.buffer_with("x", &words(&network.x[range.start * width..range.end * width]))?;
@@ -45,11 +55,14 @@ fn run(
     slices.extend(inputs.iter().zip(&more).map(|(&(name, words), buffer)| (name, buffer.slice(0, words))));
     let memory = Memory { networks: &[(&arenas, Some(&gradients))], inputs: &slices };
     let bound = Plan::new(&graph).bind(device, &memory, &mut Workspace::default())?;
-    let labels = bound.launches.iter().map(|launch| launch.label.clone()).collect();
+    let launches = bound.launches.iter().map(|launch| launch.label.clone()).collect();
     device.compile(bound.launches)?.run(&Clock::default())?;
     let read = |(buffer, &(_, words)): (&Buffer, &(&str, usize))| device.read_f32(&buffer.slice(0, words));
-    let more = more.iter().zip(inputs).map(read).collect::<Result<_>>()?;
-    Ok((more, device.read_f32(&gradients.slice(0, parameters.words()))?, labels))
+    Ok(Outcome {
+        inputs: more.iter().zip(inputs).map(read).collect::<Result<_>>()?,
+        arena: device.read_f32(&gradients.slice(0, parameters.words()))?,
+        launches,
+    })
 }
 
 fn squared(values: &[f32]) -> f64 {
@@ -60,37 +73,32 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>().sqrt()
 }
 
-/// The labels of all launches for rows, and of those for norms.
-type Launches = [Vec<String>; 2];
-
 /// Rows equal the gradients of batches of one, their mean is the gradient of the batch, and the norms are those of the
-/// rows; neither touches the gradient arena.
-fn check(what: &str, network: &Network) -> Launches {
+/// rows; neither touches the gradient arena. Returns the labels of the launches that made the norms.
+fn check(what: &str, network: &Network) -> Vec<String> {
     let words = network.parameters.words();
-    let mut launches = Launches::default();
+    let mut launches = Vec::new();
     for device in devices() {
         let gradients = |graph: &mut Graph<'_>, loss: Loss| {
             graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)]).map(drop)
         };
         let inputs = [("rows", EXAMPLES * words)];
-        let (rows, arena, labels) = run(&device, network, 0..EXAMPLES, &inputs, |graph, loss| {
+        let of_rows = run(&device, network, 0..EXAMPLES, &inputs, |graph, loss| {
             let rows = graph.input("rows", &[EXAMPLES, words]);
             graph.backward(&[loss.gradient()], &[Wanted::Rows(NetworkId::FIRST, rows)]).map(drop)
         })
         .unwrap();
-        launches[0] = labels;
-        assert!(arena.iter().all(|&value| value == 0.0), "{what}: the arena is nobody's");
+        assert!(of_rows.arena.iter().all(|&value| value == 0.0), "{what}: the arena is nobody's");
         let inputs = [("norms", EXAMPLES)];
-        let (norms, _, labels) = run(&device, network, 0..EXAMPLES, &inputs, |graph, loss| {
+        let of_norms = run(&device, network, 0..EXAMPLES, &inputs, |graph, loss| {
             let norms = graph.input("norms", &[EXAMPLES]);
             graph.backward(&[loss.gradient()], &[Wanted::SquaredNorms(NetworkId::FIRST, norms)]).map(drop)
         })
         .unwrap();
-        launches[1] = labels;
-        let (rows, norms) = (&rows[0], &norms[0]);
+        let (rows, norms) = (&of_rows.inputs[0], &of_norms.inputs[0]);
         let mut sum = vec![0.0f64; words];
         for (example, (row, &norm)) in rows.chunks_exact(words).zip(norms).enumerate() {
-            let (_, alone, _) = run(&device, network, example..example + 1, &[], gradients).unwrap();
+            let alone = run(&device, network, example..example + 1, &[], gradients).unwrap().arena;
             let length = squared(&alone).sqrt();
             assert!(length > 0.05, "{what}: a gradient of norm {length:.1e} proves nothing");
             let off = distance(row, &alone) / length;
@@ -100,9 +108,10 @@ fn check(what: &str, network: &Network) -> Launches {
             sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
         }
         let mean: Vec<f32> = sum.into_iter().map(|sum| (sum / EXAMPLES as f64) as f32).collect();
-        let (_, all, _) = run(&device, network, 0..EXAMPLES, &[], gradients).unwrap();
+        let all = run(&device, network, 0..EXAMPLES, &[], gradients).unwrap().arena;
         let off = distance(&mean, &all) / squared(&all).sqrt();
         assert!(off < 2e-6, "{what}: the mean is off by {off:.1e}");
+        launches = of_norms.launches;
     }
     launches
 }
@@ -141,7 +150,7 @@ fn mlp() -> Network {
 
 #[test]
 fn an_mlp_with_layer_norm() {
-    let [_, norms] = check("an MLP", &mlp());
+    let norms = check("an MLP", &mlp());
     // The weights' rows are never made: there is one position per example.
     let made = norms.iter().filter(|label| label.starts_with("norms of")).collect::<Vec<_>>();
     assert!(
@@ -240,7 +249,7 @@ fn a_parameter_that_is_used_twice_gets_the_sum() {
         let x = graph.linear(x, w, Some(b), Activation::None)?;
         graph.linear(x, last, None, Activation::None)
     });
-    let [_, norms] = check("shared weights", &network(parameters, 6, 5, forward));
+    let norms = check("shared weights", &network(parameters, 6, 5, forward));
     // The norm of a sum is not the sum of the norms: the rows are made.
     assert!(norms.iter().any(|label| label == "norms of backbone.fc.weight"), "{norms:?}");
 }

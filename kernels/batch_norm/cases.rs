@@ -259,19 +259,19 @@ fn backward(
             }
             let (mut dx, mut sums) = (vec![0.0; rows * c], [vec![0.0; groups * c], vec![0.0; groups * c]]);
             let xhat = |i: usize| (x[i] - saved[i % c]) * saved[c + i % c];
-            for i in 0..rows * c {
+            for (i, dy) in dy.iter().enumerate() {
                 let sum = i / c / (rows / groups) * c + i % c;
-                sums[0][sum] += dy[i] * xhat(i);
-                sums[1][sum] += dy[i];
+                sums[0][sum] += dy * xhat(i);
+                sums[1][sum] += dy;
             }
             let [dweight, dbias] = sums;
-            for i in 0..rows * c {
+            for (i, dx) in dx.iter_mut().enumerate() {
                 // Through the statistics of the batch, if they are.
                 let along = match given {
                     None => (dbias[i % c] + xhat(i) * dweight[i % c]) / rows as f64,
                     Some(_) => 0.0,
                 };
-                dx[i] = weight[i % c] * saved[c + i % c] * (dy[i] - along);
+                *dx = weight[i % c] * saved[c + i % c] * (dy[i] - along);
             }
             let mut expected = vec![None; 3 + first];
             expected.extend(residual.then_some(Some(dy)));
