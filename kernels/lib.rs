@@ -30,8 +30,10 @@ pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod replay;
+mod rows;
 mod run;
 pub mod simd;
+pub mod softmax;
 pub mod spectral_norm;
 pub mod template;
 pub mod threads;
@@ -56,6 +58,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(dropout::cases());
     cases.extend(gelu::cases());
     cases.extend(layer_norm::cases());
+    cases.extend(softmax::cases());
     cases.extend(spectral_norm::cases());
     cases.extend(attention::cases());
     cases.extend(tokens::cases());

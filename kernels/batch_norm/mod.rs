@@ -21,6 +21,8 @@
 //!
 //! What flows on takes the place of dy: dx, or, with a residual, dz, and dx is written apart.
 //!
+//! How all of this moves when x and the parameters do is in [`BatchNormTangent`] and [`BatchNormGradientTangent`].
+//!
 //! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
 //!
 //! Variances are never `Σx² / n - mean²`, which loses every digit when the mean is large: the CPU makes two passes over
@@ -39,9 +41,13 @@ mod cases;
 mod cpu;
 mod cpu_backward;
 mod cpu_cut;
+mod cpu_tangent;
+mod tangent;
+mod tangent_cases;
 
 pub use backward::BatchNormBackward;
 pub use cases::cases;
+pub use tangent::{BatchNormGradientTangent, BatchNormTangent, CHANNEL_WORDS};
 
 /// Batch normalisation while training: normalises with the statistics of the batch and updates the running ones.
 #[derive(Clone, Copy, Debug)]

@@ -44,6 +44,7 @@ pub fn cases() -> Vec<Case> {
                 backward(true, Some(mask)),
             ]
         })
+        .chain(super::tangent_cases::cases())
         .collect()
 }
 

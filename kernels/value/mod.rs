@@ -13,7 +13,8 @@
 //! dq[action] = -weight criterion'(td_error) / N, zero elsewhere
 //! ```
 //!
-//! [`Regression`] is the same for predictions `[N, D]` that all have a target. Gradients are those of the mean over the
+//! [`Regression`] is the same for predictions `[N, D]` that all have a target, and [`RegressionTangent`] is how its gradient
+//! moves. Gradients are those of the mean over the
 //! rows of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`, which priorities are
 //! made of, are without them. A target is a constant: nothing here has a gradient with respect to it.
 //!
@@ -26,6 +27,7 @@ mod cases;
 mod criterion;
 mod greedy_action;
 mod regression;
+mod regression_tangent;
 mod td_loss;
 mod td_target;
 
@@ -33,6 +35,7 @@ pub use cases::cases;
 pub use criterion::Criterion;
 pub use greedy_action::GreedyAction;
 pub use regression::Regression;
+pub use regression_tangent::RegressionTangent;
 pub use td_loss::TdLoss;
 pub use td_target::TdTarget;
 
