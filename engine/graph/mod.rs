@@ -10,12 +10,14 @@ mod backward;
 mod flow;
 mod gradient;
 mod node;
+mod tangent;
 mod tensor;
 
 pub use backward::Wanted;
 pub(crate) use flow::{Flow, NormTensors};
 pub(crate) use gradient::{Gradient, Gradients};
 pub(crate) use node::Node;
+pub(crate) use tangent::{Tangent, Tangents};
 pub use tensor::{NetworkId, Tensor};
 pub(crate) use tensor::{Storage, TensorInfo};
 
@@ -64,6 +66,7 @@ pub struct Graph<'p> {
     differentiated: HashSet<Tensor>,
     scope: Scope,
     winograd: bool,
+    dropout: bool,
 }
 
 impl<'p> Graph<'p> {
@@ -87,6 +90,7 @@ impl<'p> Graph<'p> {
             differentiated: HashSet::new(),
             scope: Scope { network: NetworkId::FIRST, mode },
             winograd: true,
+            dropout: true,
         };
         graph.network(name, parameters);
         graph
@@ -122,6 +126,15 @@ impl<'p> Graph<'p> {
 
     pub(crate) fn winograd(&self) -> bool {
         self.winograd
+    }
+
+    /// Whether operations that are recorded from now on drop anything in training mode; at first they do.
+    pub fn set_dropout(&mut self, dropout: bool) {
+        self.dropout = dropout;
+    }
+
+    pub(crate) fn dropout_is_on(&self) -> bool {
+        self.dropout && self.is_training()
     }
 
     /// Whether operations are recorded in training mode.
@@ -310,6 +323,7 @@ impl<'p> Graph<'p> {
             kernel: Arc::new(kernel),
             tensors: tensors.to_vec(),
             gradient: None,
+            tangent: None,
             flow: None,
             network,
         }
