@@ -9,6 +9,7 @@
 mod backward;
 mod flow;
 mod gradient;
+mod hessian;
 mod node;
 mod tangent;
 mod tensor;

@@ -9,7 +9,7 @@ use common::{Random, devices};
 use engine::params::ParameterId;
 use engine::{
     Activation, Buffer, Clock, Device, Error, Graph, Memory, Network, NetworkId, Parameters, Plan, Tensor,
-    Workspace,
+    Wanted, Workspace,
 };
 use kernels::value::Criterion;
 
@@ -103,7 +103,9 @@ impl Mlp {
             ("labels", all(upload("labels", &self.labels)?, ROWS)),
             ("targets", all(upload("targets", bytemuck::cast_slice(&self.targets))?, self.targets.len())),
         ];
-        let memory = Memory { networks: &[(&here, None), (&along, Some(&product))], inputs: &inputs };
+        let gradients = device.buffer("gradients", self.parameters.words())?;
+        let networks = [(&here, Some(&gradients)), (&along, Some(&product))];
+        let memory = Memory { networks: &networks, inputs: &inputs };
         let bound = Plan::new(&graph).bind(device, &memory, &mut Workspace::default())?;
         device.compile(bound.launches)?.run(&Clock::default())?;
         device.read_f32(&product.slice(0, self.parameters.words()))
@@ -230,6 +232,19 @@ fn the_hessian_is_symmetric_and_the_padding_stays_zero() {
             mlp.parameters.trained().iter().flat_map(|segment| segment.range()).collect();
         assert!((0..hv.len()).all(|at| hv[at] == 0.0 || inside.contains(&at)));
     }
+}
+
+#[test]
+fn a_graph_may_have_the_gradient_and_the_product() {
+    let mlp = Mlp::new(4);
+    let (device, v) = (Device::cpu(1).unwrap(), mlp.direction(1));
+    let both = mlp.recorded(&device, &v, |graph, x, labels, _| {
+        let logits = mlp.forward(graph, x)?;
+        let loss = graph.cross_entropy(logits, labels)?.gradient();
+        graph.backward(&[loss], &[Wanted::Network(NetworkId::FIRST)])?;
+        Ok(loss)
+    });
+    assert_eq!(both.unwrap(), mlp.product(&device, OBJECTIVES[0], &v).unwrap(), "bit for bit");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The tangents of batch normalisation on the CPU: a task takes the columns of one vector, with sums in f64.
 
-use super::tangent::{BatchNormGradientTangent, BatchNormTangent};
+use super::CHANNEL_WORDS;
 use crate::simd::{LANES, Simd, Vectorised};
 use crate::threads::Parts;
 use crate::{Args, Cpu};
@@ -29,7 +29,7 @@ fn over_columns(cpu: &Cpu, channels: usize, work: &(dyn Fn(Range<usize>) + Sync)
 }
 
 /// The words of `channel` for one column: mean, inverse, weight, weight', mean(x'), mean(u x').
-type Channel = [f32; super::CHANNEL_WORDS];
+type Channel = [f32; CHANNEL_WORDS];
 
 struct Forward<'a> {
     rows: usize,
@@ -84,9 +84,8 @@ impl Vectorised for Forward<'_> {
     }
 }
 
-pub(super) fn tangent(kernel: &BatchNormTangent, cpu: &Cpu, args: &mut Args) {
+pub(super) fn tangent(cpu: &Cpu, rows: usize, channels: usize, args: &mut Args) {
     let ([x, x_tangent, saved, weight, weight_tangent, bias_tangent, y_tangent, channel], _) = args.split();
-    let &BatchNormTangent { rows, channels } = kernel;
     let image = |values| Image { values, channels };
     let (x, x_tangent, saved) = (image(x.f32()), image(x_tangent.f32()), saved.f32());
     let parameters = [weight.f32(), weight_tangent.f32(), bias_tangent.f32()];
@@ -172,10 +171,9 @@ impl Vectorised for Gradients<'_> {
     }
 }
 
-pub(super) fn gradient_tangent(kernel: &BatchNormGradientTangent, cpu: &Cpu, args: &mut Args) {
+pub(super) fn gradient_tangent(cpu: &Cpu, rows: usize, channels: usize, args: &mut Args) {
     let ([x, x_tangent, channel, dy, dy_tangent, dx_tangent, dweight_tangent, dbias_tangent], _) =
         args.split();
-    let &BatchNormGradientTangent { rows, channels } = kernel;
     let image = |values| Image { values, channels };
     let (x, x_tangent, channel) = (image(x.f32()), image(x_tangent.f32()), channel.f32());
     let (dy, dy_tangent) = (image(dy.f32()), image(dy_tangent.f32()));

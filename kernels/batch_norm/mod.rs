@@ -47,7 +47,10 @@ mod tangent_cases;
 
 pub use backward::BatchNormBackward;
 pub use cases::cases;
-pub use tangent::{BatchNormGradientTangent, BatchNormTangent, CHANNEL_WORDS};
+pub use tangent::{BatchNormGradientTangent, BatchNormTangent};
+
+/// Words per channel that [`BatchNormTangent`] leaves for [`BatchNormGradientTangent`].
+pub const CHANNEL_WORDS: usize = 6;
 
 /// Batch normalisation while training: normalises with the statistics of the batch and updates the running ones.
 #[derive(Clone, Copy, Debug)]

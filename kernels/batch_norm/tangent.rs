@@ -14,13 +14,11 @@
 //! ReLU and a residual are for others: dy is what reaches the normalisation itself. The forward pass leaves what the
 //! gradients need of each channel in `channel`, `[6, C]`: mean, inverse, weight, weight', mean(x'), mean(u x').
 
-use super::{cpu_tangent, images};
+use super::{CHANNEL_WORDS, cpu_tangent, images};
 use crate::kernel::SCRATCH;
 use crate::reduce::columns::Columns;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 
-/// Words per channel that the forward pass leaves for the gradients.
-pub const CHANNEL_WORDS: usize = 6;
 /// Sums over the rows of a channel that the gradients need.
 const GRADIENT_SUMS: usize = 5;
 
@@ -129,7 +127,7 @@ impl Kernel for BatchNormTangent {
         2 * Columns::in_chunks(self.rows, self.channels).chunks * self.channels
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        cpu_tangent::tangent(self, cpu, args);
+        cpu_tangent::tangent(cpu, self.rows, self.channels, args);
     }
 }
 
@@ -186,6 +184,6 @@ impl Kernel for BatchNormGradientTangent {
         GRADIENT_SUMS * (Columns::in_chunks(self.rows, self.channels).chunks + 1) * self.channels
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        cpu_tangent::gradient_tangent(self, cpu, args);
+        cpu_tangent::gradient_tangent(cpu, self.rows, self.channels, args);
     }
 }
