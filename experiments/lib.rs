@@ -9,6 +9,7 @@
 pub mod agents;
 pub mod cli;
 pub mod config;
+pub mod curvature;
 pub mod data_set;
 mod error;
 pub mod images;

@@ -68,8 +68,10 @@ impl Config {
                 let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
                 refused("model.name", format!("{model:?}"), &reason)
             })?;
-        let known = Table::try_from(&defaults).expect("a config is a table");
-        let mut table = known.clone();
+        let mut table = Table::try_from(&defaults).expect("a config is a table");
+        let mut known = table.clone();
+        // Runs from before it came have no such key, and those without it are the same: 0 is not written.
+        overlay(&mut known, &"protocol.hessian_steps = 0".parse().expect("a key of a config"));
         for layer in layers {
             overlay(&mut table, &layer.typed(&known)?);
         }
