@@ -178,9 +178,13 @@ fn lanczos_finds_the_extremes_of_a_dense_eigen_solver() {
     assert_eq!(spectrum.dimension, model.parameters().count());
     // A rank is a share of the trace of an indicator function: many start vectors come near it.
     let rank = eigenvalues.iter().filter(|value| value.abs() > 1e-3 * largest).count() as f64;
-    let got = of([24, 40]).rank(1e-3);
+    let many = of([24, 40]);
+    let got = many.rank(1e-3);
     println!("rank {got}, of the dense matrix {rank}");
     assert!((got - rank).abs() < 0.15 * rank, "{got}, {rank}");
+    let (got, stable) = (many.stable_rank(), eigenvalues.norm_squared() / largest.powi(2));
+    println!("stable rank {got}, of the dense matrix {stable}");
+    assert!((got - stable).abs() < 0.15 * stable, "{got}, {stable}");
 }
 
 #[test]
@@ -198,7 +202,7 @@ fn every_model_shows_its_spectrum_and_stays_as_it_is() {
 
 #[test]
 fn a_run_logs_them_where_it_is_asked_to_and_changes_nothing_else() {
-    const KEYS: [&str; 3] = ["hessian_largest", "hessian_smallest", "hessian_rank"];
+    const KEYS: [&str; 4] = ["hessian_largest", "hessian_smallest", "hessian_rank", "hessian_stable_rank"];
     let place = Place::new();
     let plain = place.finish("plain", "--threads 1");
     let looked = place.finish("looked", "--threads 1 --set protocol.hessian_steps=5");

@@ -32,8 +32,8 @@ pub struct Protocol {
     pub final_accuracy: FinalAccuracy,
     /// Log indicators of plasticity at every evaluation (`docs/metrics.md`).
     pub indicators: bool,
-    /// Products with the Hessian of the loss at every evaluation, for the indicators that are made of them; 0, which no config
-    /// writes down, for none.
+    /// Products with the Hessian of the loss at every evaluation, for the indicators that are made of them; 0, which no
+    /// config writes down, for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hessian_steps: usize,
 }

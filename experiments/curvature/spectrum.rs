@@ -86,6 +86,17 @@ impl Spectrum {
         }
     }
 
+    /// `Σ λ² / max λ²` over the eigenvalues λ, the mean over the start vectors of `n Σ τ θ²`, which two products make exact
+    /// on average. 0 for a matrix of zeros.
+    pub fn stable_rank(&self) -> f64 {
+        let largest = self.largest().abs().max(self.smallest().abs());
+        let squares: f64 = self.nodes.iter().flatten().map(|node| node.weight * node.value.powi(2)).sum();
+        match largest == 0.0 {
+            true => 0.0,
+            false => self.dimension as f64 * squares / self.nodes.len() as f64 / largest.powi(2),
+        }
+    }
+
     /// The density of the eigenvalues at each of `points`, smoothed by a normal distribution of standard deviation
     /// `width`: its integral is 1.
     pub fn density(&self, points: &[f64], width: f64) -> Vec<f64> {
@@ -150,6 +161,7 @@ mod tests {
         assert_eq!(spectrum.dimension, 100);
         assert!((spectrum.rank(1e-3) - 10.0).abs() < 1e-6 && (spectrum.rank(0.5) - 5.0).abs() < 1e-6);
         assert!((spectrum.largest() - 8.0).abs() < 1e-9 && (spectrum.smallest() + 3.0).abs() < 1e-9);
+        assert!((spectrum.stable_rank() - (5.0 * 9.0 + 5.0 * 64.0) / 64.0).abs() < 1e-9);
     }
 
     #[test]
@@ -174,14 +186,21 @@ mod tests {
 
     #[test]
     fn seeds_decide_and_what_is_not_finite_is_seen() {
-        let values: Vec<f64> = (0..50).map(f64::from).collect();
-        let of = |seed| of_diagonal(&values, [2, 5], seed).nodes;
+        // Not diagonal: there the signs of the start vector would change nothing.
+        let of = |seed| {
+            let apply = |v: &[f64]| -> Result<Vec<f64>, Infallible> {
+                let sum: f64 = v.iter().sum();
+                Ok(v.iter().zip(0..).map(|(v, i)| f64::from(i) * v + sum).collect())
+            };
+            Spectrum::of(50, &[0..50], [2, 5], seed, apply).unwrap().nodes
+        };
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
         assert_ne!(of(1)[0], of(1)[1]);
         let spectrum = of_diagonal(&[f64::NAN; 10], [1, 5], 1);
-        assert!(spectrum.largest().is_nan() && spectrum.smallest().is_nan() && spectrum.rank(0.1).is_nan());
+        let numbers = [spectrum.largest(), spectrum.smallest(), spectrum.rank(0.1), spectrum.stable_rank()];
+        assert!(numbers.iter().all(|number| number.is_nan()), "{numbers:?}");
         let zeros = of_diagonal(&[0.0; 10], [1, 5], 1);
-        assert_eq!((zeros.largest(), zeros.rank(0.1)), (0.0, 0.0));
+        assert_eq!((zeros.largest(), zeros.rank(0.1), zeros.stable_rank()), (0.0, 0.0, 0.0));
     }
 }

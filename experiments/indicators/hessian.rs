@@ -6,9 +6,8 @@ use crate::trainer::{Curvature, Trainer};
 use kernels::Clock;
 use serde_json::{Map, Value, json};
 
-/// Eigenvalues of a smaller share of the largest in magnitude do not count for the rank. Products are f32: the noise lies
-/// near 1e-6.
-const RANK_THRESHOLD: f64 = 1e-3;
+/// Eigenvalues of a smaller share of the largest in magnitude do not count for the rank.
+const RANK_THRESHOLD: f64 = 0.01;
 
 /// Looks at the curvature of the hare's loss.
 #[derive(Debug)]
@@ -44,6 +43,7 @@ impl HessianIndicators {
         log("hessian_largest", spectrum.largest());
         log("hessian_smallest", spectrum.smallest());
         log("hessian_rank", spectrum.rank(RANK_THRESHOLD));
+        log("hessian_stable_rank", spectrum.stable_rank());
         Ok(())
     }
 }

@@ -40,8 +40,8 @@ impl Trainer {
 }
 
 impl Curvature {
-    /// The spectrum as one start vector and `steps` products show it. The vector follows from the clock's seed alone, so that
-    /// evaluations of a run differ by the network.
+    /// The spectrum as one start vector and `steps` products show it. The vector follows from the clock's seed alone, so
+    /// that evaluations of a run differ by the network.
     ///
     /// # Errors
     /// Those of the device.

@@ -15,8 +15,8 @@ pub struct SplitHeads {
     pub parts: usize,
 }
 
-/// Puts `parts` tensors `[N, H, T, d]` together as `[N, T, parts, H, d]`. Buffers: `first`, `second`, `third` (read), as many
-/// as there are parts, `joined` (written).
+/// Puts `parts` tensors `[N, H, T, d]` together as `[N, T, parts, H, d]`. Buffers: `first`, `second`, `third` (read), as
+/// many as there are parts, `joined` (written).
 #[derive(Clone, Copy, Debug)]
 pub struct MergeHeads {
     /// The sizes.

@@ -1,8 +1,8 @@
 // The tangents of the gradients of batch normalisation, stage 1 of 3: sums over every chunk of rows of dy, dy u, dy', dy' u
 // and dy u'; the formulas are in tangent.rs.
 //
-// Layout: x, x_tangent, dy, dy_tangent [rows, C]; channel [6, C]; partials [chunks + 1, 5, C]; `first_chunk` is the number of
-// the first chunk of this window. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup
+// Layout: x, x_tangent, dy, dy_tangent [rows, C]; channel [6, C]; partials [chunks + 1, 5, C]; `first_chunk` is the number
+// of the first chunk of this window. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row. A workgroup
 // takes `chunk_rows` rows of WIDTH neighbouring Values: thread t takes Value t % WIDTH of every (256 / WIDTH)-th row.
 // Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl.
 struct Immediates {
