@@ -136,7 +136,7 @@ impl Graph<'_> {
     }
 
     /// What depends on a tensor whose gradient is wanted, and these themselves.
-    fn find_wanted(&self, wanted: &[Wanted<'_>], found: &mut HashSet<Tensor>) {
+    pub(super) fn find_wanted(&self, wanted: &[Wanted<'_>], found: &mut HashSet<Tensor>) {
         for index in 0..self.tensors.len() {
             let is_wanted = |wanted: &Wanted<'_>| match (wanted, &self.tensors[index].storage) {
                 (
@@ -161,7 +161,7 @@ impl Graph<'_> {
     }
 
     /// The tensors from which an operation with a gradient, or several, lead to the loss.
-    fn reaches(&self, loss: &[(Tensor, Tensor)]) -> HashSet<Tensor> {
+    pub(super) fn reaches(&self, loss: &[(Tensor, Tensor)]) -> HashSet<Tensor> {
         let mut reaches: HashSet<Tensor> = loss.iter().map(|(tensor, _)| self.origin(*tensor)).collect();
         for node in self.nodes.iter().rev() {
             if self.leads_to(node, &reaches) && node.gradient.is_some() {
@@ -171,7 +171,7 @@ impl Graph<'_> {
         reaches
     }
 
-    fn leads_to(&self, node: &Node, reaches: &HashSet<Tensor>) -> bool {
+    pub(super) fn leads_to(&self, node: &Node, reaches: &HashSet<Tensor>) -> bool {
         node.writes().any(|made| reaches.contains(&self.origin(made)))
     }
 

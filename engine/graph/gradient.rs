@@ -210,7 +210,7 @@ fn sum(graph: &mut Graph<'_>, a: Tensor, b: Tensor, total: Tensor) -> Tensor {
 
 impl Graph<'_> {
     /// The tensor in the gradient arena that belongs to a parameter.
-    fn gradient(&mut self, parameter: Tensor) -> Tensor {
+    pub(super) fn gradient(&mut self, parameter: Tensor) -> Tensor {
         let Storage::Parameter(network, id) = self.tensors[parameter.0].storage else {
             unreachable!("gradients of parameters are kept by the parameter's tensor")
         };

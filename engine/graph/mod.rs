@@ -9,14 +9,17 @@
 mod backward;
 mod flow;
 mod gradient;
+mod hessian;
 mod node;
 mod sink;
+mod tangent;
 mod tensor;
 
 pub use backward::Wanted;
 pub(crate) use flow::{Flow, NormTensors};
 pub(crate) use gradient::{Gradient, Gradients};
 pub(crate) use node::Node;
+pub(crate) use tangent::{Tangent, Tangents};
 pub use tensor::{NetworkId, Tensor};
 pub(crate) use tensor::{Storage, TensorInfo};
 
@@ -65,6 +68,7 @@ pub struct Graph<'p> {
     differentiated: HashSet<Tensor>,
     scope: Scope,
     winograd: bool,
+    dropout: bool,
 }
 
 impl<'p> Graph<'p> {
@@ -88,6 +92,7 @@ impl<'p> Graph<'p> {
             differentiated: HashSet::new(),
             scope: Scope { network: NetworkId::FIRST, mode },
             winograd: true,
+            dropout: true,
         };
         graph.network(name, parameters);
         graph
@@ -123,6 +128,15 @@ impl<'p> Graph<'p> {
 
     pub(crate) fn winograd(&self) -> bool {
         self.winograd
+    }
+
+    /// Whether operations that are recorded from now on drop anything in training mode; at first they do.
+    pub fn set_dropout(&mut self, dropout: bool) {
+        self.dropout = dropout;
+    }
+
+    pub(crate) fn dropout_is_on(&self) -> bool {
+        self.dropout && self.is_training()
     }
 
     /// Whether operations are recorded in training mode.
@@ -315,6 +329,7 @@ impl<'p> Graph<'p> {
             kernel: Arc::new(kernel),
             tensors: tensors.to_vec(),
             gradient: None,
+            tangent: None,
             flow: None,
             network,
         }

@@ -2,6 +2,7 @@
 
 use super::flow::Flow;
 use super::gradient::Gradient;
+use super::tangent::Tangent;
 use super::tensor::{NetworkId, Tensor};
 use kernels::{Access, Kernel};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub(crate) struct Node {
     /// One per binding of the kernel.
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) gradient: Option<Box<dyn Gradient>>,
+    pub(crate) tangent: Option<Box<dyn Tangent>>,
     /// What it does to the channels of what it reads, where that is said.
     pub(crate) flow: Option<Flow>,
     /// The network that it was recorded for.
@@ -32,6 +34,11 @@ impl Node {
     /// What it reads and leaves as it is.
     pub(crate) fn reads(&self) -> impl Iterator<Item = Tensor> {
         self.with(Access::Read)
+    }
+
+    /// What it changes in place.
+    pub(crate) fn updates(&self) -> impl Iterator<Item = Tensor> {
+        self.with(Access::ReadWrite)
     }
 
     /// What it makes anew.

@@ -7,10 +7,11 @@
 //! another tensor of that size: with the gradient of x, or with that of the residual, if one is wanted.
 
 use crate::error::{Error, Result};
-use crate::graph::{Flow, Gradient, Gradients, Graph, NormTensors, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, NormTensors, Tangent, Tangents, Tensor};
 use crate::params::{ParameterId, StatisticId};
 use kernels::batch_norm::{
-    BatchNormBackward, BatchNormForward, BatchNormInference, BatchNormInferenceBackward, BatchNormRunning,
+    BatchNormBackward, BatchNormForward, BatchNormGradientTangent, BatchNormInference,
+    BatchNormInferenceBackward, BatchNormRunning, BatchNormTangent, CHANNEL_WORDS,
 };
 
 /// The tensors of one batch-norm layer, and PyTorch's two constants.
@@ -30,7 +31,7 @@ pub struct BatchNormParameters {
     pub momentum: f32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct BatchNorm {
     x: Tensor,
     y: Tensor,
@@ -107,6 +108,7 @@ impl Graph<'_> {
         let kernel = BatchNormForward { rows, channels, eps, momentum, relu, residual: residual.is_some() };
         let rule = BatchNorm { x, y, statistics: Statistics::Batch(saved), weight, bias, relu, residual };
         self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow(y));
+        self.moves(rule);
         Ok(y)
     }
 }
@@ -174,5 +176,56 @@ impl BatchNorm {
                 Ok(saved)
             }
         }
+    }
+}
+
+/// The kernels know the normalisation alone; the residual and ReLU are apart.
+impl Tangent for BatchNorm {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Statistics::Batch(saved) = self.statistics else {
+            unreachable!("only what was recorded in training moves")
+        };
+        let name = graph.layer_name(self.weight);
+        let channels = graph.len(self.weight);
+        let rows = graph.len(self.x) / channels;
+        let [x, weight, bias] =
+            [self.x, self.weight, self.bias].map(|tensor| tangents.of_or_zero(graph, tensor));
+        let (mut y, channel) = (graph.activation_like(self.y), graph.activation(&[CHANNEL_WORDS, channels]));
+        let tensors = [self.x, x, saved, self.weight, weight, bias, y, channel];
+        let kernel = BatchNormTangent { rows, channels };
+        graph.push(format!("batch_norm tangent {name}"), kernel, &tensors, None);
+        tangents.keep(self.y, channel);
+        if let Some(residual) = self.residual.and_then(|residual| tangents.of(graph, residual)) {
+            y = graph.sum(&[y, residual]).expect("there are two");
+        }
+        if self.relu {
+            y = graph.where_positive(format!("relu tangent {name}"), self.y, y);
+        }
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(mut dy) = tangents.take(graph, self.y) else { return Ok(()) };
+        let name = graph.layer_name(self.weight);
+        let channels = graph.len(self.weight);
+        let rows = graph.len(self.x) / channels;
+        if self.relu {
+            dy = dy.map(|dy| graph.where_positive(format!("relu backward {name}"), self.y, dy));
+        }
+        let [dy, dy_tangent] = dy;
+        if let Some(residual) = self.residual {
+            tangents.add(graph, residual, dy_tangent);
+        }
+        let x = tangents.of_or_zero(graph, self.x);
+        let [dx, dweight, dbias] =
+            [self.x, self.weight, self.bias].map(|tensor| graph.activation_like(tensor));
+        let tensors = [self.x, x, tangents.kept(self.y), dy, dy_tangent, dx, dweight, dbias];
+        let kernel = BatchNormGradientTangent { rows, channels };
+        graph.push(format!("batch_norm backward tangent {name}"), kernel, &tensors, None);
+        tangents.add(graph, self.x, dx);
+        tangents.add(graph, self.weight, dweight);
+        tangents.add(graph, self.bias, dbias);
+        Ok(())
     }
 }

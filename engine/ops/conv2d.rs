@@ -1,15 +1,16 @@
 //! `y = conv(x, weight) + bias`, x `[N, H, W, C]`, y `[N, OH, OW, O]`; formulas: `kernels::conv2d`.
 //!
 //! The weight is a parameter of [`Layout::Convolution`](crate::params::Layout::Convolution). Its gradient is written
-//! straight into the arena; that of x only where somebody wants it, which spares the first layer the work.
+//! straight into the arena; that of x only where somebody wants it, which spares the first layer the work. All three passes
+//! are products of two, so a tangent has two terms: y' = conv(x', weight) + conv(x, weight') + bias', and so on.
 
 use crate::error::{Error, Result};
-use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use crate::params::{Layout, ParameterId};
 use kernels::conv2d::{self, Conv2dBackwardData, Conv2dBackwardWeight, Conv2dForward};
 use kernels::reduce::ColumnSum;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Conv2d {
     x: Tensor,
     weight: Tensor,
@@ -79,6 +80,7 @@ impl Graph<'_> {
             Some(Box::new(rule)),
             Flow::Produce { x, weight, bias, rectified: false, y },
         );
+        self.moves(rule);
         Ok(y)
     }
 }
@@ -109,6 +111,61 @@ impl Gradient for Conv2d {
             let kernel = Conv2dBackwardData { conv, winograd };
             graph.push(format!("conv2d backward_data {label}"), kernel, &[dy, self.weight, dx], None);
             gradients.add(graph, self.x, dx)?;
+        }
+        Ok(())
+    }
+}
+
+impl Tangent for Conv2d {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let (conv, winograd) = (self.conv, self.winograd);
+        let bias = self.bias.and_then(|bias| tangents.of(graph, bias));
+        let terms = [
+            tangents.of(graph, self.x).map(|x| (x, self.weight, None)),
+            tangents.of(graph, self.weight).map(|weight| (self.x, weight, bias)),
+        ];
+        let mut y = Vec::new();
+        for (x, weight, bias) in terms.into_iter().flatten() {
+            let term = graph.activation_like(self.y);
+            let kernel = Conv2dForward { conv, bias: bias.is_some(), winograd };
+            let tensors: Vec<Tensor> = [x, weight].into_iter().chain(bias).chain([term]).collect();
+            graph.push(format!("conv2d tangent {}", graph.layer_name(self.weight)), kernel, &tensors, None);
+            y.push(term);
+        }
+        if let Some(y) = graph.sum(&y) {
+            tangents.set(graph, self.y, y);
+        }
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([dy, dy_tangent]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let (conv, winograd, name) = (self.conv, self.winograd, graph.layer_name(self.weight));
+        let label = |pass: &str| format!("conv2d {pass} tangent {name}");
+        let (x_tangent, weight_tangent) = (tangents.of(graph, self.x), tangents.of(graph, self.weight));
+        if tangents.wanted(graph, self.weight) {
+            for (x, dy) in [Some((self.x, dy_tangent)), x_tangent.map(|x| (x, dy))].into_iter().flatten() {
+                let dweight = graph.activation_like(self.weight);
+                let kernel = Conv2dBackwardWeight { conv, winograd, groups: 1 };
+                graph.push(label("backward_weight"), kernel, &[x, dy, dweight], None);
+                tangents.add(graph, self.weight, dweight);
+            }
+        }
+        if let Some(bias) = self.bias.filter(|&bias| tangents.wanted(graph, bias)) {
+            let dbias = graph.activation_like(bias);
+            let (rows, columns) = (conv.y_len() / conv.out_channels, conv.out_channels);
+            let kernel = ColumnSum { rows, columns, groups: 1 };
+            graph.push(label("backward_bias"), kernel, &[dy_tangent, dbias], None);
+            tangents.add(graph, bias, dbias);
+        }
+        if tangents.wanted(graph, self.x) {
+            let terms = [Some((dy_tangent, self.weight)), weight_tangent.map(|weight| (dy, weight))];
+            for (dy, weight) in terms.into_iter().flatten() {
+                let dx = graph.activation_like(self.x);
+                let kernel = Conv2dBackwardData { conv, winograd };
+                graph.push(label("backward_data"), kernel, &[dy, weight, dx], None);
+                tangents.add(graph, self.x, dx);
+            }
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! `y = [max(x, 0), max(-x, 0)]`: concatenated rectifiers (Shang et al. 2016), `[..., C]` to `[..., 2 C]`.
 
 use crate::error::{Error, Result};
-use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use kernels::elementwise;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Crelu {
     x: Tensor,
     y: Tensor,
@@ -30,6 +30,7 @@ impl Graph<'_> {
             Some(Box::new(Crelu { x, y })),
             Flow::Activate { x, y },
         );
+        self.moves(Crelu { x, y });
         Ok(y)
     }
 }
@@ -37,11 +38,39 @@ impl Graph<'_> {
 impl Gradient for Crelu {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let shape = graph.shape(self.x).to_vec();
-        let channels = shape[shape.len() - 1];
-        let dx = graph.activation(&shape);
-        let kernel = elementwise::CreluBackward { rows: graph.len(self.x) / channels, channels };
-        graph.push("crelu backward", kernel, &[self.x, dy, dx], None);
+        let dx = self.back(graph, "crelu backward", dy);
         gradients.add(graph, self.x, dx)
+    }
+}
+
+impl Crelu {
+    /// Rows and channels of x.
+    fn size(&self, graph: &Graph<'_>) -> (usize, usize) {
+        let channels = graph.shape(self.x).last().copied().expect("checked when the node was recorded");
+        (graph.len(self.x) / channels, channels)
+    }
+
+    /// What comes back of a gradient or of its tangent.
+    fn back(&self, graph: &mut Graph<'_>, label: &str, dy: Tensor) -> Tensor {
+        let ((rows, channels), dx) = (self.size(graph), graph.activation_like(self.x));
+        graph.push(label, elementwise::CreluBackward { rows, channels }, &[self.x, dy, dx], None);
+        dx
+    }
+}
+
+impl Tangent for Crelu {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(x) = tangents.of(graph, self.x) else { return Ok(()) };
+        let ((rows, channels), y) = (self.size(graph), graph.activation_like(self.y));
+        graph.push("crelu tangent", elementwise::CreluTangent { rows, channels }, &[self.x, x, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let dx = self.back(graph, "crelu backward tangent", dy);
+        tangents.add(graph, self.x, dx);
+        Ok(())
     }
 }

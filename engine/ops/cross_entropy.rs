@@ -2,8 +2,9 @@
 //! may be added to it: squared logits, the divergence from a teacher.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Tangent, Tangents, Tensor};
 use kernels::loss::{CrossEntropy, Distillation};
+use kernels::softmax::{Softmax, SoftmaxTangent};
 
 /// What [`Graph::cross_entropy`] computes.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,7 @@ impl Graph<'_> {
         let (row_loss, row_rank) = (self.activation(&[rows]), self.activation(&[rows]));
         let kernel = CrossEntropy { rows, classes, logit_penalty };
         self.push("cross_entropy", kernel, &[logits, labels, dlogits, row_loss, row_rank], None);
+        self.moves(CrossEntropyTangent { logits, dlogits, logit_penalty });
         Ok(Loss { logits, dlogits, row_loss, row_rank })
     }
 
@@ -74,6 +76,30 @@ impl Graph<'_> {
         }
         let kernel = Distillation { rows, classes, weight };
         self.push("distillation", kernel, &[loss.logits, teacher, loss.dlogits, loss.row_loss], None);
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct CrossEntropyTangent {
+    logits: Tensor,
+    dlogits: Tensor,
+    logit_penalty: f64,
+}
+
+/// `dz' = (p (z' - Σ p z') + 2 c z') / rows`, with p the softmax of z and c the penalty.
+impl Tangent for CrossEntropyTangent {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(logits) = tangents.of(graph, self.logits) else { return Ok(()) };
+        let &[rows, columns] = graph.shape(self.logits) else {
+            unreachable!("cross_entropy took these logits")
+        };
+        let (p, dlogits) = (graph.activation_like(self.logits), graph.activation_like(self.logits));
+        graph.push("softmax", Softmax { rows, columns, scale: 1.0 }, &[self.logits, p], None);
+        let shift = (2.0 * self.logit_penalty / rows as f64) as f32;
+        let kernel = SoftmaxTangent { rows, columns, scale: 1.0 / rows as f32, shift };
+        graph.push("cross_entropy tangent", kernel, &[p, logits, dlogits], None);
+        tangents.set(graph, self.dlogits, dlogits);
         Ok(())
     }
 }

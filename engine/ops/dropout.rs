@@ -4,10 +4,10 @@
 //! again instead of storing it.
 
 use crate::error::{Error, Result};
-use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use kernels::dropout::{self, Mask};
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Dropout {
     x: Tensor,
     y: Tensor,
@@ -32,6 +32,7 @@ impl Graph<'_> {
             Some(Box::new(Dropout { x, y, rate, layer })),
             Flow::Pass { x, y },
         );
+        self.moves(Dropout { x, y, rate, layer });
         Ok(y)
     }
 
@@ -44,16 +45,40 @@ impl Graph<'_> {
         let network = self.current();
         let layer = network.dropouts;
         network.dropouts += 1;
-        Ok((self.is_training() && rate > 0.0).then_some(Mask { rate, layer }))
+        Ok((self.dropout_is_on() && rate > 0.0).then_some(Mask { rate, layer }))
     }
 }
 
 impl Gradient for Dropout {
     fn backward(&self, graph: &mut Graph<'_>, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.take(graph, self.y) else { return Ok(()) };
-        let dx = graph.activation_like(self.x);
-        let kernel = dropout::Dropout { len: graph.len(self.x), rate: self.rate, layer: self.layer };
-        graph.push(format!("dropout backward {}", self.layer), kernel, &[dy, dx], None);
+        let dx = self.again(graph, "backward", dy);
         gradients.add(graph, self.x, dx)
+    }
+}
+
+impl Dropout {
+    /// The same mask on a gradient or a tangent.
+    fn again(&self, graph: &mut Graph<'_>, pass: &str, from: Tensor) -> Tensor {
+        let to = graph.activation_like(self.x);
+        let kernel = dropout::Dropout { len: graph.len(self.x), rate: self.rate, layer: self.layer };
+        graph.push(format!("dropout {pass} {}", self.layer), kernel, &[from, to], None);
+        to
+    }
+}
+
+impl Tangent for Dropout {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(x) = tangents.of(graph, self.x) else { return Ok(()) };
+        let y = self.again(graph, "tangent", x);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let dx = self.again(graph, "backward tangent", dy);
+        tangents.add(graph, self.x, dx);
+        Ok(())
     }
 }

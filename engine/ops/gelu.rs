@@ -1,11 +1,11 @@
-//! `y = dropout(gelu(x))`; dx = mask gelu'(x) dy.
+//! `y = dropout(gelu(x))`; dx = mask gelu'(x) dy. Tangents are for graphs without dropout.
 
 use crate::error::Result;
-use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use kernels::dropout::Mask;
 use kernels::gelu;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Gelu {
     x: Tensor,
     y: Tensor,
@@ -28,6 +28,9 @@ impl Graph<'_> {
             Some(Box::new(Gelu { x, y, mask })),
             Flow::Activate { x, y },
         );
+        if mask.is_none() {
+            self.moves(Gelu { x, y, mask });
+        }
         Ok(y)
     }
 }
@@ -39,5 +42,27 @@ impl Gradient for Gelu {
         let kernel = gelu::GeluBackward { len: graph.len(self.x), mask: self.mask };
         graph.push("gelu backward", kernel, &[self.x, dy, dx], None);
         gradients.add(graph, self.x, dx)
+    }
+}
+
+impl Tangent for Gelu {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(x) = tangents.of(graph, self.x) else { return Ok(()) };
+        let y = graph.activation_like(self.y);
+        // y' = gelu'(x) x': the kernel of the gradient.
+        let kernel = gelu::GeluBackward { len: graph.len(self.x), mask: None };
+        graph.push("gelu tangent", kernel, &[self.x, x, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([dy, dy_tangent]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let x = tangents.of_or_zero(graph, self.x);
+        let dx = graph.activation_like(self.x);
+        let kernel = gelu::GeluGradientTangent { len: graph.len(self.x) };
+        graph.push("gelu backward tangent", kernel, &[self.x, x, dy, dy_tangent, dx], None);
+        tangents.add(graph, self.x, dx);
+        Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! Layer normalisation over the last axis, alone or with the residual connection before it.
 //!
-//! Formulas: `kernels::layer_norm`.
+//! Formulas: `kernels::layer_norm`. Tangents are for graphs without dropout.
 
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use crate::params::ParameterId;
 use kernels::dropout::Mask;
-use kernels::layer_norm::{LayerNormBackward, LayerNormForward};
+use kernels::layer_norm::{LayerNormBackward, LayerNormForward, LayerNormGradientTangent, LayerNormTangent};
+use kernels::reduce::ColumnSum;
 
 /// The tensors of one layer-norm layer, and PyTorch's constant.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +20,7 @@ pub struct LayerNormParameters {
     pub eps: f32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct LayerNorm {
     /// What was normalised: x, or the sum.
     x: Tensor,
@@ -44,6 +45,7 @@ impl Graph<'_> {
         let rule = LayerNorm { x, added: None, mask: None, weight, bias, eps: layer.eps, y };
         let label = format!("layer_norm {}", self.layer_name(weight));
         self.push(label, kernel, &[x, weight, bias, y], Some(Box::new(rule)));
+        self.moves(rule);
         Ok(y)
     }
 
@@ -74,6 +76,9 @@ impl Graph<'_> {
         let rule = LayerNorm { x: sum, added, mask, weight, bias, eps: layer.eps, y };
         let label = format!("add and layer_norm {}", self.layer_name(weight));
         self.push(label, kernel, &[residual, branch, weight, bias, sum, y], Some(Box::new(rule)));
+        if mask.is_none() {
+            self.moves(rule);
+        }
         Ok((sum, y))
     }
 
@@ -133,5 +138,58 @@ impl Gradient for LayerNorm {
                 gradients.add(graph, branch, dbranch.unwrap_or(dx))
             }
         }
+    }
+}
+
+/// The kernels know the normalisation alone; the sum is apart.
+impl Tangent for LayerNorm {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        if let Some(added) = self.added {
+            let terms = added.map(|term| tangents.of(graph, term));
+            let terms: Vec<Tensor> = terms.into_iter().flatten().collect();
+            if let Some(sum) = graph.sum(&terms) {
+                tangents.set(graph, self.x, sum);
+            }
+        }
+        let [x, weight, bias] =
+            [self.x, self.weight, self.bias].map(|tensor| tangents.of_or_zero(graph, tensor));
+        let y = graph.activation_like(self.y);
+        let width = graph.len(self.weight);
+        let kernel = LayerNormTangent { rows: graph.len(self.x) / width, width, eps: self.eps };
+        let label = format!("layer_norm tangent {}", graph.layer_name(self.weight));
+        graph.push(label, kernel, &[self.x, x, self.weight, weight, bias, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let dsum = self.added.and_then(|_| tangents.take(graph, self.x));
+        let Some([dy, dy_tangent]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let label = format!("layer_norm backward tangent {}", graph.layer_name(self.weight));
+        let width = graph.len(self.weight);
+        let rows = graph.len(self.x) / width;
+        let [x, weight] = [self.x, self.weight].map(|tensor| tangents.of_or_zero(graph, tensor));
+        let (mut dx, product) = (graph.activation_like(self.x), graph.activation_like(self.x));
+        let kernel = LayerNormGradientTangent { rows, width, eps: self.eps };
+        let tensors = [self.x, x, self.weight, weight, dy, dy_tangent, dx, product];
+        graph.push(&label, kernel, &tensors, None);
+        for (parameter, terms) in [(self.weight, product), (self.bias, dy_tangent)] {
+            let sum = graph.activation_like(parameter);
+            graph.push(
+                format!("{label}, sum"),
+                ColumnSum { rows, columns: width, groups: 1 },
+                &[terms, sum],
+                None,
+            );
+            tangents.add(graph, parameter, sum);
+        }
+        if let Some([_, dsum]) = dsum {
+            dx = graph.sum(&[dx, dsum]).expect("there are two");
+        }
+        match self.added {
+            None => tangents.add(graph, self.x, dx),
+            Some(terms) => terms.into_iter().for_each(|term| tangents.add(graph, term, dx)),
+        }
+        Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! `y = activation(x W^T + b)`, x `[N, in]`, W `[out, in]`, b `[out]`, y `[N, out]`.
 //!
-//! With dz the gradient before the activation: dx = dz W, dW = dz^T x, db = column sums of dz.
+//! With dz the gradient before the activation: dx = dz W, dW = dz^T x, db = column sums of dz. All are products of two, so
+//! a tangent, written with a prime, has two terms: z' = x' W^T + x W'^T + b', dx' = dz' W + dz W', and so on.
 
 use crate::error::{Error, Result};
-use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use crate::params::ParameterId;
-use kernels::elementwise::ReluBackward;
 use kernels::matmul::{Activation, Matmul};
 use kernels::reduce::ColumnSum;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Linear {
     /// Of the layer.
     name: String,
@@ -78,7 +78,10 @@ impl Graph<'_> {
         let rule = Linear { name: name.to_string(), x, weight, bias, activation, y };
         let flow = Flow::Produce { x, weight, bias, rectified: activation == Activation::Relu, y };
         let flow = self.is_parameter(weight).then_some(flow);
-        self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule)), flow);
+        self.push_with_flow(label, kernel, &tensors, Some(Box::new(rule.clone())), flow);
+        if self.is_parameter(weight) {
+            self.moves(rule);
+        }
         Ok(y)
     }
 }
@@ -91,21 +94,8 @@ impl Gradient for Linear {
             unreachable!("checked when the node was recorded")
         };
         if self.activation == Activation::Relu {
-            let dy = dz;
-            dz = graph.activation(&[rows, outputs]);
-            let kernel = ReluBackward { len: rows * outputs };
-            graph.push(format!("relu backward {label}"), kernel, &[self.y, dy, dz], None);
+            dz = graph.where_positive(format!("relu backward {label}"), self.y, dz);
         }
-        let product = |m, n, k, a_transposed| Matmul {
-            batch: 1,
-            m,
-            n,
-            k,
-            a_transposed,
-            b_transposed: false,
-            bias: false,
-            activation: Activation::None,
-        };
         if gradients.wanted(graph, self.weight) {
             let label = format!("linear backward_weight {label}");
             if graph.is_parameter(self.weight) {
@@ -129,6 +119,83 @@ impl Gradient for Linear {
             let kernel = product(rows, inputs, outputs, false);
             graph.push(format!("linear backward_data {label}"), kernel, &[dz, self.weight, dx], None);
             gradients.add(graph, self.x, dx)?;
+        }
+        Ok(())
+    }
+}
+
+/// A product of two matrices, the second as it is stored.
+fn product(m: usize, n: usize, k: usize, a_transposed: bool) -> Matmul {
+    let activation = Activation::None;
+    Matmul { batch: 1, m, n, k, a_transposed, b_transposed: false, bias: false, activation }
+}
+
+impl Tangent for Linear {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let label = format!("linear tangent {}", self.name.clone());
+        let (&[rows, outputs], &[_, inputs]) = (graph.shape(self.y), graph.shape(self.x)) else {
+            unreachable!("checked when the node was recorded")
+        };
+        let bias = self.bias.and_then(|bias| tangents.of(graph, bias));
+        let terms = [
+            tangents.of(graph, self.x).map(|x| (x, self.weight, None)),
+            tangents.of(graph, self.weight).map(|weight| (self.x, weight, bias)),
+        ];
+        let mut z = Vec::new();
+        for (x, weight, bias) in terms.into_iter().flatten() {
+            let term = graph.activation(&[rows, outputs]);
+            let kernel =
+                Matmul { b_transposed: true, bias: bias.is_some(), ..product(rows, outputs, inputs, false) };
+            let tensors: Vec<Tensor> = [x, weight].into_iter().chain(bias).chain([term]).collect();
+            graph.push(&label, kernel, &tensors, None);
+            z.push(term);
+        }
+        let Some(mut y) = graph.sum(&z) else { return Ok(()) };
+        if self.activation == Activation::Relu {
+            y = graph.where_positive(format!("relu tangent {label}"), self.y, y);
+        }
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(mut dz) = tangents.take(graph, self.y) else { return Ok(()) };
+        let name = self.name.clone();
+        let label = |pass: &str| format!("linear {pass} tangent {name}");
+        let (&[rows, outputs], &[_, inputs]) = (graph.shape(self.y), graph.shape(self.x)) else {
+            unreachable!("checked when the node was recorded")
+        };
+        if self.activation == Activation::Relu {
+            dz = dz.map(|dz| graph.where_positive(format!("relu backward {name}"), self.y, dz));
+        }
+        let [dz, dz_tangent] = dz;
+        let (x_tangent, weight_tangent) = (tangents.of(graph, self.x), tangents.of(graph, self.weight));
+        if tangents.wanted(graph, self.weight) {
+            for (dz, x) in [Some((dz_tangent, self.x)), x_tangent.map(|x| (dz, x))].into_iter().flatten() {
+                let dweight = graph.activation_like(self.weight);
+                let kernel = product(outputs, inputs, rows, true);
+                graph.push(label("backward_weight"), kernel, &[dz, x, dweight], None);
+                tangents.add(graph, self.weight, dweight);
+            }
+        }
+        if let Some(bias) = self.bias.filter(|&bias| tangents.wanted(graph, bias)) {
+            let dbias = graph.activation_like(bias);
+            graph.push(
+                label("backward_bias"),
+                ColumnSum { rows, columns: outputs, groups: 1 },
+                &[dz_tangent, dbias],
+                None,
+            );
+            tangents.add(graph, bias, dbias);
+        }
+        if tangents.wanted(graph, self.x) {
+            let terms = [Some((dz_tangent, self.weight)), weight_tangent.map(|weight| (dz, weight))];
+            for (dz, weight) in terms.into_iter().flatten() {
+                let dx = graph.activation(&[rows, inputs]);
+                let kernel = product(rows, inputs, outputs, false);
+                graph.push(label("backward_data"), kernel, &[dz, weight, dx], None);
+                tangents.add(graph, self.x, dx);
+            }
         }
         Ok(())
     }

@@ -4,12 +4,13 @@
 //! backward pass.
 
 use crate::error::{Error, Result};
-use crate::graph::{Flow, Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Flow, Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use kernels::pool::{
-    AveragePoolBackward, AveragePoolForward, MAX_POOL_KERNEL, MaxPoolBackward, MaxPoolForward, Pool2d,
+    AveragePoolBackward, AveragePoolForward, MAX_POOL_KERNEL, MaxPoolBackward, MaxPoolForward,
+    MaxPoolTangent, Pool2d,
 };
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct MaxPool {
     x: Tensor,
     y: Tensor,
@@ -17,7 +18,7 @@ struct MaxPool {
     pool: Pool2d,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct AveragePool {
     x: Tensor,
     y: Tensor,
@@ -53,6 +54,7 @@ impl Graph<'_> {
             Some(Box::new(rule)),
             Flow::Pass { x, y },
         );
+        self.moves(rule);
         Ok(y)
     }
 
@@ -78,6 +80,7 @@ impl Graph<'_> {
             Some(Box::new(rule)),
             Flow::Pass { x, y },
         );
+        self.moves(rule);
         Ok(y)
     }
 
@@ -133,5 +136,43 @@ impl Gradient for AveragePool {
         let dx = graph.activation_like(self.x);
         graph.push("average_pool backward", AveragePoolBackward { pool: self.pool }, &[dy, dx], None);
         gradients.add(graph, self.x, dx)
+    }
+}
+
+/// The largest of a window stays the largest.
+impl Tangent for MaxPool {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(x) = tangents.of(graph, self.x) else { return Ok(()) };
+        let y = graph.activation_like(self.y);
+        graph.push("max_pool tangent", MaxPoolTangent { pool: self.pool }, &[x, self.argmax, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let dx = graph.activation_like(self.x);
+        let kernel = MaxPoolBackward { pool: self.pool };
+        graph.push("max_pool backward tangent", kernel, &[dy, self.argmax, dx], None);
+        tangents.add(graph, self.x, dx);
+        Ok(())
+    }
+}
+
+impl Tangent for AveragePool {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(x) = tangents.of(graph, self.x) else { return Ok(()) };
+        let y = graph.activation_like(self.y);
+        graph.push("average_pool tangent", AveragePoolForward { pool: self.pool }, &[x, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let dx = graph.activation_like(self.x);
+        graph.push("average_pool backward tangent", AveragePoolBackward { pool: self.pool }, &[dy, dx], None);
+        tangents.add(graph, self.x, dx);
+        Ok(())
     }
 }

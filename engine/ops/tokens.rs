@@ -1,14 +1,14 @@
 //! Sequences of tokens: patches of an image, positions with a class token or without, the first token of each sequence.
 //!
-//! Formulas: `kernels::tokens`.
+//! Formulas: `kernels::tokens`. All are sums and copies, so tangents go through the same kernels.
 
 use crate::error::{Error, Result};
-use crate::graph::{Gradient, Gradients, Graph, Tensor};
+use crate::graph::{Gradient, Gradients, Graph, Tangent, Tangents, Tensor};
 use crate::params::ParameterId;
 use kernels::reduce::ColumnSum;
 use kernels::tokens;
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Embed {
     kernel: tokens::Embed,
     x: Tensor,
@@ -17,14 +17,14 @@ struct Embed {
     y: Tensor,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Positions {
     x: Tensor,
     positions: Tensor,
     y: Tensor,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Select {
     kernel: tokens::Select,
     x: Tensor,
@@ -74,6 +74,7 @@ impl Graph<'_> {
         let kernel = tokens::Embed { batch, tokens, width };
         let rule = Embed { kernel, x, cls, positions, y };
         self.push("embed", kernel, &[x, cls, positions, y], Some(Box::new(rule)));
+        self.moves(rule);
         Ok(y)
     }
 
@@ -92,6 +93,7 @@ impl Graph<'_> {
         let kernel = tokens::Positions { batch, sequence: tokens * width };
         let rule = Positions { x, positions, y };
         self.push("positions", kernel, &[x, positions, y], Some(Box::new(rule)));
+        self.moves(rule);
         Ok(y)
     }
 
@@ -112,7 +114,9 @@ impl Graph<'_> {
         }
         let y = self.activation(&[rows / tokens, width]);
         let kernel = tokens::Select { batch: rows / tokens, tokens, width };
-        self.push("select first token", kernel, &[x, y], Some(Box::new(Select { kernel, x, y })));
+        let rule = Select { kernel, x, y };
+        self.push("select first token", kernel, &[x, y], Some(Box::new(rule)));
+        self.moves(rule);
         Ok(y)
     }
 }
@@ -154,5 +158,69 @@ impl Gradient for Select {
         let dx = graph.activation_like(self.x);
         graph.push("select first token backward", tokens::SelectBackward(self.kernel), &[dy, dx], None);
         gradients.add(graph, self.x, dx)
+    }
+}
+
+impl Tangent for Embed {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let [x, cls, positions] =
+            [self.x, self.cls, self.positions].map(|tensor| tangents.of_or_zero(graph, tensor));
+        let y = graph.activation_like(self.y);
+        graph.push("embed tangent", self.kernel, &[x, cls, positions, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let inputs = [self.x, self.cls, self.positions];
+        let [dx, dcls, dpositions] = inputs.map(|tensor| graph.activation_like(tensor));
+        let kernel = tokens::EmbedBackward { embed: self.kernel, groups: 1 };
+        graph.push("embed backward tangent", kernel, &[dy, dx, dcls, dpositions], None);
+        for (input, gradient) in inputs.into_iter().zip([dx, dcls, dpositions]) {
+            tangents.add(graph, input, gradient);
+        }
+        Ok(())
+    }
+}
+
+impl Tangent for Positions {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let [x, positions] = [self.x, self.positions].map(|tensor| tangents.of_or_zero(graph, tensor));
+        let y = graph.activation_like(self.y);
+        let sequence = graph.len(self.positions);
+        let kernel = tokens::Positions { batch: graph.len(self.x) / sequence, sequence };
+        graph.push("positions tangent", kernel, &[x, positions, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let (dpositions, columns) = (graph.activation_like(self.positions), graph.len(self.positions));
+        let kernel = ColumnSum { rows: graph.len(self.x) / columns, columns, groups: 1 };
+        graph.push("positions backward tangent", kernel, &[dy, dpositions], None);
+        tangents.add(graph, self.positions, dpositions);
+        tangents.add(graph, self.x, dy);
+        Ok(())
+    }
+}
+
+impl Tangent for Select {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(x) = tangents.of(graph, self.x) else { return Ok(()) };
+        let y = graph.activation_like(self.y);
+        graph.push("select first token tangent", self.kernel, &[x, y], None);
+        tangents.set(graph, self.y, y);
+        Ok(())
+    }
+
+    fn backward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some([_, dy]) = tangents.take(graph, self.y) else { return Ok(()) };
+        let dx = graph.activation_like(self.x);
+        let kernel = tokens::SelectBackward(self.kernel);
+        graph.push("select first token backward tangent", kernel, &[dy, dx], None);
+        tangents.add(graph, self.x, dx);
+        Ok(())
     }
 }

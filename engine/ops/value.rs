@@ -1,8 +1,8 @@
 //! Losses and targets of networks that predict values; formulas: `kernels::value`.
 
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Tensor};
-use kernels::value::{Criterion, GreedyAction, Regression, TdLoss, TdTarget};
+use crate::graph::{Graph, Tangent, Tangents, Tensor};
+use kernels::value::{Criterion, GreedyAction, Regression, RegressionTangent, TdLoss, TdTarget};
 
 /// What a transition led to, as [`Graph::td_target`] reads it.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +101,7 @@ impl Graph<'_> {
         let (dpredicted, row_loss) = (self.activation_like(predicted), self.activation(&[rows]));
         let kernel = Regression { rows, columns, criterion, weighted: false };
         self.push("regression", kernel, &[predicted, target, dpredicted, row_loss], None);
+        self.moves(MovedRegression { predicted, target, dpredicted, criterion });
         Ok(ValueLoss { predicted, dpredicted, row_loss })
     }
 
@@ -129,5 +130,26 @@ impl Graph<'_> {
             found if found == shape => Ok(()),
             found => Err(Error::shape(op, format!("{found:?} where {shape:?} is expected"))),
         }
+    }
+}
+
+#[derive(Debug)]
+struct MovedRegression {
+    predicted: Tensor,
+    target: Tensor,
+    dpredicted: Tensor,
+    criterion: Criterion,
+}
+
+/// Targets are constants.
+impl Tangent for MovedRegression {
+    fn forward(&self, graph: &mut Graph<'_>, tangents: &mut Tangents) -> Result<()> {
+        let Some(predicted) = tangents.of(graph, self.predicted) else { return Ok(()) };
+        let dpredicted = graph.activation_like(self.predicted);
+        let kernel = RegressionTangent { len: graph.len(self.predicted), criterion: self.criterion };
+        let tensors = [self.predicted, self.target, predicted, dpredicted];
+        graph.push("regression tangent", kernel, &tensors, None);
+        tangents.set(graph, self.dpredicted, dpredicted);
+        Ok(())
     }
 }

@@ -4,6 +4,9 @@ use super::check::{at_least_one, refused};
 use super::{Error, Fidelity};
 use serde::{Deserialize, Serialize};
 
+/// The most products with the Hessian at an evaluation.
+const MOST_HESSIAN_STEPS: usize = 1000;
+
 /// Phases of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +32,15 @@ pub struct Protocol {
     pub final_accuracy: FinalAccuracy,
     /// Log indicators of plasticity at every evaluation (`docs/metrics.md`).
     pub indicators: bool,
+    /// Products with the Hessian of the loss at every evaluation, for the indicators that are made of them; 0, which no
+    /// config writes down, for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hessian_steps: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // What serde asks for.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Which of the earlier examples a limited buffer keeps.
@@ -87,6 +99,7 @@ impl Protocol {
             evaluate_every: 5,
             final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
             indicators: false,
+            hessian_steps: 0,
         }
     }
 
@@ -95,6 +108,10 @@ impl Protocol {
             |key: &str, values: &[f64], reason: &str| Err(refused(key, format!("{values:?}"), reason));
         at_least_one("protocol.base_epochs", self.base_epochs)?;
         at_least_one("protocol.evaluate_every", self.evaluate_every)?;
+        if self.hessian_steps > MOST_HESSIAN_STEPS {
+            let reason = "it must be at most 1000: each step keeps a vector of all parameters";
+            return Err(refused("protocol.hessian_steps", self.hessian_steps, reason));
+        }
         let phases = self.ratios.len();
         let share = |(phase, ratio): (usize, &f64)| {
             let adds_nothing = *ratio == 0.0 && self.last_phase == LastPhase::Base;

@@ -68,7 +68,9 @@ impl Config {
             })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
         let known = Self { model: defaults.model.naming_every_key(), ..defaults };
-        let known = Table::try_from(&known).expect("a config is a table");
+        let mut known = Table::try_from(&known).expect("a config is a table");
+        // Runs from before it came have no such key, and those without it are the same: 0 is not written.
+        overlay(&mut known, &"protocol.hessian_steps = 0".parse().expect("a key of a config"));
         for layer in layers {
             overlay(&mut table, &layer.typed(&known)?);
         }

@@ -243,3 +243,18 @@ fn a_model_alone_resolves_and_refuses_other_sections() {
     assert!(resolve_model("mlp", &["optimizer.lr=1".into()]).is_err());
     assert!(resolve_model("lenet", &[]).is_err());
 }
+
+#[test]
+fn a_look_at_the_hessian_that_is_not_taken_leaves_no_trace() {
+    let (without, zero) = (resolve(&[]).unwrap(), resolve(&["protocol.hessian_steps=0"]).unwrap());
+    assert_eq!((&without, without.run_id()), (&zero, zero.run_id()));
+    assert!(!without.to_toml().contains("hessian"));
+    let twenty = resolve(&["protocol.hessian_steps=20"]).unwrap();
+    assert_ne!(twenty.run_id(), without.run_id());
+    let again = resolve_file(&twenty.to_toml(), &[]).unwrap();
+    assert_eq!((&again, again.protocol.hessian_steps), (&twenty, 20));
+    for wrong in ["1001", "-1", "1.5", "many"] {
+        let message = resolve(&[&format!("protocol.hessian_steps={wrong}")]).unwrap_err().to_string();
+        assert!(message.contains("protocol.hessian_steps"), "{message}");
+    }
+}

@@ -4,8 +4,10 @@
 //! The hare is looked at in evaluation mode, on 512 examples that the next steps would train on. What has many numbers is
 //! read back and summed in f64: this happens at evaluations only.
 
+mod hessian;
 mod spectrum;
 
+pub use hessian::HessianIndicators;
 pub use spectrum::{effective_rank, singular_values, srank};
 
 use crate::error::Result;

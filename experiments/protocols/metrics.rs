@@ -36,6 +36,9 @@ impl Session<'_> {
         if let Some(indicators) = &self.indicators {
             indicators.log(&self.trainer, &clock, self.progress.phase_step > 0, &mut line)?;
         }
+        if let Some(hessian) = &self.hessian {
+            hessian.log(&clock, &mut line)?;
+        }
         // A number that is none has no JSON.
         if let Some((key, _)) = line.iter().find(|(_, value)| value.is_null()) {
             return Err(self.evaluation_not_finite(key, folder));

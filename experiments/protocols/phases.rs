@@ -9,7 +9,7 @@
 use super::progress::Progress;
 use crate::config::{Config, FinalAccuracy, RunConfig};
 use crate::error::{Error, Result};
-use crate::indicators::Indicators;
+use crate::indicators::{HessianIndicators, Indicators};
 use crate::interventions::{self, Interventions, Memory};
 use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
 use crate::run_folder::RunFolder;
@@ -31,6 +31,7 @@ pub(super) struct Session<'a> {
     pub(super) phases: Vec<Phase>,
     pub(super) interventions: Interventions,
     pub(super) indicators: Option<Indicators>,
+    pub(super) hessian: Option<HessianIndicators>,
     pub(super) hare_evaluator: Evaluator,
     pub(super) tortoise_evaluator: Option<Evaluator>,
     pub(super) progress: Progress,
@@ -109,6 +110,8 @@ impl<'a> Session<'a> {
         let interventions = Interventions::new(&mut trainer, config)?;
         let indicators =
             config.protocol.indicators.then(|| Indicators::new(&trainer, config.seed)).transpose()?;
+        let steps = config.protocol.hessian_steps;
+        let hessian = (steps > 0).then(|| HessianIndicators::new(steps));
         let hare = trainer.hare().clone();
         let hare_evaluator = trainer.evaluator(&hare)?;
         let tortoise = interventions.predictor().map(|tortoise| tortoise.network().clone());
@@ -121,6 +124,7 @@ impl<'a> Session<'a> {
             phases,
             interventions,
             indicators,
+            hessian,
             hare_evaluator,
             tortoise_evaluator,
             progress: Progress { run_id: config.run_id(), ..Progress::default() },
@@ -139,6 +143,9 @@ impl<'a> Session<'a> {
         self.interventions.begin_phase(&mut self.trainer)?;
         if let Some(indicators) = &mut self.indicators {
             indicators.begin_phase(&mut self.trainer)?;
+        }
+        if let Some(hessian) = &mut self.hessian {
+            hessian.begin_phase(&mut self.trainer)?;
         }
         if !self.progress.begun {
             self.trainer.clear_moments()?;

@@ -4,11 +4,13 @@
 //! backward, global-norm clip, AdamW, metrics into the ring. All of it is one program that is replayed.
 
 mod activity;
+mod curvature;
 mod evaluator;
 mod probe;
 
 pub use activity::UnitActivity;
 pub(crate) use activity::unit_slices;
+pub use curvature::Curvature;
 pub use evaluator::{Evaluation, Evaluator};
 pub use probe::Probe;
 

@@ -1,6 +1,6 @@
 //! Shapes for tests and benches, and the definition in f64.
 
-use super::{Attention, AttentionBackward, AttentionForward};
+use super::{Attention, AttentionBackward, AttentionForward, MergeHeads, SplitHeads};
 use crate::case::test_values;
 use crate::dropout::Mask;
 use crate::{Case, Clock, Size, Values};
@@ -40,7 +40,63 @@ pub fn cases() -> Vec<Case> {
             cases.push(backward(attention, size));
         }
     }
+    for (batch, tokens, heads, head_size) in [(1, 1, 1, 1), (2, 5, 3, 4), (3, 65, 2, 6), (40, 7, 1, 20)] {
+        let attention = Attention { batch, tokens, heads, head_size, mask: None };
+        cases.extend([1, 3].map(|parts| split_heads(attention, parts)));
+        cases.extend([1, 3].map(|parts| merge_heads(attention, parts)));
+    }
     cases
+}
+
+/// Index in `[N, T, parts, H, d]` of element `i` of a part `[N, H, T, d]`.
+fn together(attention: &Attention, parts: usize, part: usize, i: usize) -> usize {
+    let Attention { tokens, heads, head_size, .. } = *attention;
+    let (c, t, h) = (i % head_size, i / head_size % tokens, i / head_size / tokens % heads);
+    let n = i / head_size / tokens / heads;
+    (((n * tokens + t) * parts + part) * heads + h) * head_size + c
+}
+
+fn split_heads(attention: Attention, parts: usize) -> Case {
+    let len = attention.len();
+    let mut inputs = vec![Values::Random { len: parts * len, stream: 1 }];
+    inputs.extend((0..parts as u32).map(|part| Values::Random { len, stream: 2 + part }));
+    Case {
+        kernel: Arc::new(SplitHeads { attention, parts }),
+        clock: CLOCK,
+        inputs,
+        expected: Box::new(move |inputs| {
+            let joined = inputs[0].f64();
+            let part = |part| (0..len).map(|i| joined[together(&attention, parts, part, i)]).collect();
+            std::iter::once(None).chain((0..parts).map(|index| Some(part(index)))).collect()
+        }),
+        tolerance: 0.0,
+        size: Size::Tiny,
+    }
+}
+
+fn merge_heads(attention: Attention, parts: usize) -> Case {
+    let len = attention.len();
+    let part = |part| Values::Random { len, stream: 2 + part };
+    let mut inputs: Vec<Values> = (0..parts as u32).map(part).collect();
+    inputs.push(Values::Random { len: parts * len, stream: 1 });
+    Case {
+        kernel: Arc::new(MergeHeads { attention, parts }),
+        clock: CLOCK,
+        inputs,
+        expected: Box::new(move |inputs| {
+            let mut joined = vec![f64::NAN; parts * len];
+            for part in 0..parts {
+                for (i, value) in inputs[part].f64().into_iter().enumerate() {
+                    joined[together(&attention, parts, part, i)] = value;
+                }
+            }
+            let mut expected = vec![None; parts];
+            expected.push(Some(joined));
+            expected
+        }),
+        tolerance: 0.0,
+        size: Size::Tiny,
+    }
 }
 
 /// Queries, keys and values for which attention is neither even nor on one key only.

@@ -20,6 +20,8 @@
 //! dS = P ∘ (dP - D)         dQ = dS K / sqrt(d)       dK = dSᵀ Q / sqrt(d)
 //! ```
 //!
+//! What is not fused, such as second derivatives, works on the heads one by one: [`SplitHeads`] and [`MergeHeads`].
+//!
 //! Source: Dao et al., *FlashAttention*, NeurIPS 2022, and Dao, *FlashAttention-2*, ICLR 2024, for L and D. No atomics:
 //! whoever computes a row of dQ, dK or dV computes all of it, in one order.
 
@@ -30,8 +32,10 @@ use crate::{Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 mod cases;
 mod cpu;
 mod gpu;
+mod heads;
 
 pub use cases::cases;
+pub use heads::{MergeHeads, SplitHeads};
 
 /// The sizes of an attention layer, shared by both passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,7 +73,7 @@ impl Attention {
         words([self.heads, self.head_size])
     }
     /// `1 / sqrt(d)`.
-    fn scale(&self) -> f32 {
+    pub fn scale(&self) -> f32 {
         (1.0 / (self.head_size as f64).sqrt()) as f32
     }
     /// Counters of dropout in a row of P.

@@ -67,6 +67,7 @@ pub fn cases() -> Vec<Case> {
     cases.push(forward(1, 5, false, false, 0.0, Size::Tiny));
     cases.push(forward(257, 8, true, false, 3.0, Size::Tiny));
     cases.push(constant_channels());
+    cases.extend(super::tangent_cases::cases());
     cases
 }
 

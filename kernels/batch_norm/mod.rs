@@ -23,6 +23,8 @@
 //! Inference uses running_mean and running_var for mean and var. They do not depend on x, so `dx = weight inverse dz`, and
 //! every example has gradients of its own.
 //!
+//! How all of this moves when x and the parameters do is in [`BatchNormTangent`] and [`BatchNormGradientTangent`].
+//!
 //! A single row has no unbiased variance and PyTorch refuses it; here it counts as variance 0, so nothing becomes NaN.
 //!
 //! Variances are never `Σx² / n - mean²`, which loses every digit when the mean is large: the CPU makes two passes over
@@ -42,11 +44,18 @@ mod cases;
 mod cpu;
 mod cpu_backward;
 mod cpu_cut;
+mod cpu_tangent;
 mod inference_backward;
+mod tangent;
+mod tangent_cases;
 
 pub use backward::BatchNormBackward;
 pub use cases::cases;
 pub use inference_backward::{BatchNormInferenceBackward, BatchNormRunning};
+pub use tangent::{BatchNormGradientTangent, BatchNormTangent};
+
+/// Words per channel that [`BatchNormTangent`] leaves for [`BatchNormGradientTangent`].
+pub const CHANNEL_WORDS: usize = 6;
 
 /// Batch normalisation while training: normalises with the statistics of the batch and updates the running ones.
 #[derive(Clone, Copy, Debug)]

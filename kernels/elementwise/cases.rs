@@ -1,6 +1,6 @@
 //! Lengths for tests and benches.
 
-use super::{Add, Crelu, CreluBackward, Relu, ReluBackward};
+use super::{Add, Crelu, CreluBackward, CreluTangent, Relu, ReluBackward};
 use crate::case::test_values;
 use crate::{Case, Clock, Kernel, Size, Values};
 use std::sync::Arc;
@@ -38,9 +38,15 @@ fn crelu() -> impl Iterator<Item = Case> {
             let below = if x < 0.0 { -v[1][at + channels] } else { 0.0 };
             if x > 0.0 { v[1][at] } else { below }
         };
+        let tangent = move |v: &[Vec<f64>], i: usize| {
+            let (row, c) = (i / (2 * channels), i % (2 * channels));
+            let (sign, at) = (if c < channels { 1.0 } else { -1.0 }, row * channels + c % channels);
+            if sign * v[0][at] > 0.0 { sign * v[1][at] } else { 0.0 }
+        };
         [
             case(Arc::new(Crelu { rows, channels }), 2 * len, size, forward),
             case(Arc::new(CreluBackward { rows, channels }), len, size, backward),
+            case(Arc::new(CreluTangent { rows, channels }), 2 * len, size, tangent),
         ]
     })
 }

@@ -148,3 +148,36 @@ pub(super) fn crelu_backward(cpu: &Cpu, channels: usize, args: &mut Args) {
         cpu.isa.run(CreluBackward { channels, x, dy, dx });
     });
 }
+
+/// How some rows of CReLU move.
+struct CreluTangent<'a> {
+    channels: usize,
+    x: &'a [f32],
+    x_tangent: &'a [f32],
+    y_tangent: &'a mut [f32],
+}
+
+impl Vectorised for CreluTangent<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let rows = self.x.chunks_exact(self.channels).zip(self.x_tangent.chunks_exact(self.channels));
+        for ((x, moved), y) in rows.zip(self.y_tangent.chunks_exact_mut(2 * self.channels)) {
+            let (positive, negative) = y.split_at_mut(self.channels);
+            for (((&x, &moved), positive), negative) in x.iter().zip(moved).zip(positive).zip(negative) {
+                *positive = if x > 0.0 { moved } else { 0.0 };
+                *negative = if x < 0.0 { -moved } else { 0.0 };
+            }
+        }
+    }
+}
+
+pub(super) fn crelu_tangent(cpu: &Cpu, channels: usize, args: &mut Args) {
+    let ([x, x_tangent, y_tangent], _) = args.split();
+    let (x, x_tangent, length) = (x.f32(), x_tangent.f32(), whole_rows(channels));
+    cpu.threads.chunks_mut(y_tangent.f32_mut(), 2 * length, &|index, y_tangent| {
+        let at = index * length..index * length + y_tangent.len() / 2;
+        let (x, x_tangent) = (&x[at.clone()], &x_tangent[at]);
+        cpu.isa.run(CreluTangent { channels, x, x_tangent, y_tangent });
+    });
+}

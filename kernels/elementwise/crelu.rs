@@ -4,6 +4,7 @@
 //! ```text
 //! y[n, c]  = max(x[n, c], 0)        y[n, C + c] = max(-x[n, c], 0)
 //! dx[n, c] = dy[n, c] where x > 0, -dy[n, C + c] where x < 0, else 0
+//! y'[n, c] = x'[n, c] where x > 0, else 0        y'[n, C + c] = -x'[n, c] where x < 0, else 0        (tangents)
 //! ```
 //!
 //! A NaN stays a NaN in both halves. The gradient at x = 0 is 0.
@@ -32,7 +33,16 @@ pub struct CreluBackward {
     pub channels: usize,
 }
 
-/// The launches of either pass; `buffers` has the number of channels of each, the last is written.
+/// How y of [`Crelu`] moves, from x and its tangent, `[rows, C]` both.
+#[derive(Clone, Copy, Debug)]
+pub struct CreluTangent {
+    /// Rows: of a matrix, or pixels of all images.
+    pub rows: usize,
+    /// Channels C of x.
+    pub channels: usize,
+}
+
+/// The launches of a pass; `buffers` has the number of channels of each, the last is written.
 fn launches(
     label: &'static str,
     source: &str,
@@ -106,5 +116,29 @@ impl Kernel for CreluBackward {
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         cpu::crelu_backward(cpu, self.channels, args);
+    }
+}
+
+impl Kernel for CreluTangent {
+    fn name(&self) -> &'static str {
+        "elementwise/crelu_tangent"
+    }
+    fn shape(&self) -> String {
+        format!("{}x{}", self.rows, self.channels)
+    }
+    fn bindings(&self) -> Vec<Binding> {
+        let len = words([self.rows, self.channels]);
+        vec![Binding::read("x", len), Binding::read("x_tangent", len), Binding::write("y_tangent", words([2, len]))]
+    }
+    fn cost(&self) -> Cost {
+        let len = (self.rows * self.channels) as u64;
+        Cost { flops: 2 * len, bytes: 16 * len }
+    }
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        let buffers = [self.channels, self.channels, 2 * self.channels];
+        launches(self.name(), include_str!("crelu_tangent.wgsl"), self.rows, self.channels, &buffers, gpu)
+    }
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        cpu::crelu_tangent(cpu, self.channels, args);
     }
 }

@@ -14,7 +14,7 @@ mod cpu;
 mod crelu;
 
 pub use cases::cases;
-pub use crelu::{Crelu, CreluBackward};
+pub use crelu::{Crelu, CreluBackward, CreluTangent};
 
 /// `y = max(x, 0)`.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Lengths for tests and benches, and the definition in f64.
 
-use super::{Gelu, GeluBackward};
+use super::{Gelu, GeluBackward, GeluGradientTangent};
 use crate::case::test_values;
 use crate::dropout::Mask;
 use crate::math::erf_defined;
@@ -13,6 +13,8 @@ pub fn cases() -> Vec<Case> {
     let tiny = [1, 3, 5, 16, 17, 65, 255, 257, 1025];
     // The hidden activations of ViT-Tiny at batch 64.
     let lengths = tiny.map(|len| (len, Size::Tiny)).into_iter().chain([(64 * 65 * 768, Size::Real)]);
+    let tangents = tiny.map(|len| (len, Size::Tiny)).into_iter().chain([(64 * 65 * 768, Size::Real)]);
+    let tangents: Vec<Case> = tangents.map(|(len, size)| gradient_tangent(len, size)).collect();
     lengths
         .flat_map(|(len, size)| {
             let masks = [None, Some(Mask { rate: 0.3, layer: len as u32 % 100 })];
@@ -23,7 +25,31 @@ pub fn cases() -> Vec<Case> {
                 ]
             })
         })
+        .chain(tangents)
         .collect()
+}
+
+fn gradient_tangent(len: usize, size: Size) -> Case {
+    Case {
+        kernel: Arc::new(GeluGradientTangent { len }),
+        clock: Clock::default(),
+        inputs: (1..=5).map(|stream| Values::Random { len, stream }).collect(),
+        expected: Box::new(move |inputs| {
+            let [x, x_tangent, dy, dy_tangent] = std::array::from_fn(|i| inputs[i].f64());
+            let step = if len > 100_000 { 997 } else { 1 };
+            let value = |i: usize| {
+                if !i.is_multiple_of(step) {
+                    return f64::NAN;
+                }
+                let density = (-0.5 * x[i] * x[i]).exp() / (2.0 * PI).sqrt();
+                let slope = 0.5 * (1.0 + erf_defined(x[i] / 2f64.sqrt())) + x[i] * density;
+                slope * dy_tangent[i] + density * (2.0 - x[i] * x[i]) * x_tangent[i] * dy[i]
+            };
+            vec![None, None, None, None, Some((0..len).map(value).collect())]
+        }),
+        tolerance: 2e-6,
+        size,
+    }
 }
 
 fn case(kernel: Arc<dyn Kernel>, len: usize, mask: Option<Mask>, backward: bool, size: Size) -> Case {

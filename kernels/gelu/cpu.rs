@@ -24,13 +24,22 @@ fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     s.mul(x, below(s, x))
 }
 
+/// `1 / sqrt(2 pi)`.
+const DENSITY: f32 = 0.398_942_3;
+
 /// `gelu'(x)`.
 #[inline(always)]
 fn slope<S: Simd>(s: S, x: S::V) -> S::V {
-    /// `1 / sqrt(2 pi)`.
-    const DENSITY: f32 = 0.398_942_3;
     let exponential = exp_not_positive(s, s.mul(s.mul(x, x), s.splat(-0.5)));
     s.fma(s.mul(x, s.splat(DENSITY)), exponential, below(s, x))
+}
+
+/// `gelu''(x) = exp(-x² / 2) / sqrt(2 pi) (2 - x²)`.
+#[inline(always)]
+fn bend<S: Simd>(s: S, x: S::V) -> S::V {
+    let square = s.mul(x, x);
+    let exponential = exp_not_positive(s, s.mul(square, s.splat(-0.5)));
+    s.mul(s.mul(s.splat(DENSITY), exponential), s.sub(s.splat(2.0), square))
 }
 
 /// Not a plain product: what is dropped is 0 even if the value is not finite.
@@ -105,4 +114,38 @@ pub(super) fn forward(kernel: &Gelu, cpu: &Cpu, clock: &Clock, args: &mut Args) 
 pub(super) fn backward(kernel: &GeluBackward, cpu: &Cpu, clock: &Clock, args: &mut Args) {
     let ([x, dy, dx], _) = args.split();
     run(cpu, clock, kernel.mask, x.f32(), Some(dy.f32()), dx.f32_mut());
+}
+
+/// Some elements of the tangent of the gradient.
+struct GradientTangent<'a> {
+    x: &'a [f32],
+    x_tangent: &'a [f32],
+    dy: &'a [f32],
+    dy_tangent: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Vectorised for GradientTangent<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let moves = self.x_tangent.chunks(LANES).zip(self.dy_tangent.chunks(LANES));
+        let values = self.x.chunks(LANES).zip(self.dy.chunks(LANES)).zip(moves);
+        for (((x, dy), (x_tangent, dy_tangent)), to) in values.zip(self.to.chunks_mut(LANES)) {
+            let x = s.load_partial(x);
+            let through_x = s.mul(s.mul(bend(s, x), s.load_partial(x_tangent)), s.load_partial(dy));
+            s.store_partial(to, s.fma(slope(s, x), s.load_partial(dy_tangent), through_x));
+        }
+    }
+}
+
+pub(super) fn gradient_tangent(cpu: &Cpu, args: &mut Args) {
+    let ([x, x_tangent, dy, dy_tangent, to], _) = args.split();
+    let (x, x_tangent, dy, dy_tangent) = (x.f32(), x_tangent.f32(), dy.f32(), dy_tangent.f32());
+    cpu.threads.chunks_mut(to.f32_mut(), TASK, &|index, to| {
+        let range = index * TASK..index * TASK + to.len();
+        let [x, x_tangent, dy, dy_tangent] =
+            [x, x_tangent, dy, dy_tangent].map(|values| &values[range.clone()]);
+        cpu.isa.run(GradientTangent { x, x_tangent, dy, dy_tangent, to });
+    });
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! gelu(x) = x Φ(x)        Φ(x) = (1 + erf(x / sqrt(2))) / 2        gelu'(x) = Φ(x) + x exp(-x² / 2) / sqrt(2 pi)
-//! y = mask gelu(x)        dx = mask gelu'(x) dy
+//! y = mask gelu(x)        dx = mask gelu'(x) dy        gelu''(x) = exp(-x² / 2) / sqrt(2 pi) (2 - x²)
 //! ```
 //!
 //! mask is `1 / (1 - rate)` where kept, else 0 ([`Mask`]); without dropout it is 1.
@@ -16,8 +16,10 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 
 mod cases;
 mod cpu;
+mod gradient_tangent;
 
 pub use cases::cases;
+pub use gradient_tangent::GeluGradientTangent;
 
 /// `y = mask gelu(x)`. Buffers: `x` (read), `y` (written).
 #[derive(Clone, Copy, Debug)]

@@ -49,7 +49,7 @@ pub fn cases() -> Vec<Case> {
             backward(true, Some(mask)),
         ]
     });
-    one_group.chain(groups).collect()
+    one_group.chain(groups).chain(super::tangent_cases::cases()).collect()
 }
 
 /// What element c of a row is multiplied with.

@@ -25,6 +25,8 @@
 //! mask is `1 / (1 - rate)` where kept, else 0 ([`Mask`]); the four elements of one counter never cross the end of a row:
 //! element c of row r is lane `c % 4` of counter `r ceil(width / 4) + c / 4`.
 //!
+//! How this moves when x and the parameters do is in [`LayerNormTangent`] and [`LayerNormGradientTangent`].
+//!
 //! Mean and variance are computed again in the backward pass, from the row that lies in registers anyway: nothing is saved.
 //! Each variance is a second pass over that row, never `Σx² / width - mean²`. Sums over rows are cut into chunks by shape;
 //! the partial sums are added in order.
@@ -36,8 +38,11 @@ use crate::{Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
 mod cases;
 mod cpu;
 mod gpu;
+mod tangent;
+mod tangent_cases;
 
 pub use cases::cases;
+pub use tangent::{LayerNormGradientTangent, LayerNormTangent};
 
 /// `y = layer_norm(x)`, or `sum = residual + mask branch, y = layer_norm(sum)`.
 ///

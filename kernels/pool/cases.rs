@@ -1,6 +1,8 @@
-//! The shapes that tests and benches read, and the definition of the four passes.
+//! The shapes that tests and benches read, and the definition of the passes.
 
-use super::{AveragePoolBackward, AveragePoolForward, MaxPoolBackward, MaxPoolForward, Pool2d};
+use super::{
+    AveragePoolBackward, AveragePoolForward, MaxPoolBackward, MaxPoolForward, MaxPoolTangent, Pool2d,
+};
 use crate::case::{Case, Definition, Size, Values, test_values};
 use crate::kernel::{Clock, Kernel};
 use std::sync::Arc;
@@ -130,10 +132,34 @@ fn elements(len: usize, size: Size, at: impl Fn(usize) -> f64) -> Vec<f64> {
     (0..len).map(|i| if i % stride == 0 || i == len - 1 { at(i) } else { f64::NAN }).collect()
 }
 
-/// The shapes in all four passes.
+/// The shapes in all passes.
 pub fn cases() -> Vec<Case> {
     let sized = TINY.map(|pool| (pool, Size::Tiny)).into_iter().chain(REAL.map(|pool| (pool, Size::Real)));
-    sized.flat_map(|(pool, size)| of(pool, size)).collect()
+    let tangents = TINY.map(|pool| (pool, Size::Tiny)).into_iter().chain([(REAL[2], Size::Real)]);
+    let tangents: Vec<Case> = tangents.map(|(pool, size)| max_tangent(pool, size)).collect();
+    sized.flat_map(|(pool, size)| of(pool, size)).chain(tangents).collect()
+}
+
+/// Any position in the window of `y[index]` that lies inside of the image, and the index in x.
+fn somewhere(pool: &Pool2d, index: usize) -> (usize, usize) {
+    let elements = window(pool, index);
+    elements[index * 7 % elements.len()]
+}
+
+fn max_tangent(pool: Pool2d, size: Size) -> Case {
+    let random = |len, stream| Values::Random { len, stream };
+    let argmax = Values::U32(pack(&pool, |index| somewhere(&pool, index).0));
+    case(
+        MaxPoolTangent { pool },
+        vec![random(pool.x_len(), 1), argmax, random(pool.y_len(), 9)],
+        Box::new(move |inputs| {
+            let x = inputs[0].f64();
+            let y = (0..pool.y_len()).map(|index| x[somewhere(&pool, index).1]).collect();
+            vec![None, None, Some(y)]
+        }),
+        0.0,
+        size,
+    )
 }
 
 fn of(pool: Pool2d, size: Size) -> Vec<Case> {
@@ -141,12 +167,11 @@ fn of(pool: Pool2d, size: Size) -> Vec<Case> {
     let random = |len, stream| Values::Random { len, stream };
     let tiny = size == Size::Tiny;
     let x = || if tiny { coarse(x_len, 0) } else { random(x_len, 0) };
-    // Any position in the window that lies inside of the image; of a large case, bytes that seldom mean one.
-    let somewhere = move |index: usize| {
-        let elements = window(&pool, index);
-        elements[index * 7 % elements.len()].0
+    // Of a large case, bytes that seldom mean a position in the window.
+    let argmax = match tiny {
+        true => Values::U32(pack(&pool, |index| somewhere(&pool, index).0)),
+        false => random(words, 2),
     };
-    let argmax = if tiny { Values::U32(pack(&pool, somewhere)) } else { random(words, 2) };
     let average = 1.0 / (pool.kernel * pool.kernel) as f64;
     vec![
         case(

@@ -132,6 +132,23 @@ pub(super) fn max_backward(pool: &Pool2d, cpu: &Cpu, dy: &[f32], argmax: &[u8], 
     });
 }
 
+/// Fills y, the elements of x at the positions of argmax.
+pub(super) fn max_tangent(pool: &Pool2d, cpu: &Cpu, x: &[f32], argmax: &[u8], y: &mut [f32]) {
+    let Pool2d { height, width, channels, kernel, stride, padding, .. } = *pool;
+    let (out_height, out_width, bytes) = (pool.out_height(), pool.out_width(), 4 * pool.quads());
+    in_rows(cpu, y, (out_height, out_width * channels), out_width * channels, &|at, y| {
+        for (j, y) in y.chunks_exact_mut(channels).enumerate() {
+            let pixel = (at.image * out_height + at.row) * out_width + j;
+            let taps = &argmax[pixel * bytes..][..channels];
+            for (c, (y, &tap)) in y.iter_mut().zip(taps).enumerate() {
+                let (u, v) = (usize::from(tap) / kernel, usize::from(tap) % kernel);
+                let (a, b) = (stride * at.row + u - padding, stride * j + v - padding);
+                *y = x[((at.image * height + a) * width + b) * channels + c];
+            }
+        }
+    });
+}
+
 /// One row of y.
 struct AverageForward<'a> {
     pool: &'a Pool2d,

@@ -89,6 +89,18 @@ pub(super) fn max_backward(label: &'static str, pool: &Pool2d, gpu: &GpuTraits) 
     launches(&pass, pool, gpu)
 }
 
+pub(super) fn max_tangent(label: &'static str, pool: &Pool2d, gpu: &GpuTraits) -> Vec<Dispatch> {
+    let [x, y, argmax] = words(pool);
+    let pass = Pass {
+        label,
+        source: include_str!("max_tangent.wgsl"),
+        bindings: &[(0, Access::Read), (2, Access::ReadWrite), (1, Access::Read)],
+        images: &[(0, x), (1, argmax), (2, y)],
+        written: [pool.out_height(), pool.out_width()],
+    };
+    launches(&pass, pool, gpu)
+}
+
 pub(super) fn average_forward(label: &'static str, pool: &Pool2d, gpu: &GpuTraits) -> Vec<Dispatch> {
     let [x, y, _] = words(pool);
     let pass = Pass {

@@ -7,6 +7,7 @@
 //! max:      y[n, i, j, c]  = max_{u, v} x[n, s i + u - p, s j + v - p, c]        0 <= u, v < K, inside of the image
 //!           argmax         = u K + v of the maximum, the first one of equals
 //!           dx[n, a, b, c] = Σ_{i, j} dy[n, i, j, c]      over the windows whose maximum is (a, b)
+//! tangent:  y'[n, i, j, c] = x' where the maximum of the window is, for x' a direction in which x moves
 //! average:  y[n, i, j, c]  = Σ_{u, v} x[n, s i + u - p, s j + v - p, c] / K²
 //!           dx[n, a, b, c] = Σ_{i, j} dy[n, i, j, c] / K²  over the windows that contain (a, b)
 //! ```
@@ -118,6 +119,13 @@ pub struct MaxPoolBackward {
     pub pool: Pool2d,
 }
 
+/// How the maxima of [`MaxPoolForward`] move when x moves along a direction.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxPoolTangent {
+    /// Geometry.
+    pub pool: Pool2d,
+}
+
 /// The mean of every window.
 #[derive(Clone, Copy, Debug)]
 pub struct AveragePoolForward {
@@ -181,6 +189,32 @@ impl Kernel for MaxPoolBackward {
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
         let ([dy, argmax, dx], _) = args.split();
         cpu::max_backward(&self.pool, cpu, dy.f32(), argmax.u8(), dx.f32_mut());
+    }
+}
+
+impl Kernel for MaxPoolTangent {
+    fn name(&self) -> &'static str {
+        "pool/max_tangent"
+    }
+    fn shape(&self) -> String {
+        self.pool.shape()
+    }
+    fn bindings(&self) -> Vec<Binding> {
+        vec![
+            Binding::read("x_tangent", self.pool.x_len()),
+            Binding::read("argmax", self.pool.argmax_words()).integers(),
+            Binding::write("y_tangent", self.pool.y_len()),
+        ]
+    }
+    fn cost(&self) -> Cost {
+        Cost { flops: 0, ..self.pool.cost(true) }
+    }
+    fn dispatches(&self, gpu: &GpuTraits) -> Vec<Dispatch> {
+        gpu::max_tangent(self.name(), &self.pool, gpu)
+    }
+    unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
+        let ([x, argmax, y], _) = args.split();
+        cpu::max_tangent(&self.pool, cpu, x.f32(), argmax.u8(), y.f32_mut());
     }
 }
 

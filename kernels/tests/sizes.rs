@@ -2,10 +2,12 @@
 //! far behind them. All are refused.
 
 use kernels::categorical::{self, ExpectedValue, Projection, Support, TwoHot};
-use kernels::value::{Criterion, GreedyAction, RecordValues, Regression, TdLoss, TdTarget};
+use kernels::value::{
+    Criterion, GreedyAction, RecordValues, Regression, RegressionTangent, TdLoss, TdTarget,
+};
 use kernels::{Access, Arg, ArgsError, Clock, Cpu, Kernel, cases, run};
 use kernels::{arena, attention, batch_norm, conv2d, dropout, elementwise, gather, gelu, layer_norm, loss};
-use kernels::{matmul, per_example, pool, reduce, replay, spectral_norm, tokens, units};
+use kernels::{matmul, per_example, pool, reduce, replay, softmax, spectral_norm, tokens, units};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ fn losses() -> Vec<Absurd> {
         absurd!(GreedyAction { rows, actions }, rows, actions),
         absurd!(RecordValues { rows, actions, ring_rows: 4, words: 4 }, rows, actions, ring_rows, words),
         absurd!(Regression { rows, columns, criterion: SQUARED, weighted }, rows, columns),
+        absurd!(RegressionTangent { len: LEN, criterion: SQUARED }, len),
         absurd!(projection, rows, actions, support.bins),
         absurd!(ExpectedValue { rows, support: SUPPORT }, rows, support.bins),
         absurd!(TwoHot { rows, support: SUPPORT }, rows, support.bins),
@@ -92,6 +95,15 @@ fn layers() -> Vec<Absurd> {
             groups
         ),
         absurd!(batch_norm::BatchNormRunning { channels, eps }, channels),
+        absurd!(batch_norm::BatchNormTangent { rows, channels }, rows, channels),
+        absurd!(batch_norm::BatchNormGradientTangent { rows, channels }, rows, channels),
+        absurd!(layer_norm::LayerNormTangent { rows, width: 4, eps }, rows, width),
+        absurd!(layer_norm::LayerNormGradientTangent { rows, width: 4, eps }, rows, width),
+        absurd!(softmax::Softmax { rows, columns, scale: 0.5 }, rows, columns),
+        absurd!(softmax::SoftmaxTangent { rows, columns, scale: 0.5, shift: 1.0 }, rows, columns),
+        absurd!(softmax::SoftmaxGradientTangent { rows, columns, scale: 0.5 }, rows, columns),
+        absurd!(elementwise::CreluTangent { rows, channels }, rows, channels),
+        absurd!(gelu::GeluGradientTangent { len: LEN }, len),
         absurd!(
             per_example::Scatter { rows, columns, words: 16, offset: 4, scale: 1.0 },
             rows,
@@ -183,6 +195,7 @@ fn images() -> Vec<Absurd> {
         absurd!(conv2d::Conv2dBackwardWeight { conv, winograd: true, groups: 1 }, groups),
         pooling!(pool::MaxPoolForward { pool }),
         pooling!(pool::MaxPoolBackward { pool }),
+        pooling!(pool::MaxPoolTangent { pool }),
         pooling!(pool::AveragePoolForward { pool }),
         pooling!(pool::AveragePoolBackward { pool }),
         absurd!(patches, batch, height, width, channels),

@@ -1,6 +1,6 @@
 //! Shapes for tests and benches, and the definitions in f64.
 
-use super::{Criterion, GreedyAction, RecordValues, Regression, TdLoss, TdTarget};
+use super::{Criterion, GreedyAction, RecordValues, Regression, RegressionTangent, TdLoss, TdTarget};
 use crate::case::{bits, test_values};
 use crate::{Case, Clock, Size, Values};
 use std::sync::Arc;
@@ -39,6 +39,9 @@ pub fn cases() -> Vec<Case> {
                 cases.push(regression(Regression { rows, columns, criterion, weighted }, Size::Tiny));
             }
         }
+    }
+    for len in [1, 5, 64, 257, 1025] {
+        cases.extend(CRITERIA.map(|criterion| regression_tangent(RegressionTangent { len, criterion })));
     }
     cases.extend([meaningless_td_loss(), meaningless_regression(), meaningless_td_target()]);
     // Classification MDPs and Atari's games at their batches, and a probe task on all states.
@@ -146,6 +149,26 @@ fn td_loss(kernel: TdLoss, size: Size) -> Case {
         }),
         tolerance: 1e-6,
         size,
+    }
+}
+
+/// Errors lie on a grid and not on a threshold, so that a small step along the direction crosses none.
+fn regression_tangent(kernel: RegressionTangent) -> Case {
+    let RegressionTangent { len, criterion } = kernel;
+    let between =
+        |stream| Values::F32(values(len, stream).iter().map(|v| v + 0.025 * stream as f32).collect());
+    Case {
+        kernel: Arc::new(kernel),
+        clock: Clock::default(),
+        inputs: vec![between(1), between(2), Values::Random { len, stream: 3 }, Values::F32(vec![0.0; len])],
+        expected: Box::new(move |inputs| {
+            let [predicted, target, tangent] = std::array::from_fn(|i| inputs[i].f64());
+            let slope = |i: usize, h: f64| -defined(criterion, target[i] - predicted[i] - h)[1] / len as f64;
+            let moved = |i: usize| (slope(i, 1e-3) - slope(i, -1e-3)) / 2e-3 * tangent[i];
+            vec![None, None, None, Some((0..len).map(moved).collect())]
+        }),
+        tolerance: 1e-6,
+        size: Size::Tiny,
     }
 }
 

@@ -43,6 +43,19 @@ impl Criterion {
         }
     }
 
+    /// The second derivative of the loss: 2 for [`Criterion::Squared`]; 1 up to the threshold of [`Criterion::Huber`] and 0
+    /// beyond it; `2 |τ - [δ < 0]|` for [`Criterion::Expectile`].
+    #[inline]
+    pub fn curvature(self, error: f32) -> f32 {
+        match self {
+            Criterion::Squared => 2.0,
+            Criterion::Huber { threshold } => f32::from(error.abs() <= threshold as f32),
+            Criterion::Expectile { expectile } => {
+                2.0 * if error < 0.0 { 1.0 - expectile } else { expectile } as f32
+            }
+        }
+    }
+
     /// Its number in `criterion.wgsl`, and the parameter that it takes there.
     pub(super) fn in_wgsl(self) -> (f64, u32) {
         let (number, parameter) = match self {

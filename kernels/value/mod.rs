@@ -13,7 +13,8 @@
 //! dq[action] = -weight criterion'(td_error) / N, zero elsewhere
 //! ```
 //!
-//! [`RecordValues`] keeps the means of row_loss and of `max_a q` of the last updates. [`Regression`] is the same for predictions `[N, D]` that all have a target. Gradients are those of the mean over the
+//! [`RecordValues`] keeps the means of row_loss and of `max_a q` of the last updates. [`Regression`] is the same for
+//! predictions `[N, D]` that all have a target, and [`RegressionTangent`] is how its gradient moves. Gradients are those of the mean over the
 //! rows of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`, which priorities are
 //! made of, are without them. A target is a constant: nothing here has a gradient with respect to it.
 //!
@@ -27,6 +28,7 @@ mod criterion;
 mod greedy_action;
 mod record;
 mod regression;
+mod regression_tangent;
 mod td_loss;
 mod td_target;
 
@@ -35,6 +37,7 @@ pub use criterion::Criterion;
 pub use greedy_action::GreedyAction;
 pub use record::RecordValues;
 pub use regression::Regression;
+pub use regression_tangent::RegressionTangent;
 pub use td_loss::TdLoss;
 pub use td_target::TdTarget;
 
