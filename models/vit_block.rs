@@ -1,5 +1,5 @@
-//! The small vision transformer of *Understanding Plasticity* (Lyle and others 2023, appendix A): one block on patches of 3x3
-//! pixels.
+//! The small vision transformer of *Understanding Plasticity* (Lyle and others 2023, appendix A): one block on patches of
+//! 3x3 pixels.
 
 use crate::vit::Block;
 use crate::{Initialisation, Input, Model};

@@ -2,6 +2,7 @@
 
 use super::methods::Method;
 use super::output::Output;
+use super::synchronise::Target;
 use crate::config::{self, AgentConfig, updates_after};
 use crate::error::{Error, Result};
 use engine::optim::Adam;
@@ -41,18 +42,6 @@ pub struct Options {
     pub learning_rate: f64,
     /// What keeps the network plastic.
     pub method: Method,
-}
-
-/// How the target network follows the online one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
-    /// It becomes a copy every `target_period` updates.
-    Copy,
-    /// After every update `target <- momentum target + (1 - momentum) online`, running statistics too.
-    Average {
-        /// 0 to 1, and below 1.
-        momentum: f64,
-    },
 }
 
 impl Default for Options {
