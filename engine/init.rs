@@ -1,6 +1,5 @@
 //! First values: how they are distributed, and drawing them.
 
-use crate::params::Segment;
 use kernels::random::{pcg4d, unit};
 
 /// The distribution of the first values.
@@ -24,25 +23,21 @@ pub enum Init {
 /// Stream of the initial values: the third word of every counter.
 const STREAM_INIT: u32 = 0x1000_0000;
 
-/// The first values of an arena.
-pub(crate) fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
-    let mut arena = vec![0.0; words];
-    for (index, segment) in segments.iter().enumerate() {
-        let draw = |i: usize| pcg4d([(i / 4) as u32, index as u32, STREAM_INIT, seed]);
-        let drawn_normal = |i: usize| {
-            let words = draw(i);
-            normal(words[i % 4 / 2 * 2], words[i % 4 / 2 * 2 + 1])[i % 2]
+/// The first values of a tensor, which has a number of its own: each is a function of place and seed.
+pub(crate) fn first_values(init: Init, tensor: u32, values: &mut [f32], seed: u32) {
+    let draw = |i: usize| pcg4d([(i / 4) as u32, tensor, STREAM_INIT, seed]);
+    let drawn_normal = |i: usize| {
+        let words = draw(i);
+        normal(words[i % 4 / 2 * 2], words[i % 4 / 2 * 2 + 1])[i % 2]
+    };
+    for (i, value) in values.iter_mut().enumerate() {
+        *value = match init {
+            Init::Constant(value) => value,
+            Init::FanIn(fan_in) => (2.0 * unit(draw(i)[i % 4]) - 1.0) / (fan_in as f32).sqrt(),
+            Init::LecunNormal(fan_in) => drawn_normal(i) / (fan_in as f32).sqrt(),
+            Init::Normal { deviation } => deviation * drawn_normal(i),
         };
-        for (i, value) in arena[segment.range()].iter_mut().enumerate() {
-            *value = match segment.init {
-                Init::Constant(value) => value,
-                Init::FanIn(fan_in) => (2.0 * unit(draw(i)[i % 4]) - 1.0) / (fan_in as f32).sqrt(),
-                Init::LecunNormal(fan_in) => drawn_normal(i) / (fan_in as f32).sqrt(),
-                Init::Normal { deviation } => deviation * drawn_normal(i),
-            };
-        }
     }
-    arena
 }
 
 /// Two independent normal values from two random words (Box and Muller, 1958).
@@ -80,72 +75,50 @@ pub(crate) fn singular_vectors(matrix: &[f32], outputs: usize) -> [Vec<f32>; 2] 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Parameters;
+
+    fn drawn(init: Init, len: usize, seed: u32) -> Vec<f32> {
+        let mut values = vec![0.0; len];
+        first_values(init, 0, &mut values, seed);
+        values
+    }
 
     #[test]
-    fn first_values_are_uniform_within_their_bound_and_padding_is_zero() {
-        let mut table = Parameters::new();
-        table.add("backbone.fc1.weight".into(), &[100, 101], Init::FanIn(101));
-        let values = table.initial_values(7);
+    fn first_values_are_uniform_within_their_bound() {
+        let values = drawn(Init::FanIn(101), 10_100, 7);
         let bound = 1.0 / 101f32.sqrt();
-        let (used, padding) = values.split_at(10_100);
-        assert!(used.iter().all(|v| v.abs() <= bound) && padding.iter().all(|&v| v == 0.0));
-        let mean = used.iter().sum::<f32>() / 10_100.0;
-        let variance = used.iter().map(|v| v * v).sum::<f32>() / 10_100.0;
+        assert!(values.iter().all(|v| v.abs() <= bound));
+        let mean = values.iter().sum::<f32>() / 10_100.0;
+        let variance = values.iter().map(|v| v * v).sum::<f32>() / 10_100.0;
         assert!(mean.abs() < 0.002 && (variance / (bound * bound / 3.0) - 1.0).abs() < 0.05);
-        assert_ne!(values, table.initial_values(8));
+        assert_ne!(values, drawn(Init::FanIn(101), 10_100, 8));
     }
 
     #[test]
     fn normal_values_have_the_moments_of_a_normal_distribution() {
-        let mut table = Parameters::new();
-        table.add("backbone.positions".into(), &[100, 100], Init::Normal { deviation: 1.0 });
-        let values: Vec<f64> = table.initial_values(3).into_iter().take(10_000).map(f64::from).collect();
-        let moment = |power: i32| values.iter().map(|v| v.powi(power)).sum::<f64>() / 1e4;
-        assert!(moment(1).abs() < 0.04 && (moment(2) - 1.0).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.4);
-        // Neighbours come from one pair.
-        let products = values.chunks(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / 5e3;
-        assert!(products.abs() < 0.06, "{products}");
+        // The variance of LeCun's is 1 / 100.
+        let lecun = drawn(Init::LecunNormal(100), 10_000, 3).into_iter().map(|v| 10.0 * v).collect();
+        for values in [drawn(Init::Normal { deviation: 1.0 }, 10_000, 3), lecun] {
+            let moment = |power: i32| values.iter().map(|&v| f64::from(v).powi(power)).sum::<f64>() / 1e4;
+            assert!(
+                moment(1).abs() < 0.04 && (moment(2) - 1.0).abs() < 0.05 && (moment(4) - 3.0).abs() < 0.4
+            );
+            // Neighbours come from one pair.
+            let products = values.chunks(2).map(|pair| f64::from(pair[0] * pair[1])).sum::<f64>() / 5e3;
+            assert!(products.abs() < 0.06, "{products}");
+        }
     }
 
     #[test]
-    fn lecun_weights_have_their_variance_and_biases_are_zero() {
-        let mut table = Parameters::new();
-        table.add("backbone.fc1.weight".into(), &[100, 100], Init::FanIn(100));
-        table.add("backbone.fc1.bias".into(), &[100], Init::FanIn(100));
-        table.add("backbone.ln1.weight".into(), &[100], Init::Constant(1.0));
-        table.begin_lecun_normal();
-        let values = table.initial_values(3);
-        let [weight, bias, norm] = [0, 1, 2].map(|index| &values[table.trained()[index].range()]);
-        let variance = weight.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() / 1e4;
-        assert!((100.0 * variance - 1.0).abs() < 0.05, "{variance}");
-        // Uniform values of this variance end at sqrt(3) deviations, Flax's at two.
-        assert!(weight.iter().any(|w| w.abs() > 0.2));
-        assert!(bias.iter().all(|&b| b == 0.0) && norm.iter().all(|&w| w == 1.0));
-    }
-
-    #[test]
-    fn singular_vectors_are_those_of_the_first_weights() {
-        let mut table = Parameters::new();
-        let weight = table.add("backbone.fc1.weight".into(), &[40, 25], Init::FanIn(25));
-        table.add_singular_vectors(weight);
-        let (values, statistics) = (table.initial_values(5), table.initial_statistics(5));
-        let [left, right] = [0, 1].map(|index| &statistics[table.statistics()[index].range()]);
-        assert_eq!(table.statistics()[1].name, "backbone.fc1.weight_v");
-        for vector in [left, right] {
+    fn singular_vectors_have_length_1_and_the_largest_singular_value() {
+        let matrix = drawn(Init::FanIn(25), 40 * 25, 5);
+        let [left, right] = singular_vectors(&matrix, 40);
+        for vector in [&left, &right] {
             assert!((vector.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
         }
-        // The largest singular value has uᵀ W v = |Wᵀu|, and no other unit vectors have more than a few percent more.
-        let product = |u: &[f32], v: &[f32]| -> f32 {
-            let rows = values[table.trained()[0].range()].chunks_exact(25).zip(u);
-            rows.map(|(row, u)| u * row.iter().zip(v).map(|(w, v)| w * v).sum::<f32>()).sum()
-        };
-        let sigma = product(left, right);
-        let many: Vec<f32> = values[table.trained()[0].range()].to_vec();
-        let frobenius = many.iter().map(|w| w * w).sum::<f32>().sqrt();
-        assert!(sigma > frobenius / 5.0 && sigma < frobenius, "{sigma} of {frobenius}");
-        for row in many.chunks_exact(25) {
-            assert!(sigma * 1.05 > row.iter().map(|w| w * w).sum::<f32>().sqrt());
-        }
+        let along = |row: &[f32]| row.iter().zip(&right).map(|(w, v)| w * v).sum::<f32>();
+        let sigma: f32 = matrix.chunks_exact(25).zip(&left).map(|(row, u)| u * along(row)).sum();
+        // No row is longer, and all together are.
+        let length = |row: &[f32]| row.iter().map(|w| w * w).sum::<f32>().sqrt();
+        assert!(matrix.chunks_exact(25).all(|row| length(row) < 1.05 * sigma) && sigma < length(&matrix));
     }
 }

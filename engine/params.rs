@@ -7,7 +7,7 @@
 use crate::device::padded;
 use crate::error::{Error, Result};
 pub use crate::init::{Init, normal};
-use crate::init::{fill, singular_vectors};
+use crate::init::{first_values, singular_vectors};
 pub use crate::layout::Layout;
 use std::ops::Range;
 
@@ -273,6 +273,14 @@ fn push(segments: &mut Vec<Segment>, name: String, shape: &[usize], init: Init) 
     );
 }
 
+fn fill(segments: &[Segment], words: usize, seed: u32) -> Vec<f32> {
+    let mut arena = vec![0.0; words];
+    for (index, segment) in segments.iter().enumerate() {
+        first_values(segment.init, index as u32, &mut arena[segment.range()], seed);
+    }
+    arena
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +303,17 @@ mod tests {
         assert_eq!(table.group_range("head"), Some(256..320));
         assert_eq!(table.group_range("fc1"), None);
         assert_eq!(table.trained()[1].layer(), "backbone.fc1");
+    }
+
+    #[test]
+    fn lecun_weights_are_drawn_biases_are_zero_and_so_is_padding() {
+        let mut table = table();
+        table.begin_lecun_normal();
+        let inits: Vec<Init> = table.trained().iter().map(|segment| segment.init).collect();
+        assert_eq!(inits, [Init::LecunNormal(30), Init::Constant(0.0), Init::LecunNormal(5)]);
+        let values = table.initial_values(3);
+        assert!(values[150..256].iter().chain(&values[271..]).all(|&v| v == 0.0));
+        assert!(values[..150].iter().all(|&v| v != 0.0));
     }
 
     #[test]

@@ -87,8 +87,8 @@ enum Norm {
     Layer(LayerNorm),
 }
 
-/// Flatten, then per hidden layer linear, batch norm, ReLU (the backbone `fc1 bn1 fc2 bn2 ...`), then linear (`head.fc`). With
-/// layer norm `ln1` stands where `bn1` does.
+/// Flatten, then per hidden layer linear, batch norm, ReLU (the backbone `fc1 bn1 fc2 bn2 ...`), then linear (`head.fc`).
+/// With layer norm `ln1` stands where `bn1` does.
 ///
 /// 784-512-256-10 has 537,354 parameters, 784-100-100-10 has 90,010 (`experiments.md` 1.4 of the Hare & Tortoise code:
 /// `src/models`).

@@ -1,5 +1,5 @@
-//! The small vision transformer of *Understanding Plasticity* (Lyle and others 2023, appendix A): one block on patches of 3x3
-//! pixels.
+//! The small vision transformer of *Understanding Plasticity* (Lyle and others 2023, appendix A): one block on patches of
+//! 3x3 pixels.
 
 use crate::vit::Block;
 use crate::{Initialisation, Input, Model};
@@ -157,6 +157,7 @@ mod tests {
     fn sizes_are_those_of_the_paper() {
         for (image_size, tokens) in [(28, 81), (32, 100)] {
             let model = VitBlock::new(VitBlockConfig { image_size, ..VitBlockConfig::default() });
+            assert_eq!(model.parameters().count(), 815_370 - 81 * 256 + tokens * 256);
             for (name, shape) in [
                 ("backbone.patch_embed.weight", &[256, 1, 3, 3][..]),
                 ("backbone.pos_embed", &[tokens, 256]),

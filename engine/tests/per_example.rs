@@ -213,7 +213,8 @@ fn a_transformer() {
     let mut parameters = Parameters::new();
     let project = weight(&mut parameters, "proj", [width, 12]);
     let cls = parameters.add("backbone.cls".into(), &[width], Init::Normal { deviation: 1.0 });
-    let positions = parameters.add("backbone.positions".into(), &[tokens, width], Init::Normal { deviation: 1.0 });
+    let positions =
+        parameters.add("backbone.positions".into(), &[tokens, width], Init::Normal { deviation: 1.0 });
     let (norm, norm2) = (layer_norm(&mut parameters, "n1", width), layer_norm(&mut parameters, "n2", width));
     let qkv = weight(&mut parameters, "qkv", [3 * width, width]);
     let (fc, shift) = (weight(&mut parameters, "mlp", [width, width]), bias(&mut parameters, "mlp", width));

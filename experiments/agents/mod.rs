@@ -6,6 +6,7 @@ mod methods;
 mod metrics;
 mod options;
 mod output;
+mod place;
 mod progress;
 mod q_learner;
 mod state;
@@ -16,6 +17,7 @@ mod update;
 
 pub use diagnostics::{Diagnostics, RING_ROWS};
 pub use methods::Method;
-pub use options::{Options, Target};
+pub use options::Options;
 pub use output::Output;
 pub use q_learner::Learner;
+pub use synchronise::Target;

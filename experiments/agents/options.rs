@@ -2,6 +2,7 @@
 
 use super::methods::Method;
 use super::output::Output;
+use super::synchronise::Target;
 use crate::config::{self, AgentConfig, AgentIntervention, updates_after};
 use crate::error::{Error, Result};
 use engine::optim::Adam;
@@ -60,18 +61,6 @@ fn method(intervention: &AgentIntervention) -> Method {
             .or(redo.as_ref().map(|options| Method::Redo { threshold: options.threshold }))
             .unwrap_or_default(),
     }
-}
-
-/// How the target network follows the online one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
-    /// It becomes a copy every `target_period` updates.
-    Copy,
-    /// After every update `target <- momentum target + (1 - momentum) online`, running statistics too.
-    Average {
-        /// 0 to 1, and below 1.
-        momentum: f64,
-    },
 }
 
 impl Default for Options {

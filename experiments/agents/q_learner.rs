@@ -1,11 +1,12 @@
 //! A network that learns values of actions from transitions, and its memory on a device: what the loop of
 //! [`super::dqn`] works with.
 
-use super::diagnostics::{RING_ROWS, ROW_WORDS};
+use super::diagnostics::{Diagnostics, RING_ROWS, ROW_WORDS, not_finite, row_of};
 use super::methods::Method;
-use super::options::{Options, Target};
-use super::synchronise::copy;
-use super::update::{Place, update};
+use super::options::Options;
+use super::place::Place;
+use super::synchronise::{Target, copy};
+use super::update::update;
 use crate::error::{Error, Result};
 use crate::images::DeviceImages;
 use data::Images;
@@ -208,9 +209,40 @@ impl Learner {
         Ok(())
     }
 
+    /// What the last update saw; zeros before the first. Waits for the device.
+    ///
+    /// # Errors
+    /// Those of the device; a loss that is not finite.
+    pub fn diagnostics(&self) -> Result<Diagnostics> {
+        let last = self.updates.saturating_sub(1);
+        let row = self.diagnostics.slice(row_of(last) * ROW_WORDS, ROW_WORDS);
+        Diagnostics::of(last, &self.device.read_f32(&row)?)
+    }
+
+    /// What each of the last updates saw, from the one behind the first `since`. Waits for the device.
+    ///
+    /// # Errors
+    /// More updates than the ring has rows; those of the device; a loss that is not finite.
+    pub fn diagnostics_since(&self, since: u64) -> Result<Vec<Diagnostics>> {
+        let updates = self.updates.saturating_sub(since);
+        if updates > RING_ROWS as u64 {
+            return Err(Error::Mismatch(format!(
+                "{updates} updates were not looked at, of which {RING_ROWS} are kept: look more often"
+            )));
+        }
+        let ring = self.device.read_f32(&self.diagnostics.slice(0, RING_ROWS * ROW_WORDS))?;
+        let row = |update: u64| &ring[row_of(update) * ROW_WORDS..][..ROW_WORDS];
+        (since..self.updates).map(|update| Diagnostics::of(update, row(update))).collect()
+    }
+
+    /// The error for an update that left something that is no number.
+    pub fn not_finite(&self) -> Error {
+        not_finite(self.updates)
+    }
+
     fn clock(&self) -> Clock {
         let (step, appended) = (self.updates as u32, self.appended as u32);
-        let slot = Self::row_of(self.updates) as u32;
+        let slot = row_of(self.updates) as u32;
         Clock { seed: self.seed, step, appended, slot, ..Clock::default() }
     }
 }

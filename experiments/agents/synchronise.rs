@@ -5,6 +5,18 @@ use kernels::Kernel;
 use kernels::arena::{Blend, Copy};
 use std::sync::Arc;
 
+/// How the target network follows the online one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// It becomes a copy every `target_period` updates.
+    Copy,
+    /// After every update `target <- momentum target + (1 - momentum) online`, running statistics too.
+    Average {
+        /// 0 to 1, and below 1.
+        momentum: f64,
+    },
+}
+
 /// `to = from`, parameters and running statistics.
 pub(super) fn copy(label: &str, parameters: &Parameters, to: &Network, from: &Network) -> Vec<Launch> {
     launches(label, parameters, to, from, |len| Arc::new(Copy { len }))

@@ -1,32 +1,18 @@
 //! An update as launches: a batch of the replay, both networks, target, loss, gradient, optimiser, average.
 
 use super::diagnostics::{RING_ROWS, ROW_WORDS};
-use super::options::{Options, Target};
-use super::synchronise::follow;
+use super::options::Options;
+use super::place::Place;
+use super::synchronise::{Target, follow};
 use crate::error::Result;
 use crate::images::DeviceImages;
 use engine::device::padded;
 use engine::ops::Outcomes;
 use engine::optim::{Optimizer, OptimizerMemory};
-use engine::{
-    Buffer, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Slice, Wanted, Workspace,
-};
+use engine::{Buffer, Graph, Launch, Memory, Mode, NetworkId, Plan, Slice, Wanted, Workspace};
 use kernels::replay::{Draw, Fetch, Ring};
 use kernels::value::RecordValues;
-use models::Model;
 use std::sync::Arc;
-
-/// What an update works on.
-pub(super) struct Place<'a> {
-    pub(super) device: &'a Device,
-    pub(super) model: &'a dyn Model,
-    pub(super) online: &'a Network,
-    pub(super) target: &'a Network,
-    /// What the optimiser keeps for each parameter, by name.
-    pub(super) moments: &'a [(&'static str, Buffer)],
-    /// The ring of diagnostics.
-    pub(super) diagnostics: &'a Buffer,
-}
 
 /// The launches of an update, and the images of the batch's states, which stay until the next one.
 pub(super) fn update(

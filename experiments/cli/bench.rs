@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
     ht bench mlp --batch 256\n  \
     ht bench mlp --batch 256 --set model.hidden=[100,100] --json\n  \
     ht bench resnet18 --batch 64 --steps 5 --set engine.winograd=false\n  \
-    ht bench dqn --batch 32")]
+    ht bench dqn --batch 32\n  \
+    ht bench dqn --batch 32 --set model.name=cnn")]
 pub(super) struct BenchArgs {
-    /// The model; `dqn` is an update of a deep Q-network, by default 784-512-512-10
+    /// The model; `dqn` is an update of a deep Q-network, by default an mlp 784-512-512-10
     model: String,
     /// Examples per step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -128,8 +129,12 @@ fn time_steps(
 
 /// Updates of a deep Q-network on random images and transitions.
 fn run_dqn(args: &BenchArgs) -> anyhow::Result<()> {
-    let sizes = ["model.hidden=[512,512]", "model.batch_norm=false"].map(String::from);
-    let (model, _) = resolve_model("mlp", &[&sizes[..], &args.sets].concat())?;
+    let name = args.sets.iter().rev().find_map(|set| set.strip_prefix("model.name=")).unwrap_or("mlp");
+    let mut sets = args.sets.clone();
+    if name == "mlp" {
+        sets.splice(0..0, ["model.hidden=[512,512]", "model.batch_norm=false"].map(String::from));
+    }
+    let (model, _) = resolve_model(name, &sets)?;
     let model = model.build().map_err(crate::Error::Mismatch)?;
     let (device, input, count) = (args.device.open()?, model.input(), 5_000);
     let length = input.image_size * input.image_size * input.channels;

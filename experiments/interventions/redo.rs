@@ -6,7 +6,7 @@
 //!
 //! h is what a unit puts out behind its activation, in evaluation mode, over the first `examples` examples of the
 //! coming epoch and over all positions. Between two epochs of a phase, every `interval` epochs: the weights that make a
-//! dormant unit are drawn anew from the default initialisation, its bias becomes 0, its batch norm (1, 0) with running
+//! dormant unit are drawn anew as first weights are, its bias becomes 0, its batch norm (1, 0) with running
 //! statistics (0, 1), the weights that read it 0, and Adam's moments of all of these 0; the step count stays. So the network
 //! computes what it computed before wherever a recycled unit had put out nothing. The tortoise is not touched.
 //!
@@ -65,7 +65,7 @@ impl Redo {
         if groups.is_empty() {
             return Err(Error::Mismatch(
                 "intervention.method has redo, but the model has no layer whose units could be recycled: \
-                 give it a hidden layer"
+                 give it a hidden layer that no layer normalisation follows"
                     .into(),
             ));
         }

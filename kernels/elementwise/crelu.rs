@@ -128,7 +128,11 @@ impl Kernel for CreluTangent {
     }
     fn bindings(&self) -> Vec<Binding> {
         let len = words([self.rows, self.channels]);
-        vec![Binding::read("x", len), Binding::read("x_tangent", len), Binding::write("y_tangent", words([2, len]))]
+        vec![
+            Binding::read("x", len),
+            Binding::read("x_tangent", len),
+            Binding::write("y_tangent", words([2, len])),
+        ]
     }
     fn cost(&self) -> Cost {
         let len = (self.rows * self.channels) as u64;

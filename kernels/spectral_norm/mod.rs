@@ -29,8 +29,8 @@ const EPSILON: f32 = 1e-12;
 /// WGSL text of `sum_of_workgroup`, for 256 threads.
 const TREE: &str = include_str!("../arena/tree.wgsl");
 
-/// The launch that writes the scalar products of the rows of two buffers `[outputs, inputs]` to the scratch memory. `b_row` is
-/// `inputs`, or 0 if the second buffer is one vector for all rows.
+/// The launch that writes the scalar products of the rows of two buffers `[outputs, inputs]` to the scratch memory. `b_row`
+/// is `inputs`, or 0 if the second buffer is one vector for all rows.
 fn row_products([outputs, inputs]: [usize; 2], b_row: usize, [a, b]: [usize; 2]) -> Dispatch {
     Dispatch {
         label: "spectral_norm/row_products".into(),

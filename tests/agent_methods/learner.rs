@@ -80,6 +80,35 @@ fn every_method_with_every_output_is_the_same_on_any_number_of_threads_and_after
 }
 
 #[test]
+fn the_shaders_give_the_losses_of_the_cpu_and_the_same_bits_twice() {
+    let gpu = Device::open("gpu", 0).or_else(|_| Device::open("llvmpipe", 0)).unwrap();
+    let models = networks(TWO_HOT.width());
+    let runs = [
+        // Layer norm and spectral norm, convolutions, batch norm.
+        (1, Method::ShrinkPerturb { keep: 0.8, perturb: 0.2 }),
+        (2, Method::Redo { threshold: 0.0 }),
+        (5, Method::HareTortoise { reset_interval: 3 }),
+    ];
+    for (index, method) in runs {
+        let options = Options { output: TWO_HOT, ..options(method) };
+        let run = |device: &Device| {
+            let mut learner = learner_on(device, models[index].as_ref(), options).unwrap();
+            update(&mut learner, 7);
+            let actions: Vec<u32> = (0..5).map(|image| learner.greedy_action(image).unwrap()).collect();
+            (learner.diagnostics_since(0).unwrap(), state(&learner), actions)
+        };
+        let (seen, _, _) = run(&Device::cpu(2).unwrap());
+        let (first, again) = (run(&gpu), run(&gpu));
+        assert_eq!(first, again, "{method:?}");
+        for (cpu, gpu) in seen.iter().zip(&first.0) {
+            approx::assert_relative_eq!(cpu.loss, gpu.loss, max_relative = 1e-3);
+            approx::assert_relative_eq!(cpu.mean_max_q, gpu.mean_max_q, max_relative = 1e-2, epsilon = 1e-3);
+            approx::assert_relative_eq!(cpu.gradient_norm, gpu.gradient_norm, max_relative = 1e-2);
+        }
+    }
+}
+
+#[test]
 fn the_replay_comes_back_whole() {
     let device = Device::cpu(2).unwrap();
     // Before the replay is full, when it is, and long after.

@@ -3,7 +3,7 @@
 //! The paper resets the last layer at each target update and says no more. In the supervised experiments a head reset copies
 //! the run's first weights back, which here would undo the same way a hundred times.
 
-use super::super::update::Place;
+use super::super::place::Place;
 use super::cleared;
 use crate::error::Result;
 use crate::interventions::perturbation;

@@ -11,15 +11,15 @@
 //! | [`Method::HareTortoise`] | `online <- target`, which must be an average | every `reset_interval` updates |
 //!
 //! Where the target network is a copy it is made first, so that the target keeps what a reset takes from the online network.
-//! Layer norm and spectral norm of the first layer are keys of the network, two-hot outputs are an [`Output`](super::Output):
-//! each goes together with any of these. Whatever a method does follows from seed and number of the update: a checkpoint
-//! needs nothing of it.
+//! Layer norm and spectral norm of the first layer are keys of the network, two-hot outputs are an
+//! [`Output`](super::Output): each goes together with any of these. Whatever a method does follows from seed and
+//! number of the update: a checkpoint needs nothing of it.
 
 mod last_layer_reset;
 mod redo;
 
-use super::options::Target;
-use super::update::Place;
+use super::place::Place;
+use super::synchronise::{self, Target};
 use crate::error::Result;
 use crate::interventions::perturbation;
 use engine::{Buffer, Launch, Slice, Workspace};
@@ -123,7 +123,7 @@ impl Method {
             }
             Self::Redo { threshold } => redo::launches(place, states, threshold, workspace)?,
             Self::HareTortoise { .. } => {
-                super::synchronise::copy("online becomes target", parameters, online, place.target)
+                synchronise::copy("online becomes target", parameters, online, place.target)
             }
         })
     }

@@ -1,7 +1,7 @@
 //! ReDo for agents: scores over the states of the batch of the last update, in evaluation mode; else as
 //! [`crate::interventions::Redo`] has it, whose launches recycle.
 
-use super::super::update::Place;
+use super::super::place::Place;
 use crate::error::{Error, Result};
 use crate::interventions::recycling;
 use crate::trainer::unit_slices;

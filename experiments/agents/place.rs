@@ -1,0 +1,16 @@
+//! What updates and methods work on.
+
+use engine::{Buffer, Device, Network};
+use models::Model;
+
+/// What updates and methods work on.
+pub(super) struct Place<'a> {
+    pub(super) device: &'a Device,
+    pub(super) model: &'a dyn Model,
+    pub(super) online: &'a Network,
+    pub(super) target: &'a Network,
+    /// What the optimiser keeps for each parameter, by name.
+    pub(super) moments: &'a [(&'static str, Buffer)],
+    /// The ring of diagnostics.
+    pub(super) diagnostics: &'a Buffer,
+}
