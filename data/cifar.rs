@@ -42,14 +42,15 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
     let Some(location) = locate(name, folders) else {
         let [binary, python] = [&layouts[0], &layouts[1]];
         return Err(Error::Missing {
-            name: name.as_str(),
+            name,
             missing: binary.files().collect(),
             forms: format!(
                 "looked for in the folder {} or {}, without either, and in {} or {}",
                 binary.folder, python.folder, binary.archive.name, python.archive.name
-            ),
+            )
+            .into(),
             looked_in: folders.to_vec(),
-            not_read: Name::not_read(folders),
+            not_read: Name::not_read(folders).into(),
             advice: name.advice(folders),
         });
     };
@@ -59,11 +60,11 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
     let missing = location.missing();
     if !missing.is_empty() {
         return Err(Error::Missing {
-            name: name.as_str(),
+            name,
             missing,
-            forms: "others of the set are there; looked".to_owned(),
+            forms: "others of the set are there; looked".into(),
             looked_in: vec![location.path],
-            not_read: Vec::new(),
+            not_read: Box::default(),
             advice: name.advice(folders),
         });
     }
@@ -266,7 +267,9 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             let (mut train, mut test) = (no_images(classes), no_images(classes));
             location.unpack(&mut train, &mut test)?;
             let found = train.len() + test.len();
-            Ok(Content { found, published: 60_000, what: "images", verified: None })
+            let others = [(0, &train), (1, &test)].map(|(half, images)| verify(name, half, false, images));
+            let verified = others.contains(&Some(false)).then_some(false);
+            Ok(Content { found, published: 60_000, what: "images", verified })
         });
         let unfinished = location.passed_over.as_ref().map(|unfinished| FileReport {
             file: layout.folder.to_owned(),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::Name;
+
 mod fetch;
 
 pub use fetch::FetchProblem;
@@ -26,15 +28,15 @@ pub enum Error {
     #[error("{name}: missing {} ({forms} in {}{}); {advice}", .missing.join(", "), paths(.looked_in), others(.not_read))]
     Missing {
         /// The data set.
-        name: &'static str,
+        name: Name,
         /// Names of the missing files, unpacked.
         missing: Vec<&'static str>,
         /// In which forms they were looked for, such as `each looked for as FILE.gz and FILE`.
-        forms: String,
+        forms: Box<str>,
         /// The folders that were searched.
         looked_in: Vec<PathBuf>,
         /// Files in them that may hold the set in a form that is not read.
-        not_read: Vec<PathBuf>,
+        not_read: Box<[PathBuf]>,
         /// What to do.
         advice: String,
     },

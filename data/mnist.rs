@@ -29,13 +29,13 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
     let found: Vec<PathBuf> = found.into_iter().flatten().collect();
     if !missing.is_empty() {
         return Err(Error::Missing {
-            name: name.as_str(),
+            name,
             missing,
-            forms: "each looked for as FILE.gz and FILE, with `-idx` or `.idx`, also in a folder of its own name and in those \
-                    of torchvision and Kaggle,"
-                .to_owned(),
+            forms: "each looked for as FILE.gz and FILE, with `-idx` or `.idx`, also in a folder of its own name and in \
+                    those of torchvision and Kaggle,"
+                .into(),
             looked_in: folders.to_vec(),
-            not_read: Name::not_read(folders),
+            not_read: Name::not_read(folders).into(),
             advice: name.advice(folders),
         });
     }

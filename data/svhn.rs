@@ -32,11 +32,11 @@ pub(crate) fn load(folders: &[PathBuf]) -> Result<DataSet, Error> {
     let found: Vec<PathBuf> = found.flatten().collect();
     let [train_path, test_path] = found.as_slice() else {
         return Err(Error::Missing {
-            name: Name::Svhn.as_str(),
+            name: Name::Svhn,
             missing,
-            forms: "looked for".to_owned(),
+            forms: "looked for".into(),
             looked_in: folders.to_vec(),
-            not_read: Name::not_read(folders),
+            not_read: Name::not_read(folders).into(),
             advice: Name::Svhn.advice(folders),
         });
     };

@@ -289,3 +289,13 @@ fn a_check_counts_images() {
         reports[0].status
     );
 }
+
+#[test]
+fn other_labels_than_those_of_cifar10_tell_another_set() {
+    let images = |count| Images { labels: vec![3; count], ..no_images(10) };
+    assert_eq!(verify(Name::Cifar10, 1, false, &images(10_000)), Some(false));
+    assert_eq!(verify(Name::Cifar10, 0, false, &images(50_000)), Some(false));
+    assert_eq!(verify(Name::Cifar10, 0, false, &images(20)), None, "a part tells nothing");
+    assert_eq!(verify(Name::Cifar100, 1, false, &images(10_000)), None, "its labels are not known here");
+    assert_eq!(verify(Name::Cifar10, 1, true, &images(10_000)), Some(true));
+}

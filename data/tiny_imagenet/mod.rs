@@ -63,13 +63,16 @@ impl Found {
         let get = Name::TinyImagenet.advice(folders);
         let (folder, archive) = (Place::folder(folders), Place::archive(folders));
         let path = folder.as_ref().map(|place| place.path.clone()).unwrap_or_default();
-        let move_away = match (&folder, &archive) {
-            (Some(_), Some(archive)) => {
-                format!("move {} away, and {} is read instead", path.display(), archive.path.display())
-            }
-            // It would be read again, whatever is fetched beside it. (The data folder itself is not to be moved.)
-            (Some(_), None) if path.ends_with(FOLDER) => format!("move {} away, and {get}", path.display()),
-            _ => get.clone(),
+        // A folder that holds other data too stays where it is.
+        let what = if path.ends_with(FOLDER) {
+            path.display().to_string()
+        } else {
+            format!("`train` and `val` in {}", path.display())
+        };
+        let move_away = match &archive {
+            Some(archive) => format!("move {what} away, and {} is read instead", archive.path.display()),
+            // It would be read again, whatever is fetched beside it.
+            None => format!("move {what} away, and {get}"),
         };
         let open = |place: Place, advice: &str| {
             let source = Source::open(&place)?;
@@ -137,11 +140,11 @@ impl Found {
 pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error> {
     let Some(found) = Found::find(folders) else {
         return Err(Error::Missing {
-            name: Name::TinyImagenet.as_str(),
+            name: Name::TinyImagenet,
             missing: vec![FOLDER],
-            forms: format!("looked for as a folder, as its content without it, and as {ZIP}"),
+            forms: format!("looked for as a folder, as its content without it, and as {ZIP}").into(),
             looked_in: folders.to_vec(),
-            not_read: Name::not_read(folders),
+            not_read: Name::not_read(folders).into(),
             advice: Name::TinyImagenet.advice(folders),
         });
     };
