@@ -30,7 +30,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<File, String> {
     // In the order of their names: that of the file's table is another every time.
     let views: BTreeMap<&str, TensorView<'_>> = tensors.iter().collect();
     let (state, note) = digest::open(state, views.values().map(TensorView::data))?;
-    let mut file = File { state: state.to_string(), notes: note.into_iter().collect(), ..File::default() };
+    let mut file = File { state, notes: note.into_iter().collect(), ..File::default() };
     let mut converted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (&name, view) in &views {
         let values = match (view.dtype(), kind(view.dtype())) {

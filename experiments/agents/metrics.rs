@@ -24,10 +24,11 @@ pub(super) fn line(
     line.insert("reward_per_step".into(), json!(reward));
     line.insert("share_of_best".into(), json!(reward / best_reward));
     if learner.updates() > 0 {
-        let Diagnostics { loss, mean_max_q, .. } = learner.diagnostics()?;
+        let Diagnostics { loss, mean_max_q, gradient_norm } = learner.diagnostics()?;
         (progress.td_loss, progress.mean_max_q) = (Some(loss), Some(mean_max_q));
         line.insert("td_loss".into(), json!(loss));
         line.insert("mean_max_q".into(), json!(mean_max_q));
+        line.insert("gradient_norm".into(), json!(gradient_norm));
         line.insert("target_updates".into(), json!(learner.updates() / config.agent.target_period));
         line.insert("learning_rate".into(), json!(config.optimizer.lr));
     }

@@ -97,6 +97,9 @@ impl Progress {
         if let Some(file) = &found {
             file.notes.iter().for_each(|line| note(line));
             let broken = |message: String| checkpoint::broken(folder, &message);
+            if !file.all_finite() {
+                return Err(broken("it holds a number that is not finite".into()));
+            }
             let saved: Self = serde_json::from_str(&file.state)
                 .map_err(|error| broken(format!("it holds no state of an agent ({error})")))?;
             if saved.run_id != self.run_id {

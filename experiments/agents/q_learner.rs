@@ -171,7 +171,9 @@ impl Learner {
     pub fn greedy_action(&self, image: u32) -> Result<u32> {
         self.device.write(&self.acting, 0, &[image])?;
         self.act.run(&self.clock())?;
-        Ok(self.device.read(&self.greedy.buffer, self.greedy.offset..self.greedy.offset + 1)?[0])
+        let mut action = [0];
+        self.device.read_into(&self.greedy.buffer, self.greedy.offset, &mut action)?;
+        Ok(action[0])
     }
 
     /// Adds a transition to the replay: a row as `kernels/replay` lays it out.

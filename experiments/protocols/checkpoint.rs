@@ -43,6 +43,9 @@ impl Session<'_> {
         let checkpoint = folder.checkpoint()?;
         if let Some(file) = &checkpoint {
             file.notes.iter().for_each(|line| note(line));
+            if !file.all_finite() {
+                return Err(checkpoint::broken(folder, "it holds a number that is not finite"));
+            }
             self.load(file, folder)?;
             match &self.progress.data {
                 Some(before) if before.digest != data.digest => {

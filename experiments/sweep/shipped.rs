@@ -56,6 +56,7 @@ macro_rules! templates {
 const TEMPLATES: &[Template] = templates! {
     "table4-mnist": "table4-mnist", [];
     "quick-table4-mnist": "quick-table4-mnist", [];
+    "quick-mdp-mnist": "quick-mdp-mnist", [];
     "table5": "table5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SCENES];
     "table7": "table7" "crelu", [CIFAR10, TINY_IMAGENET, QUICK, SCENES];
     // ViT's head has no hidden layer in which CReLU could be.
