@@ -192,7 +192,7 @@ mod tests {
                 let sum: f64 = v.iter().sum();
                 Ok(v.iter().zip(0..).map(|(v, i)| f64::from(i) * v + sum).collect())
             };
-            Spectrum::of(50, &[0..50], [2, 5], seed, apply).unwrap().nodes
+            Spectrum::of(50, &[0..20, 20..50], [2, 5], seed, apply).unwrap().nodes
         };
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
