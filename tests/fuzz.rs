@@ -1,6 +1,9 @@
 //! Wrong files give errors, whatever is wrong with them: sweeps, and what lies in run folders. Every reader has such a
 //! test in its crate; CONTRIBUTING.md has the command for long runs.
 
+// An error of a sweep names path, cell, key and both values; there is one in a process.
+#![allow(clippy::result_large_err)]
+
 #[path = "common/allocations.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod allocations;
