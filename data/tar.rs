@@ -1,4 +1,5 @@
-//! The members of a `.tar.gz`, or of a plain `.tar`, one after the other: ustar, old, GNU and pax headers, long names included.
+//! The members of a `.tar.gz`, or of a plain `.tar`, one after the other: ustar, old, GNU and pax headers,
+//! long names included.
 
 use std::fs::File;
 use std::io::{self, Read};

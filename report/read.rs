@@ -189,7 +189,10 @@ impl Run {
                 continue;
             }
             match serde_json::from_slice::<Line>(bytes) {
-                Ok(line) => self.add(line),
+                Ok(line) => match Self::lacks(&line) {
+                    None => self.add(line),
+                    Some(reason) => return Err(broken(&path, format!("line {}: {reason}", index + 1))),
+                },
                 Err(_) if lines.peek().is_none() => {}
                 Err(error) => {
                     // serde counts lines within the one line it was given: only its column means anything here.
@@ -199,6 +202,15 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Why a line cannot be one: those of classifiers have a phase and an epoch.
+    fn lacks(line: &Line) -> Option<&'static str> {
+        match (line.reward_per_step, line.phase, line.epoch) {
+            (None, None, _) => Some("missing field `phase`"),
+            (None, _, None) => Some("missing field `epoch`"),
+            _ => None,
+        }
     }
 
     fn add(&mut self, line: Line) {

@@ -103,7 +103,7 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("agent.replay_ratio=0", vec!["agent.replay_ratio = 0"]),
         ("agent.discont=.9", vec!["no key 'agent.discont'", "agent.discount"]),
         ("environment.task=hard", vec!["environment.task", "hard"]),
-        ("environment.images=1e9", vec!["environment", "at most"]),
+        ("environment.images=1e9", vec!["environment.images = 1000000000", "at most the 10000"]),
         ("protocol.ratios=[1]", vec!["no key 'protocol"]),
     ] {
         let out = place.ht(&format!("run mdp-strokes --device cpu --threads 1 --out bad --set {set}"));

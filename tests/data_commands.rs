@@ -226,7 +226,8 @@ fn the_check_knows_every_layout() {
 
     // An archive goes before a folder in which files are missing.
     place.write("data/cifar10/cifar-10-python.tar.gz", b"hello");
-    let ended = place.ht("data check cifar10 --data data").fails(1, &["ht data fetch cifar10 --data data"]);
+    let ended = place.ht("data check cifar10 --data data").fails(1, &["what to do stands beside each file"]);
+    assert!(ended.stdout.contains("get it with `ht data fetch cifar10 --data data`"), "{ended:?}");
     assert!(ended.stdout.contains("cifar-10-python.tar.gz: damaged"), "{ended:?}");
 
     place.write("data/tiny-imagenet-200.zip", b"PK\x03\x04 cut short");

@@ -175,8 +175,7 @@ pub(crate) fn load(folders: &[PathBuf], threads: usize) -> Result<DataSet, Error
     let origin = found.origin(Some(&decoded.archive));
     let larger = matches!(origin, Origin::Part(_)).then(|| found.larger_archive(folders)).flatten();
     let larger = larger.map(|hint| format!("{} has {hint}", found.place.path.display()));
-    let notes: Vec<String> = larger.into_iter().chain(found.note()).collect();
-    let note = (!notes.is_empty()).then(|| notes.join("; "));
+    let note = larger.or_else(|| found.note());
     let Listing { classes, train, test, .. } = found.listing;
     let half = |half: &str, items: &[Item], pixels| Images {
         name: format!("{} {half}", Name::TinyImagenet),

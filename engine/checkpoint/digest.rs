@@ -4,8 +4,8 @@
 //! {"sha256":"<64 hexadecimal digits>", ... the state's own keys ... }
 //! ```
 //!
-//! It is of the state without it, a zero byte and the bytes of all tensors in the order of their names. Names, types and shapes are
-//! not in it: whoever takes a tensor up knows what they must be.
+//! It is of the state without it, a zero byte and the bytes of all tensors in the order of their names. Names, types
+//! and shapes are not in it: whoever takes a tensor up knows what they must be.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write;

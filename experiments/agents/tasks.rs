@@ -18,7 +18,7 @@ impl Task {
     /// # Errors
     /// More images than there are; a class without an image.
     pub(super) fn new(config: &AgentConfig, images: &Images) -> Result<Self> {
-        let mismatch = |error: environments::Error| Error::Mismatch(error.to_string());
+        let mismatch = |error: environments::Error| Error::Mismatch(format!("environment.{error}"));
         let after_last = match config.environment.after_last {
             AfterLast::Wrap => environments::AfterLast::Wrap,
             AfterLast::Uniform => environments::AfterLast::Uniform,

@@ -212,8 +212,8 @@ fn status(error: &anyhow::Error) -> u8 {
     1
 }
 
-/// A flag that SIGINT, SIGTERM, SIGUSR1, SIGHUP and SIGXCPU (a limit on processor time) set. A second Ctrl-C ends the process at
-/// once. Under `nohup` SIGHUP stays ignored. SIGXFSZ (a limit on file sizes) becomes the error of the write.
+/// A flag that SIGINT, SIGTERM, SIGUSR1, SIGHUP and SIGXCPU (a limit on processor time) set. A second Ctrl-C ends the
+/// process at once. Under `nohup` SIGHUP stays ignored. SIGXFSZ (a limit on file sizes) becomes the error of the write.
 ///
 /// # Errors
 /// The system refuses the handlers.

@@ -128,8 +128,14 @@ impl SweepProgress {
                 state.running -= 1;
                 state.finished += 1;
                 state.at[index].1 = track.steps;
-                let accuracy = result["test_accuracy"].as_f64().map_or(f64::NAN, |share| 100.0 * share);
-                Some(format!("test {accuracy:.2} % in {} s: {}", result["seconds"], track.label))
+                let number = |key: &str| result.get(key).and_then(serde_json::Value::as_f64);
+                let what = match (number("test_accuracy"), number("reward_per_step")) {
+                    (Some(share), _) => format!("test {:.2} %", 100.0 * share),
+                    (None, Some(reward)) => format!("reward {reward:.4} per step"),
+                    (None, None) => "no figure".into(),
+                };
+                let seconds = number("seconds").unwrap_or_default();
+                Some(format!("{what} in {seconds} s: {}", track.label))
             }
             Event::Failed(message) => {
                 state.running -= 1;

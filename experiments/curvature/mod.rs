@@ -1,6 +1,6 @@
 //! How the loss bends and how the gradients of single examples lie to each other (Lyle et al., *Understanding plasticity in
-//! neural networks*, ICML 2023, Sections 2.1 and 4.2): products with the Hessian on a device, and on the host the spectrum that
-//! they show.
+//! neural networks*, ICML 2023, Sections 2.1 and 4.2): products with the Hessian on a device, and on the host the
+//! spectrum that they show.
 
 mod clusters;
 mod covariance;

@@ -1,6 +1,7 @@
 //! Queries, keys and values of all heads as matrices of one head each, and back.
 
 use super::Attention;
+use crate::size::words;
 use crate::template::expand;
 use crate::windows::in_windows;
 use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel};
@@ -83,7 +84,7 @@ impl Kernel for SplitHeads {
     fn bindings(&self) -> Vec<Binding> {
         let len = self.attention.len();
         let parts = NAMES[..self.parts].iter().map(|name| Binding::write(name, len));
-        std::iter::once(Binding::read("joined", self.parts * len)).chain(parts).collect()
+        std::iter::once(Binding::read("joined", words([self.parts, len]))).chain(parts).collect()
     }
     fn cost(&self) -> Cost {
         cost(&self.attention, self.parts)
@@ -117,7 +118,7 @@ impl Kernel for MergeHeads {
     fn bindings(&self) -> Vec<Binding> {
         let len = self.attention.len();
         let parts = NAMES[..self.parts].iter().map(|name| Binding::read(name, len));
-        parts.chain([Binding::write("joined", self.parts * len)]).collect()
+        parts.chain([Binding::write("joined", words([self.parts, len]))]).collect()
     }
     fn cost(&self) -> Cost {
         cost(&self.attention, self.parts)

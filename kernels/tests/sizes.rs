@@ -84,7 +84,11 @@ fn layers() -> Vec<Absurd> {
         bias: true,
         activation: matmul::Activation::None,
     };
+    let heads = attention::SplitHeads { attention, parts: 3 };
+    let joined = attention::MergeHeads { attention, parts: 3 };
     vec![
+        absurd!(heads, attention.batch, attention.tokens, attention.heads, attention.head_size),
+        absurd!(joined, attention.batch, attention.tokens, attention.heads, attention.head_size),
         absurd!(norm, rows, channels),
         absurd!(inference, rows, channels),
         absurd!(batch_norm::BatchNormBackward { rows, channels, relu, residual }, rows, channels),

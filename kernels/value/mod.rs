@@ -15,8 +15,8 @@
 //!
 //! [`RecordValues`] keeps the means of row_loss and of `max_a q` of the last updates. [`Regression`] is the same for
 //! predictions `[N, D]` that all have a target, and [`RegressionTangent`] is how its gradient moves. Gradients are those
-//! of the mean over the rows of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`, which
-//! priorities are made of, are without them. A target is a constant: nothing here has a gradient with respect to it.
+//! of the mean over the rows of `weight row_loss`: importance weights scale gradients, while `row_loss` and `td_error`,
+//! which priorities are made of, are without them. A target is a constant: nothing here has a gradient with respect to it.
 //!
 //! Ties go to the lowest action, as `argmax` has it. What has no meaning (a NaN, an infinite error, an action that is
 //! none) makes the loss of its row NaN, so that it is found; each kernel says which gradients.

@@ -1,4 +1,5 @@
-//! `[intervention]` of an agent: what keeps its network plastic, one method or none, and a table of keys for one that has any.
+//! `[intervention]` of an agent: what keeps its network plastic, one method or none, and a table of keys for one that
+//! has any.
 //!
 //! The names are those of classifiers' methods; what a method does to an agent is in `experiments/agents/methods`.
 
