@@ -112,10 +112,10 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         out.fails(code.unwrap(), &words);
         assert!(!place.path().join("bad").exists(), "{set} leaves no folder");
     }
-    // Ten images of ten classes each, and a network of seven outputs.
+    // Ten classes, and a network of seven outputs.
     place
         .ht("run mdp-strokes --device cpu --threads 1 --out bad --set model.classes=7")
-        .fails(1, &["7 outputs", "10 actions"]);
+        .fails(2, &["7 outputs", "10 actions"]);
 }
 
 #[test]
