@@ -151,7 +151,10 @@ fn what_cannot_work_is_refused_before_the_first_step() {
         ("a target period of 0", Options { target_period: 0, ..quick(0.9) }, 10),
         (
             "7 outputs, the environment 10 actions with 51 bins each",
-            Options { output: Output::TWO_HOT, ..quick(0.9) },
+            Options {
+                output: Output::TwoHot(Support { bins: 51, smallest: 0.0, largest: 110.0 }),
+                ..quick(0.9)
+            },
             7,
         ),
         ("1 bins from 0 to 1", Options { output: two_hot(1, 1.0), ..quick(0.9) }, 10),

@@ -39,5 +39,5 @@ impl Diagnostics {
 
 /// The error for an update, counted from 1, that left something that is no number.
 pub(super) fn not_finite(update: u64) -> Error {
-    Error::Mismatch(format!("update {update} left what is not finite: a smaller learning rate"))
+    Error::NoNumber(format!("update {update} left what is not finite; a smaller optimizer.lr may help"))
 }

@@ -1,7 +1,7 @@
 //! What an agent's run writes down: a line every so many steps, and the result.
 
 use super::progress::Progress;
-use super::{Diagnostics, Learner};
+use super::{Diagnostics, Learner, RING_ROWS};
 use crate::config::{AgentConfig, RunConfig};
 use crate::error::Result;
 use crate::lifecycle::Status;
@@ -24,7 +24,7 @@ pub(super) fn line(
     line.insert("reward_per_step".into(), json!(reward));
     line.insert("share_of_best".into(), json!(reward / best_reward));
     if learner.updates() > 0 {
-        let Diagnostics { loss, mean_max_q, gradient_norm } = learner.diagnostics()?;
+        let Diagnostics { loss, mean_max_q, gradient_norm } = recent(learner)?;
         (progress.td_loss, progress.mean_max_q) = (Some(loss), Some(mean_max_q));
         line.insert("td_loss".into(), json!(loss));
         line.insert("mean_max_q".into(), json!(mean_max_q));
@@ -33,6 +33,17 @@ pub(super) fn line(
         line.insert("learning_rate".into(), json!(config.optimizer.lr));
     }
     Ok(line)
+}
+
+/// Means over the last updates that the learner keeps.
+fn recent(learner: &Learner) -> Result<Diagnostics> {
+    let last = learner.diagnostics_since(learner.updates().saturating_sub(RING_ROWS as u64))?;
+    let mean = |of: fn(&Diagnostics) -> f64| last.iter().map(of).sum::<f64>() / last.len() as f64;
+    Ok(Diagnostics {
+        loss: mean(|update| update.loss),
+        mean_max_q: mean(|update| update.mean_max_q),
+        gradient_norm: mean(|update| update.gradient_norm),
+    })
 }
 
 /// Where the run is.

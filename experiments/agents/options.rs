@@ -43,6 +43,8 @@ pub struct Options {
     pub learning_rate: f64,
     /// What keeps the network plastic.
     pub method: Method,
+    /// Convolutions of 3x3 by Winograd's method where it is faster.
+    pub winograd: bool,
 }
 
 /// The method of a config.
@@ -81,6 +83,7 @@ impl Default for Options {
             optimizer: Adam::default(),
             learning_rate: 1e-3,
             method: Method::None,
+            winograd: true,
         }
     }
 }
@@ -128,6 +131,7 @@ impl Options {
                 }),
             },
             method: method(&config.intervention),
+            winograd: config.engine.winograd,
         })
     }
 

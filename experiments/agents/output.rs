@@ -16,10 +16,6 @@ pub enum Output {
 }
 
 impl Output {
-    /// Bins that hold every value of a task whose rewards are 0 to 1 at a discount of .99, with room for estimates above: 51
-    /// from 0 to 110.
-    pub const TWO_HOT: Self = Self::TwoHot(Support { bins: 51, smallest: 0.0, largest: 110.0 });
-
     /// Outputs per action.
     pub fn width(self) -> usize {
         match self {

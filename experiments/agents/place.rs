@@ -11,6 +11,8 @@ pub(super) struct Place<'a> {
     pub(super) target: &'a Network,
     /// What the optimiser keeps for each parameter, by name.
     pub(super) moments: &'a [(&'static str, Buffer)],
+    /// Convolutions of 3x3 by Winograd's method where it is faster.
+    pub(super) winograd: bool,
     /// The ring of diagnostics.
     pub(super) diagnostics: &'a Buffer,
 }

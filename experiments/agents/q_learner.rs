@@ -99,6 +99,7 @@ impl Learner {
         let pixels = images.image_len();
         let (x, label) = (device.buffer("acting input", pixels)?, device.buffer("acting label", 1)?);
         let mut graph = Graph::evaluation(parameters);
+        graph.set_winograd(options.winograd);
         let seen = graph.input("x", &[1, side[0], side[1], side[2]]);
         let outputs = model.forward(&mut graph, seen)?;
         let q = options.output.values(&mut graph, outputs)?;
@@ -116,6 +117,7 @@ impl Learner {
             online: &online,
             target: &target,
             moments: &moments,
+            winograd: options.winograd,
             diagnostics: &diagnostics,
         };
         let (update, states) = update(&place, &options, (&set, &replay, ring), &mut workspace)?;

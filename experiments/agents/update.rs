@@ -21,7 +21,7 @@ pub(super) fn update(
     (images, replay, ring): (&DeviceImages, &Buffer, Ring),
     workspace: &mut Workspace,
 ) -> Result<(Vec<Launch>, Slice)> {
-    let Place { device, model, online, target, moments, diagnostics } = *place;
+    let Place { device, model, online, target, moments, winograd, diagnostics } = *place;
     let (parameters, input, batch) = (model.parameters(), model.input(), options.batch);
     let pixels = input.image_size * input.image_size * input.channels;
     let vector = |name: &str| -> Result<Slice> { Ok(device.buffer(name, batch)?.slice(0, batch)) };
@@ -42,6 +42,7 @@ pub(super) fn update(
     launches.extend(images.gather(next_state, &labels, next_x.clone())?);
 
     let mut graph = Graph::training(parameters);
+    graph.set_winograd(winograd);
     let network = graph.network("target", parameters);
     let shape = [batch, input.image_size, input.image_size, input.channels];
     let (seen, next_seen) = (graph.input("x", &shape), graph.input("next_x", &shape));

@@ -1,11 +1,11 @@
 //! Agents: what they earn, on which task, with which method, and how it came.
 
+use super::figures::Figures;
 use super::{section, stem};
 use crate::group::Group;
 use crate::output::{Block, Cell, Column, Figure, Kind, Section, Sheet};
 use crate::plots::lines::{Horizontal, Lines, Point, Series, Vertical};
 use crate::read::{Reward, Run};
-use crate::result::RunResult;
 use crate::settings::show;
 use crate::statistics::{Summary, summarize_complete};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,15 +16,6 @@ const INTRO: &str = "The reward per step is a mean over the last tenth of a run'
 
 /// More lines than this cannot be told apart.
 const MOST: usize = 12;
-
-/// A column of figures: how it is called, where it comes from, how it is shown.
-struct Figures {
-    heading: &'static str,
-    csv: &'static str,
-    figure: fn(&RunResult) -> Option<f64>,
-    factor: f64,
-    decimals: usize,
-}
 
 const FIGURES: [Figures; 5] = [
     Figures {
@@ -101,11 +92,6 @@ fn settings(group: &Group) -> Vec<String> {
     group.settings.iter().filter(|word| !named.iter().any(|key| word.starts_with(key))).cloned().collect()
 }
 
-fn summary(group: &Group, column: &Figures) -> Option<Summary> {
-    let values = group.finished.iter().map(|run| (column.figure)(run.result.as_ref()?));
-    summarize_complete(values).map(|summary| summary.scaled(column.factor))
-}
-
 /// The table of all configurations of agents.
 pub(crate) fn sheet(agents: &[Group]) -> Sheet {
     let mut columns = LABELS.map(|name| Column::new(name, name, Kind::Text)).to_vec();
@@ -114,7 +100,7 @@ pub(crate) fn sheet(agents: &[Group]) -> Sheet {
     let row = |group: &Group| {
         let mut row = labels(group);
         row.push(Cell::Count(group.finished.len()));
-        row.extend(FIGURES.iter().map(|column| Cell::Summary(summary(group, column))));
+        row.extend(FIGURES.iter().map(|column| Cell::Summary(column.summary(group))));
         row
     };
     let caption = "Agents: mean ± sample standard deviation over the finished runs of each configuration.";

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod continual;
 pub(crate) mod curves;
+mod figures;
 pub(crate) mod grids;
 pub(crate) mod indicators;
 pub(crate) mod methods;

@@ -1,23 +1,13 @@
 //! The table of all configurations, and what a reader of its means has to know.
 
+use super::figures::Figures;
 use super::section;
 use crate::group::{Comparison, Group};
 use crate::output::{Block, Cell, Column, Kind, Section, Sheet};
 use crate::read::Run;
-use crate::result::RunResult;
-use crate::statistics::{Summary, summarize_complete};
+use crate::statistics::Summary;
 use crate::text::plain;
 use std::path::PathBuf;
-
-/// A column of figures: how it is called, where it comes from, how it is shown.
-struct Figures {
-    heading: &'static str,
-    csv: &'static str,
-    figure: fn(&RunResult) -> Option<f64>,
-    /// Fractions are shown in percent.
-    factor: f64,
-    decimals: usize,
-}
 
 const FIGURES: [Figures; 4] = [
     Figures {
@@ -49,13 +39,6 @@ const FIGURES: [Figures; 4] = [
         decimals: 1,
     },
 ];
-
-impl Figures {
-    fn summary(&self, group: &Group) -> Option<Summary> {
-        let values = group.finished.iter().map(|run| (self.figure)(run.result.as_ref()?));
-        summarize_complete(values).map(|summary| summary.scaled(self.factor))
-    }
-}
 
 /// Final test accuracy in percent over the finished seeds.
 pub(super) fn final_accuracy(group: &Group) -> Option<Summary> {
@@ -99,16 +82,15 @@ fn sheets(comparison: &Comparison) -> Vec<Sheet> {
 /// The table and the notes under it.
 pub(crate) fn make(comparison: &Comparison) -> Option<Section> {
     let (sheets, lists) = (sheets(comparison), notes(comparison));
-    let intro = match sheets.is_empty() {
-        false => "Every configuration found: the resolved config of a run without its seed and [run].",
-        true => "",
+    let (title, intro) = match sheets.is_empty() {
+        false => (
+            "All configurations",
+            "Every configuration found: the resolved config of a run without its seed and [run].",
+        ),
+        true => ("Notes", ""),
     };
-    let blocks = if sheets.is_empty() && lists.is_empty() {
-        vec![]
-    } else {
-        vec![Block { sheets, lists, ..Block::default() }]
-    };
-    section(if intro.is_empty() { "Notes" } else { "All configurations" }, intro, blocks)
+    let anything = !(sheets.is_empty() && lists.is_empty());
+    section(title, intro, anything.then(|| Block { sheets, lists, ..Block::default() }).into_iter().collect())
 }
 
 /// The same for a terminal, agents too.

@@ -23,6 +23,7 @@ pub(super) fn launches(
     let input = model.input();
     let pixels = input.image_size * input.image_size * input.channels;
     let mut graph = Graph::evaluation(model.parameters());
+    graph.set_winograd(place.winograd);
     let shape = [states.words / pixels, input.image_size, input.image_size, input.channels];
     let seen = graph.input("x", &shape);
     model.forward(&mut graph, seen)?;

@@ -29,11 +29,11 @@ pub struct Agent {
     pub target_momentum: f64,
     /// What the network puts out for an action.
     pub output: Output,
-    /// Bins of a two-hot output.
+    /// Bins of a two-hot output; of another the default.
     pub bins: usize,
-    /// Values of the first and the last bin.
+    /// Values of the first and the last bin; of another output the default.
     pub support: [f64; 2],
-    /// The loss of an error, where the output is a value.
+    /// The loss of an error, where the output is a value; of another the default.
     pub criterion: Criterion,
     /// Steps between two lines of metrics.
     pub log_every: u64,
@@ -111,7 +111,26 @@ impl Agent {
             let reason = "two finite numbers are needed, the smaller one first";
             return Err(refused("agent.support", format!("{:?}", self.support), reason));
         }
+        let default = Self::defaults();
+        let reason = "it has no effect with agent.output = \"scalar\"";
+        if self.output == Output::Scalar && self.bins != default.bins {
+            return Err(refused("agent.bins", self.bins, reason));
+        }
+        if self.output == Output::Scalar && self.support != default.support {
+            return Err(refused("agent.support", format!("{:?}", self.support), reason));
+        }
+        if self.output == Output::TwoHot && self.criterion != default.criterion {
+            let reason = "it has no effect with agent.output = \"two-hot\", which learns by cross-entropy";
+            return Err(refused("agent.criterion", "\"huber\"", reason));
+        }
         positive("agent.replay_ratio", self.replay_ratio)?;
+        if self.replay_ratio > 1e4 {
+            return Err(refused(
+                "agent.replay_ratio",
+                self.replay_ratio,
+                "it must be at most 10000 updates per step",
+            ));
+        }
         share("agent.epsilon", self.epsilon)
     }
 }

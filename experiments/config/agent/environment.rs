@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Environment {
     /// Which of the three tasks.
     pub task: Task,
-    /// What follows the right class in the last state of the sparse task.
+    /// What follows the right class in the last state of the sparse task; of another the default.
     pub after_last: AfterLast,
     /// One of `ht data list`.
     pub set: String,
@@ -62,6 +62,10 @@ impl Environment {
         at_least_one("environment.downsample", self.downsample)?;
         if ![1, 2, 4].contains(&self.downsample) {
             return Err(refused("environment.downsample", self.downsample, "it must be 1, 2 or 4"));
+        }
+        if self.task != Task::Sparse && self.after_last != AfterLast::Wrap {
+            let reason = "it has an effect with environment.task = \"sparse\" only";
+            return Err(refused("environment.after_last", "\"uniform\"", reason));
         }
         if self.images > u32::MAX as usize {
             return Err(refused("environment.images", self.images, "there are not as many"));

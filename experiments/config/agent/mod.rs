@@ -103,6 +103,10 @@ impl AgentConfig {
             layer.check_use(&config.intervention.method)?;
         }
         config.run.check()?;
+        if config.run.stream_images {
+            let reason = "the images of an agent lie on the device, for any may come next";
+            return Err(refused("run.stream_images", true, reason));
+        }
         config.model.build().map_err(Error::Model)?;
         Ok(config)
     }
