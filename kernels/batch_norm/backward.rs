@@ -75,7 +75,14 @@ pub(super) fn merge(cut: &Columns, [dweight, dbias]: [usize; 2]) -> Dispatch {
     let [x, _, z] = cut.grid();
     Dispatch {
         label: "batch_norm/backward merge".into(),
-        source: cut.source(&[include_str!("sums.wgsl"), include_str!("backward_merge.wgsl")], &[]),
+        source: cut.source(
+            &[
+                include_str!("sums.wgsl"),
+                include_str!("sum_chunks.wgsl"),
+                include_str!("backward_merge.wgsl"),
+            ],
+            &[],
+        ),
         constants: vec![("WIDTH", f64::from(cut.width()))],
         bindings: vec![(SCRATCH, Access::Read), (dweight, Access::ReadWrite), (dbias, Access::ReadWrite)],
         immediates: vec![cut.units(), cut.chunks as u32],

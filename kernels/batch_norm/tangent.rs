@@ -112,7 +112,7 @@ impl Kernel for BatchNormTangent {
             labels: ["batch_norm/tangent chunks", "batch_norm/tangent merge", "batch_norm/tangent apply"],
             sources: [
                 &[sums, include_str!("backward_chunks.wgsl")],
-                &[sums, include_str!("tangent_merge.wgsl")],
+                &[sums, include_str!("sum_chunks.wgsl"), include_str!("tangent_merge.wgsl")],
                 &[include_str!("tangent_apply.wgsl")],
             ],
             bindings: [

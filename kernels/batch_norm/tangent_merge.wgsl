@@ -3,7 +3,7 @@
 // Layout: partials [chunks, 2, C], sums of x' and of x' xhat over every chunk of rows; saved [2, C]: mean, then inverse;
 // weight, weight_tangent [C]; channel [6, C]. `Value` is vec4<f32> (C a multiple of 4) or f32; `units` Values make a row.
 // A workgroup owns WIDTH neighbouring Values: thread t adds Value t % WIDTH of every (256 / WIDTH)-th chunk, then a tree
-// adds the threads. Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl.
+// adds the threads. Workgroup memory: 8 KiB. Prepended: columns.wgsl, sums.wgsl, sum_chunks.wgsl.
 struct Immediates {
     rows: u32,
     units: u32,
@@ -20,16 +20,7 @@ var<immediate> imm: Immediates;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let column = column_of(group, thread);
-    var sum = Value(0.0);
-    var product = Value(0.0);
-    if (column < imm.units) {
-        for (var chunk = thread / WIDTH; chunk < imm.chunks; chunk += 256u / WIDTH) {
-            let at = 2u * chunk * imm.units + column;
-            sum += partials[at];
-            product += partials[at + imm.units];
-        }
-    }
-    sum_threads(thread, sum, product);
+    sum_chunks(column, thread);
     if (thread < WIDTH && column < imm.units) {
         channel[column] = saved[column];
         channel[imm.units + column] = saved[imm.units + column];
