@@ -5,10 +5,12 @@
 mod dqn;
 mod environment;
 mod intervention;
+mod probe;
 
 pub use dqn::{Agent, AgentOptimizer, Criterion, Output, updates_after};
 pub use environment::{AfterLast, Environment, Task};
 pub use intervention::AgentIntervention;
+pub use probe::Probe as AgentProbe;
 
 use super::check::refused;
 use super::resolve::{check_name, check_version, from_table, laid_over};
@@ -37,6 +39,8 @@ pub struct AgentConfig {
     pub optimizer: AgentOptimizer,
     /// `[intervention]`
     pub intervention: AgentIntervention,
+    /// `[probe]`
+    pub probe: AgentProbe,
     /// `[engine]`
     pub engine: Engine,
     /// `[run]`
@@ -68,6 +72,7 @@ impl AgentConfig {
             agent: Agent::defaults(),
             optimizer: AgentOptimizer::defaults(),
             intervention: AgentIntervention::defaults(),
+            probe: AgentProbe::defaults(),
             engine: Engine::default(),
             run: Run::default(),
         })
@@ -98,6 +103,7 @@ impl AgentConfig {
         config.environment.check()?;
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch)?;
+        config.probe.check(config.agent.learning_starts)?;
         config.intervention = config.intervention.checked(config.agent.target_momentum)?;
         for layer in layers {
             layer.check_use(&config.intervention.method)?;
