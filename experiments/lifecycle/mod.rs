@@ -90,6 +90,8 @@ pub fn enter(
     let path = path_of(config, out);
     let finished = |result: Map<String, Value>, note: &mut dyn FnMut(&str)| {
         compare_data(&result, data, &path, note)?;
+        // Where there are no locks, remains of its last attempt may have been too young. It may lie where nobody can write.
+        let _ = files::remove_partial(&path, files::ABANDONED);
         Ok(Entered::Finished(result))
     };
     // A finished run stays finished: it needs no lock, and may lie where nobody can write.

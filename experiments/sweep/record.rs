@@ -114,6 +114,8 @@ impl Record {
     /// As [`Record::merged`], with any of them; a file that cannot be written.
     pub fn keep(self, folder: &Path) -> Result<Vec<String>, Error> {
         let unreadable = self.compare(folder)?;
+        // Remains of other processes, which may belong to somebody else, keep no sweep from its work.
+        let _ = files::remove_partial(folder, files::ABANDONED);
         let text = self.to_toml();
         let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(format!("sweep-{digest}.toml"));
