@@ -241,4 +241,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn old_remains_of_killed_processes_are_removed_and_young_ones_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let (old, young) =
+            (place.path().join(".sweep-0.toml.a.partial"), place.path().join(".sweep-0.toml.b.partial"));
+        let written = std::time::SystemTime::now() - files::ABANDONED;
+        std::fs::File::create(&old).unwrap().set_modified(written).unwrap();
+        std::fs::write(&young, "").unwrap();
+        record(AB).keep(place.path()).unwrap();
+        assert!(!old.exists() && young.exists());
+    }
 }
