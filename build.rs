@@ -3,8 +3,9 @@
 use std::process::Command;
 
 /// What the program is made of.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "files",
+    "random",
     "environments",
     "kernels",
     "engine",

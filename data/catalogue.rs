@@ -108,7 +108,13 @@ impl Name {
             "raw".to_owned(),
             "archive".to_owned(),
         ];
-        folders.iter().flat_map(|folder| below.iter().map(|below| folder.join(below))).collect()
+        let place = |folder: &PathBuf, below: &String| {
+            below.split('/').fold(folder.clone(), |at, part| entry(&at, part))
+        };
+        folders
+            .iter()
+            .flat_map(|folder| below.iter().map(|below| place(folder, below)).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Files in `folders` that may hold a set in a form that is not read: where one is missing, they are named.
@@ -116,7 +122,8 @@ impl Name {
         let is_published = |name: &str| {
             let files =
                 Name::ALL.into_iter().flat_map(Name::files).chain([&CIFAR10_PYTHON, &CIFAR100_PYTHON]);
-            files.into_iter().any(|file| file.name == name || file.unpacked_name() == name)
+            let is = |published: &str| published.eq_ignore_ascii_case(name);
+            files.into_iter().any(|file| is(file.name) || is(file.unpacked_name()))
         };
         let is_packed = |path: &Path| {
             let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
@@ -221,14 +228,26 @@ impl PublishedFile {
         let unpacked = self.unpacked_name();
         let dotted = unpacked.replace("-idx", ".idx");
         [
-            folder.join(self.name),
-            folder.join(unpacked),
-            folder.join(self.name.replace("-idx", ".idx")),
-            folder.join(&dotted),
-            folder.join(unpacked).join(unpacked),
-            folder.join(&dotted).join(&dotted),
+            entry(folder, self.name),
+            entry(folder, unpacked),
+            entry(folder, &self.name.replace("-idx", ".idx")),
+            entry(folder, &dotted),
+            entry(&entry(folder, unpacked), unpacked),
+            entry(&entry(folder, &dotted), &dotted),
         ]
     }
+}
+
+/// The path of `name` in `folder`: as it is written, or as it lies there in capitals, as some programs and disks leave it.
+pub(crate) fn entry(folder: &Path, name: &str) -> PathBuf {
+    let path = folder.join(name);
+    if name.is_empty() || path.symlink_metadata().is_ok() {
+        return path;
+    }
+    let names = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let same = names.filter(|found| found.to_str().is_some_and(|found| found.eq_ignore_ascii_case(name)));
+    // The same one every time, whatever the order of the system.
+    same.min().map_or(path, |found| folder.join(found))
 }
 
 /// Whether a file is there, or may be but cannot be looked at: then reading it tells why.
@@ -302,14 +321,34 @@ pub(crate) const CIFAR10_BATCHES: [&str; 6] = [
 pub(crate) const CIFAR100_BATCHES: [&str; 2] =
     ["16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"];
 
-/// The SHA-256 of the labels of CIFAR-10's files, a byte each: training before test, in any layout.
-pub(crate) const CIFAR10_LABELS: [&str; 6] = [
-    "d829dbdf32167c9d7b3687cee66d92d80d46c441308b5aca0d11e8b69e27dac9",
-    "5d18f7371ed35ea9ade77952fe958b0660a45cd6c8b8a8970030f21612cfd7e3",
-    "32cf77b0ee2e790b1c4384d2d82e42dc1571b87e67f6da8f444b2725b2973f65",
-    "d2815e3f8f656272864920fc0edde56b04ec9cf81bf397c0dd3069f4aea51aeb",
-    "2ddf3ab27d5d04409c94ce7b56849c243129c10de1058ae0bfe14c77e934800c",
-    "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+/// The SHA-256 of each of CIFAR-10's files, as label and pixels `[32, 32, 3]` image after image, in any layout: training before
+/// test. Of the images of [`CIFAR10_LABELS_ONLY`] it has the labels alone.
+pub(crate) const CIFAR10_CONTENT: [&str; 6] = [
+    "d75a543540dbf1c8b992c6adc9e3cde503158c96f1e2ede5a5c672e29f9cd335",
+    "824b2e4d323ab105ac914cf6276c5ee5566be32ed2b17b04b5e9094816d4b58f",
+    "b46254700c20787d361fde069399e80d9a45ef7ed66a3e2efbbfc6d19c864b6d",
+    "ee98f4db996d0280b73314f9bf205eb8b6c17e217da5894f0d06e7ae445a040b",
+    "4edeee335e1aea8bdd5ad94cd15c1604989b43c37b19aca927ce1dc90f5935fd",
+    "ddfb523d5a423270d0c9339524214ff6887797c0ff9154f0074b2a1a374906a4",
+];
+
+/// The images of [`CIFAR10_CONTENT`], by file, whose published pixels were not at hand where the digests were made.
+pub(crate) const CIFAR10_LABELS_ONLY: [&[usize]; 6] = [
+    &[4298, 5949, 7066, 7237, 7248, 7630, 8006, 8831, 8968, 9415],
+    &[2762, 2834, 3546],
+    &[1493, 5728, 6098, 6927, 7621, 8435, 8728, 9694, 9747],
+    &[
+        1066, 1367, 1462, 1625, 1663, 2777, 3641, 3661, 4067, 4276, 4387, 4825, 5160, 5646, 6733, 7329, 7474,
+        7567, 8384, 8925, 9358, 9385, 9613, 9840, 9888, 9971,
+    ],
+    &[
+        1779, 2004, 2389, 2611, 3357, 3883, 4882, 5168, 5240, 6175, 6435, 6538, 6624, 7393, 7597, 8081, 8124,
+        8333, 8821, 8836, 9321, 9429, 9631, 9830, 9857,
+    ],
+    &[
+        1259, 1369, 1422, 2245, 2737, 2935, 3695, 3718, 4085, 4496, 5791, 5896, 6286, 7580, 7707, 7724, 7832,
+        8117, 8551, 9254,
+    ],
 ];
 
 // Training before test: `svhn` relies on this order.

@@ -16,7 +16,8 @@ pub struct Report {
     pub looked_in: Vec<PathBuf>,
     /// Each of its files; none for a built-in set.
     pub files: Vec<FileReport>,
-    /// Where one is missing: files that may hold the set in a form that is not read.
+    /// Where one is missing: files that may hold the set in a form that is not read, and folders that have files of these
+    /// names.
     pub not_read: Vec<PathBuf>,
 }
 
@@ -43,6 +44,12 @@ pub fn check(name: &str, dir: &Path) -> Result<Report, Error> {
         Name::Strokes | Name::Scenes => Vec::new(),
     };
     let is_missing = files.iter().any(|file| matches!(file.status, Status::Missing));
-    let not_read = if is_missing { Name::not_read(&folders) } else { Vec::new() };
+    let mut not_read = Vec::new();
+    if is_missing {
+        not_read = Name::not_read(&folders);
+        if let Name::Cifar10 | Name::Cifar100 = name {
+            not_read.extend(cifar::elsewhere(name, &folders));
+        }
+    }
     Ok(Report { not_read, name, looked_in: folders.to_vec(), files })
 }

@@ -13,17 +13,21 @@
 mod layout;
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalogue::{CIFAR10_LABELS, Name, is_there};
-use crate::checksum::sha256_of_bytes;
+use sha2::{Digest, Sha256};
+
+use crate::catalogue::{CIFAR10_CONTENT, CIFAR10_LABELS_ONLY, Name, entry, is_there};
+use crate::checksum::digits;
 use crate::error::{FileError, FileProblem};
 use crate::examine::{Content, FileReport, Status, examine};
 use crate::identity::Half;
 use crate::input::{Failure, Input, fill, reserve};
 use crate::kind::kind_of;
 use crate::{DataSet, Error, Images, Origin, pickle, tar};
+pub(crate) use layout::elsewhere;
 use layout::{Form, Layout, Location, layouts, locate};
 
 /// Height and width of an image.
@@ -51,7 +55,14 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
             .into(),
             looked_in: folders.to_vec(),
             not_read: Name::not_read(folders).into(),
-            advice: name.advice(folders),
+            advice: match elsewhere(name, folders).as_slice() {
+                [] => name.advice(folders),
+                [path, ..] => format!(
+                    "if the files in {path} are the set, give this folder as --data; or {}",
+                    name.advice(folders),
+                    path = path.display()
+                ),
+            },
         });
     };
     let advice = location.advice(name, folders);
@@ -84,21 +95,35 @@ pub(crate) fn load(name: Name, folders: &[PathBuf]) -> Result<DataSet, Error> {
 }
 
 /// Whether the images of a half (0: training, 1: test) are the published ones: they are in files with the published
-/// checksums, or they are not if their labels are others.
+/// checksums, or they are not if their content is another.
 fn verify(name: Name, half: usize, published: bool, images: &Images) -> Option<bool> {
-    let known = CIFAR10_LABELS.split_at(CIFAR10_LABELS.len() - 1);
-    let known = if half == 0 { known.0 } else { known.1 };
-    let others = name == Name::Cifar10 && images.len() == known.len() * BATCH && {
-        let found = images.labels.chunks(BATCH).map(digest_of_labels);
-        !found.eq(known.iter().map(|digest| (*digest).to_owned()))
+    let files = if half == 0 {
+        0..CIFAR10_CONTENT.len() - 1
+    } else {
+        CIFAR10_CONTENT.len() - 1..CIFAR10_CONTENT.len()
     };
-    if published { Some(true) } else { others.then_some(false) }
+    let other = || {
+        let is_whole = name == Name::Cifar10 && images.len() == files.len() * BATCH;
+        is_whole && files.enumerate().any(|(batch, file)| is_other(images, batch, file))
+    };
+    if published { Some(true) } else { other().then_some(false) }
 }
 
-/// The SHA-256 of labels, a byte each.
-fn digest_of_labels(labels: &[u32]) -> String {
-    let bytes: Vec<u8> = labels.iter().map(|&label| label as u8).collect();
-    sha256_of_bytes(&[&bytes])
+/// Whether the images of a batch of CIFAR-10 are other ones than those of the published file of this index.
+fn is_other(images: &Images, batch: usize, file: usize) -> bool {
+    content(images, batch * BATCH..(batch + 1) * BATCH, CIFAR10_LABELS_ONLY[file]) != CIFAR10_CONTENT[file]
+}
+
+/// The SHA-256 of label and pixels image after image, of some the label alone.
+fn content(images: &Images, range: Range<usize>, labels_only: &[usize]) -> String {
+    let mut digest = Sha256::new();
+    for (index, image) in range.enumerate() {
+        digest.update([images.labels[image] as u8]);
+        if !labels_only.contains(&index) {
+            digest.update(images.image(image));
+        }
+    }
+    digits(&digest.finalize())
 }
 
 impl Location {
@@ -124,7 +149,9 @@ impl Location {
         let mut counts = vec![0; files.len()];
         let md5 = tar::members(&self.path, |member, length, reader| {
             let file_name = member.rsplit('/').next().unwrap_or(member);
-            let Some(index) = files.iter().position(|file| *file == file_name) else { return Ok(()) };
+            let Some(index) = files.iter().position(|file| file.eq_ignore_ascii_case(file_name)) else {
+                return Ok(());
+            };
             if counts[index] > 0 {
                 return Ok(());
             }
@@ -159,7 +186,7 @@ fn append_file(
     folder: &Path,
     compare: bool,
 ) -> Result<Option<bool>, FileError> {
-    let path = folder.join(file);
+    let path = entry(folder, file);
     let index = layout.files().position(|other| compare && other == file);
     let Some(published) = index.and_then(|index| layout.batches.get(index)) else {
         append_input(images, layout.form, &path, &mut Input::open(&path)?)?;
@@ -281,7 +308,7 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
         return unfinished.into_iter().chain([report]).collect();
     }
     let look = |(index, file): (usize, &'static str)| {
-        let path = location.path.join(file);
+        let path = entry(&location.path, file);
         if !is_there(&path) {
             return FileReport { file: file.to_owned(), path: None, status: Status::Missing };
         }
@@ -299,8 +326,8 @@ pub(crate) fn check(name: Name, folders: &[PathBuf]) -> Vec<FileReport> {
             Ok(Some(false)) => {
                 Status::Other { why: "as many images, but written otherwise or other ones".to_owned() }
             }
-            Ok(_) if name == Name::Cifar10 && digest_of_labels(&images.labels) != CIFAR10_LABELS[index] => {
-                Status::Other { why: "as many images, but with other labels".to_owned() }
+            Ok(_) if name == Name::Cifar10 && is_other(&images, 0, index) => {
+                Status::Other { why: "as many images, but other ones or with other labels".to_owned() }
             }
             Ok(_) => Status::Unpacked,
             Err(error) => Status::Damaged(error.advise(&location.advice(name, folders))),

@@ -123,6 +123,14 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether something was asked for that there is not, whatever lies on disk or on servers.
+    pub fn is_misuse(&self) -> bool {
+        use Error::{Busy, Download, File, Missing, NotWritable};
+        !matches!(self, Missing { .. } | File(_) | NotWritable { .. } | Busy { .. } | Download { .. })
+    }
+}
+
 /// A file that cannot be used, and where it goes wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}{problem}; {advice}", .path.display(), place(*.at, .problem))]

@@ -23,7 +23,7 @@ pub struct FileReport {
 pub enum Status {
     /// The published file, byte for byte or unpacked.
     Ok,
-    /// Unpacked and well-formed, with the published number of examples. There is no published checksum to compare.
+    /// Unpacked and well-formed, with the published number of examples. No checksum is known of all of its content.
     Unpacked,
     /// Undamaged, but only a part of what is published.
     Part {
@@ -61,7 +61,7 @@ impl fmt::Display for Status {
         match self {
             Status::Ok => f.write_str("ok"),
             Status::Unpacked => {
-                f.write_str("ok (unpacked: structure checked, no checksum of the images to compare)")
+                f.write_str("ok (unpacked: checked as far as checksums of its content are known)")
             }
             Status::Part { what } => write!(f, "ok, but a part of the published set: {what}"),
             Status::Missing => f.write_str("missing"),

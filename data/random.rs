@@ -9,11 +9,12 @@
 //! h0 = f(seed)   h1 = f(h0 ^ purpose)   h2 = f(h1 ^ index)   h3 = f(h2)   state = h2 * 2^64 + h3   stream = purpose
 //! ```
 //!
-//! where `f` is one step of SplitMix64 (Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, 2014).
+//! where `f` is one step of SplitMix64 ([`random::mix`]).
 //! Integers and floats are derived from its words here and not by a crate whose sampling may change between versions.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
+use random::{below, mix};
 
 /// What random numbers are for. Different purposes never share a stream; the numbers are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +39,6 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub struct Random(Pcg64);
 
-/// One step of SplitMix64 from `state`.
-fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 impl Random {
     /// The stream of `index` for `purpose` under `seed`.
     pub fn new(seed: u64, purpose: Purpose, index: u64) -> Self {
@@ -69,17 +62,9 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
-    /// An integer uniform in `0..bound`, without bias (Lemire, *Fast Random Integer Generation in an Interval*, 2019);
-    /// 0 if `bound` is 0.
+    /// An integer uniform in `0..bound`, see [`random::below`]; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
-        let bound = u64::from(bound);
-        loop {
-            let product = u128::from(self.word()) * u128::from(bound);
-            // The lowest 2^64 mod bound products of each value are surplus.
-            if bound == 0 || product as u64 >= bound.wrapping_neg() % bound {
-                return (product >> 64) as u32;
-            }
-        }
+        below(bound, || self.word())
     }
 
     /// Moves `count` elements of `items`, drawn uniformly without replacement and in random order, to its front
@@ -124,19 +109,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn integers_are_uniform_and_in_range() {
-        let mut random = Random::new(5, Purpose::Noise, 0);
-        for bound in [1, 2, 3, 9, 10, 1000, u32::MAX] {
-            assert!((0..1000).all(|_| random.below(bound) < bound));
-        }
-        assert_eq!(random.below(0), 0);
-        let mut counts = [0i32; 9];
-        (0..90_000).for_each(|_| counts[random.below(9) as usize] += 1);
-        // The standard deviation of a count is 94.
-        assert!(counts.iter().all(|count| (count - 10_000).abs() < 470), "{counts:?}");
     }
 
     #[test]

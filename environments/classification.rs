@@ -1,10 +1,11 @@
 //! Classification as a control task: the state is a class, and the agent sees an image of it.
 
 use crate::environment::check;
-use crate::random::{Purpose, Random, mix};
+use crate::random::{Purpose, Random};
 use crate::{
     Environment, Error, Finite, FiniteMdp, Next, Observation, ObservationKind, Outcome, Result, Step, state,
 };
+use random::mix;
 
 /// Which of the three tasks (Lyle and others, *Understanding Plasticity in Neural Networks*, 2023, section 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

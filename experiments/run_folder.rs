@@ -75,17 +75,21 @@ impl RunFolder {
         let lock_path = path.join(".lock");
         let create = |path: &Path| OpenOptions::new().create(true).truncate(false).write(true).open(path);
         let lock = create(&lock_path).map_err(failed("create", &lock_path))?;
-        match try_lock(&lock) {
-            Ok(()) => files::remove_partial(path).map_err(failed("clean", path))?,
+        let age_of_remains = match try_lock(&lock) {
+            Ok(()) => Duration::ZERO,
             Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: path.into() }),
-            Err(TryLockError::Error(error)) if has_no_locks(&error) => note(&format!(
-                "{} cannot be locked ({error}): take care that no other process works on this run",
-                path.display()
-            )),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+                note(&format!(
+                    "{} cannot be locked ({error}): take care that no other process works on this run",
+                    path.display()
+                ));
+                files::ABANDONED
+            }
             Err(TryLockError::Error(source)) => {
                 return Err(Error::Io { action: "lock", path: lock_path, source });
             }
-        }
+        };
+        files::remove_partial(path, age_of_remains).map_err(failed("clean", path))?;
         let metrics_path = path.join("metrics.jsonl");
         let metrics = create(&metrics_path).map_err(failed("create", &metrics_path))?;
         Ok(Self { path: path.into(), metrics, metrics_bytes: 0, _lock: lock })

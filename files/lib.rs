@@ -7,14 +7,19 @@
 //!   not be. Readers see the old content or the new. The temporary file has a name of its own, so that any number of
 //!   processes may replace one file at once: the last wins.
 //! - Links are followed: what they point at is replaced, and they stay. What is no regular file (a pipe, a device) is
-//!   written through, never replaced.
+//!   written through, never replaced; so is what the process has open already (`/dev/stdout`, `/dev/fd/3`), whatever it is.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{BufWriter, Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the names of temporary files end with; they begin with a dot and the name of the file they are for.
 pub const PARTIAL: &str = ".partial";
+
+/// Nobody takes so long between two writes to one file, even if the clocks of two machines differ by hours: a temporary
+/// file of this age is nobody's.
+pub const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Characters of a file's name that the name of its temporary file begins with.
 const MOST_OF_NAME: usize = 50;
@@ -75,7 +80,12 @@ fn regular(path: &Path) -> Result<()> {
 }
 
 fn put(path: &Path, durable: bool, content: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    // What links of `/dev` and `/proc` say of pipes is no path: these are opened under the name that was given.
+    #[cfg(unix)]
+    if let Some(number) = descriptor_of(path) {
+        let mut file = BufWriter::new(open_descriptor(number, path)?);
+        content(&mut file)?;
+        return file.flush();
+    }
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
         let mut file = BufWriter::new(OpenOptions::new().write(true).open(path)?);
         content(&mut file)?;
@@ -141,21 +151,64 @@ fn sync_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Removes the temporary files that a process which was killed left in a folder. Only for folders that a lock keeps others
-/// from: a file that somebody is writing looks the same.
+/// Removes the temporary files that processes which were killed left in a folder, where nobody has written to them for
+/// `age`: none at all under a lock that keeps all others out, else [`ABANDONED`], because a file that somebody is writing
+/// looks the same.
 ///
 /// # Errors
 /// The folder cannot be read, or a file not be removed.
-pub fn remove_partial(folder: &Path) -> Result<()> {
+pub fn remove_partial(folder: &Path, age: Duration) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') && name.ends_with(PARTIAL) && entry.file_type()?.is_file() {
-            std::fs::remove_file(entry.path())?;
+        if !name.starts_with('.') || !name.ends_with(PARTIAL) {
+            continue;
+        }
+        let removed = entry.metadata().and_then(|metadata| {
+            // A time in the future is that of another clock.
+            let written = metadata.modified()?.elapsed().unwrap_or_default();
+            if metadata.is_file() && written >= age { std::fs::remove_file(entry.path()) } else { Ok(()) }
+        });
+        match removed {
+            // Its writer has finished, or somebody else cleans up as well.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            outcome => outcome?,
         }
     }
     Ok(())
+}
+
+/// Which of this process's open files a path stands for, such as `/dev/stdout` or `/dev/fd/3`. What the links of these
+/// folders say is no path to a pipe, and for a file it would replace the one that somebody else has open.
+#[cfg(unix)]
+fn descriptor_of(path: &Path) -> Option<u32> {
+    let mut path = path.to_path_buf();
+    let own = std::fs::canonicalize("/proc/self/fd").ok();
+    for _ in 0..MOST_LINKS {
+        let folder = std::fs::canonicalize(folder_of(&path)).ok()?;
+        if folder == Path::new("/dev/fd") || own.as_ref() == Some(&folder) {
+            return path.file_name()?.to_str()?.parse().ok();
+        }
+        path = folder.join(std::fs::read_link(&path).ok()?);
+    }
+    None
+}
+
+/// The standard streams are shared with whoever has them open, so that the next writes follow; others are written to at
+/// their end.
+#[cfg(unix)]
+fn open_descriptor(number: u32, path: &Path) -> Result<File> {
+    use std::os::fd::AsFd;
+    match number {
+        1 => {
+            let mut stdout = std::io::stdout();
+            stdout.flush()?;
+            Ok(stdout.as_fd().try_clone_to_owned()?.into())
+        }
+        2 => Ok(std::io::stderr().as_fd().try_clone_to_owned()?.into()),
+        _ => OpenOptions::new().append(true).open(path),
+    }
 }
 
 /// Where a path leads: links followed, the last of which may point at nothing yet.

@@ -89,11 +89,18 @@ fn many_writers_of_one_file_leave_the_whole_content_of_one() {
 #[test]
 fn what_a_killed_process_left_is_removed_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    for name in [".result.json.a1B2c3.partial", "notes.partial", ".lock"] {
-        fs::write(folder.path().join(name), "x").unwrap();
+    let (old, young) = (".result.json.a1B2c3.partial", ".result.json.d4E5f6.partial");
+    let others = [".lock", "notes.partial"];
+    for name in [old, young].iter().chain(&others) {
+        let file = File::create(folder.path().join(name)).unwrap();
+        if *name != young {
+            file.set_modified(std::time::SystemTime::now() - ABANDONED).unwrap();
+        }
     }
-    remove_partial(folder.path()).unwrap();
-    assert_eq!(names(folder.path()), [".lock", "notes.partial"]);
+    remove_partial(folder.path(), ABANDONED).unwrap();
+    assert_eq!(names(folder.path()), [others[0], young, others[1]], "somebody may be writing the young one");
+    remove_partial(folder.path(), Duration::ZERO).unwrap();
+    assert_eq!(names(folder.path()), others);
 }
 
 #[cfg(unix)]
@@ -161,6 +168,25 @@ fn a_pipe_that_has_no_name_is_written_through() {
         std::io::Read::read_exact(&mut reader, &mut bytes).unwrap();
         assert_eq!(&bytes, b"through");
     }
+}
+
+/// What a shell does for `3> file`: the file is open already, and others may have written to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_open_already_is_written_through_and_not_replaced() {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{MetadataExt, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redirected");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(b"before ").unwrap();
+    let name = Path::new("/dev/fd").join(file.as_raw_fd().to_string());
+    symlink(&name, folder.path().join("link")).unwrap();
+    write(&name, b"through ").unwrap();
+    write(&folder.path().join("link"), b"a link").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"before through a link");
+    assert_eq!(fs::metadata(&path).unwrap().ino(), file.metadata().unwrap().ino());
+    assert_eq!(names(folder.path()), ["link", "redirected"]);
 }
 
 #[test]

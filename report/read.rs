@@ -115,7 +115,22 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Unr
     if bytes.trim_ascii().is_empty() {
         return Err(broken(path, "the file is empty"));
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| broken(path, json_reason(&bytes, &error)))
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let key = wrong_key::<T>(&bytes).map(|key| format!("{key}: ")).unwrap_or_default();
+        broken(path, key + &json_reason(&bytes, &error))
+    })
+}
+
+/// The key whose value is none of a `T` by itself: what reads JSON says only what it found.
+fn wrong_key<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<String> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).ok()?;
+    let is_wrong = |(key, value): &(String, serde_json::Value)| {
+        let alone = serde_json::Map::from_iter([(key.clone(), value.clone())]);
+        let error = serde_json::from_value::<T>(alone.into()).err();
+        // A value of the wrong kind, not one that is missing.
+        error.is_some_and(|error| error.is_data() && error.to_string().starts_with("invalid "))
+    };
+    object.into_iter().find(is_wrong).map(|(key, _)| key)
 }
 
 /// What is wrong with bytes that are not the JSON expected.

@@ -47,6 +47,9 @@ fn misuse_is_named_and_exits_with_2() {
             vec!["protocol.base_epochs", "steps"],
         ),
         ("run tiny.toml --set intervention.method=tortoise", vec!["intervention.method", "hare-tortoise"]),
+        ("run tiny.toml --set intervention.method=L2", vec!["\"L2\" is none of", "did you mean 'l2'?"]),
+        ("run tiny.toml --set data.downsample=2", vec!["strokes can be drawn with 28 x 28"]),
+        ("run tiny.toml --set Optimizer.LR=1", vec!["'Optimizer.LR'", "did you mean 'optimizer.lr'?"]),
         ("run tiny.toml --set model.hidden=[1000000000000]", vec!["model.hidden", "parameters"]),
         (
             "run tiny.toml --set model.classes=7",
@@ -282,4 +285,22 @@ fn a_full_disk_is_said_and_the_old_checkpoint_stays() {
     );
     place.ht(&words).succeeds();
     assert_same(&whole, &place.left("runs"), "after room was made");
+}
+
+/// What comes of a last step is looked at as its loss is: nothing later would notice.
+#[test]
+fn a_step_whose_outcome_is_not_finite_is_a_failure_that_names_the_tensor() {
+    use engine::checkpoint::{File, Stored, StoredValues};
+    let place = Place::new();
+    let mut batch = File::default();
+    batch.insert("x", &[4, 1, 2, 2], (0..16).map(|i| i as f32 / 8.0 - 1.0).collect());
+    let labels = Stored { shape: vec![4], values: StoredValues::Integers(vec![0, 1, 2, 0]) };
+    batch.tensors.insert("y".into(), labels);
+    batch.save(&place.path().join("batch.safetensors")).unwrap();
+    let words = "step --model mlp --set model.hidden=[5] --set model.image_size=2 --set model.channels=1 \
+                 --set model.classes=3 --batch batch.safetensors --out after.safetensors --device cpu --lr";
+    place.ht(&format!("{words} 1e39")).fails(1, &["'param.", "--lr"]);
+    place.ht(&format!("{words} 1e30")).fails(1, &["'eval_logits' is ", "at [0, 0]", "--lr"]);
+    assert!(!place.path().join("after.safetensors").exists());
+    place.ht(&format!("{words} 1e-3")).succeeds();
 }

@@ -175,7 +175,7 @@ fn a_download_that_breaks_off_continues_where_it_was() {
 fn there_is_nothing_to_fetch_or_check_of_the_built_in_set() {
     let place = Place::new();
     for name in ["strokes", "scenes"] {
-        place.ht(&format!("data fetch {name}")).fails(1, &[name, "built in", "nothing to download"]);
+        place.ht(&format!("data fetch {name}")).fails(2, &[name, "built in", "nothing to download"]);
         assert!(place.ht(&format!("data check {name}")).succeeds().stdout.contains("built in"));
     }
 }

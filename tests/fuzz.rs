@@ -134,7 +134,7 @@ fn fuzz_records_of_sweeps() {
     let mine = record(SWEEPS[0]);
     let mut mutator = Mutator::new(3);
     let mut bound = Bound::new("record of a sweep", 256, 1 << 20);
-    for _ in 0..rounds() / 10 {
+    for _ in 0..rounds() {
         let bytes = mutator.bytes(&[good.clone(), many.clone().into_bytes()]);
         std::fs::write(folder.path().join("sweep-other.toml"), &bytes).unwrap();
         // Refused, named as no record, or read: never a panic, and what lies there stays.

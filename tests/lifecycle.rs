@@ -87,6 +87,15 @@ fn a_folder_that_cannot_be_read_hides_no_other_run() {
     assert_eq!(std::fs::read(folders[0].join("result.json")).unwrap(), b"", "left as it is");
     let listed = place.ht(&format!("{sweep} --dry-run")).succeeds().stdout;
     assert_eq!((listed.matches("bad ").count(), listed.matches("finished ").count()), (2, 2), "{listed}");
+    // What the lines say is the way out, and --retry alone is none.
+    place
+        .ht(&format!("{sweep} --retry"))
+        .fails(1, &["2 of 4 runs failed", "the same command finishes the run"]);
+    std::fs::remove_file(folders[0].join("result.json")).unwrap();
+    place.ht(sweep).fails(1, &["1 of 4 runs failed", "config.toml", "remove the run's folder"]);
+    assert!(folders[0].join("result.json").exists());
+    std::fs::remove_dir_all(&folders[2]).unwrap();
+    place.ht(sweep).succeeds();
 }
 
 #[test]
@@ -196,7 +205,22 @@ fn a_file_system_without_locks_is_said_and_works() {
     let compiled =
         Command::new("cc").args(["-shared", "-fPIC", source, "-o"]).arg(&library).status().unwrap();
     assert!(compiled.success());
+    place.ht(&run_words("runs", "")).succeeds();
+    let folder = place.run_folder("runs");
+    let remains = |name: &str| {
+        let path = folder.join(name);
+        let days = std::time::Duration::from_secs(2 * 24 * 60 * 60);
+        std::fs::File::create(&path).unwrap().set_modified(std::time::SystemTime::now() - days).unwrap();
+        path
+    };
+    let of_a_finished_run = remains(".result.json.a1B2c3.partial");
+    place.ht(&run_words("runs", "")).succeeds();
+    assert!(!of_a_finished_run.exists());
+    std::fs::remove_file(folder.join("result.json")).unwrap();
+    let (old, young) = (remains(".result.json.a1B2c3.partial"), folder.join(".result.json.d4E5f6.partial"));
+    std::fs::write(&young, "somebody writes this").unwrap();
     let ended = place.command(&run_words("runs", "")).env("LD_PRELOAD", &library).output().unwrap();
+    assert!(!old.exists() && young.exists());
     let stderr = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{stderr}");
     assert!(stderr.starts_with("note: ") && stderr.contains("cannot be locked"), "{stderr}");

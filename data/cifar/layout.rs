@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalogue::{self, Name, PublishedFile, is_there};
+use crate::catalogue::{self, Name, PublishedFile, entry, is_there};
 
 /// How the images and labels of a file are arranged.
 #[derive(Clone, Copy)]
@@ -104,7 +104,7 @@ pub(super) struct Unfinished {
 impl Layout {
     /// The files that `folder` lacks.
     fn missing(&self, folder: &Path) -> Vec<&'static str> {
-        self.files().filter(|file| !is_there(&folder.join(file))).collect()
+        self.files().filter(|file| !is_there(&entry(folder, file))).collect()
     }
 }
 
@@ -150,9 +150,10 @@ pub(super) fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
     for (folder, layout) in
         folders.iter().flat_map(|folder| layouts.iter().map(move |layout| (folder, layout)))
     {
-        let inner = folder.join(layout.archive.name.trim_end_matches(".tar.gz"));
-        let named = folder.join(layout.folder);
-        for path in [named.join(layout.folder), named, folder.clone(), inner.join(layout.folder), inner] {
+        let inner = entry(folder, layout.archive.name.trim_end_matches(".tar.gz"));
+        let named = entry(folder, layout.folder);
+        for path in [entry(&named, layout.folder), named, folder.clone(), entry(&inner, layout.folder), inner]
+        {
             let missing = layout.missing(&path).len();
             if missing == 0 {
                 whole = whole.or(Some((layout, path)));
@@ -161,7 +162,7 @@ pub(super) fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
             }
         }
         for name in [layout.archive.name, layout.archive.unpacked_name()] {
-            let path = folder.join(name);
+            let path = entry(folder, name);
             if is_there(&path) {
                 archive = archive.or(Some((layout, path)));
             }
@@ -175,4 +176,18 @@ pub(super) fn locate(name: Name, folders: &[PathBuf]) -> Option<Location> {
         }
         (None, None, unfinished) => unfinished.map(|Unfinished { layout, path }| folder(layout, path, None)),
     }
+}
+
+/// Folders of other names below `folders` that hold all files of a set. They may hold anything, so that they are named, and
+/// read only where a person names them.
+pub(crate) fn elsewhere(name: Name, folders: &[PathBuf]) -> Vec<PathBuf> {
+    let entries = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let holds = |path: &Path, layout: &Layout| {
+        [path.to_path_buf(), entry(path, layout.folder)].iter().any(|path| layout.missing(path).is_empty())
+    };
+    found.retain(|path| layouts(name).0.iter().any(|layout| holds(path, layout)));
+    found.sort();
+    found.dedup();
+    found
 }

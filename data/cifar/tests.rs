@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::layout::{CIFAR10, CIFAR100};
 use super::*;
+use crate::checksum::sha256_of_bytes;
 use crate::testing::{pickle, tar_gz};
 
 /// Red, green and blue plane of an image that no other has.
@@ -130,6 +131,55 @@ fn a_missing_batch_file_is_named() {
     fs::write(dir.path().join("cifar-100-binary.tar.gz"), &archive).unwrap();
     let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
     assert!(text.contains("expected the member cifar-100-binary/test.bin, found the end"), "{text}");
+}
+
+#[test]
+fn names_in_capitals_are_read() {
+    let expected = {
+        let dir = TempDir::new().unwrap();
+        write(dir.path(), &CIFAR100[0]);
+        load_from(Name::Cifar100, &dir).unwrap()
+    };
+    for (folder, packed) in [("", false), ("CIFAR-100-BINARY", false), ("Cifar100", true)] {
+        let dir = TempDir::new().unwrap();
+        let at = dir.path().join(folder);
+        fs::create_dir_all(&at).unwrap();
+        if packed {
+            let files = files(&CIFAR100[0]);
+            let upper: Vec<String> =
+                files.iter().map(|(name, _)| format!("x/{}", name.to_uppercase())).collect();
+            let members: Vec<(&str, &[u8])> = upper
+                .iter()
+                .zip(&files)
+                .map(|(name, (_, bytes))| (name.as_str(), bytes.as_slice()))
+                .collect();
+            fs::write(dir.path().join("CIFAR-100-Binary.TAR.GZ"), tar_gz(&members)).unwrap();
+        } else {
+            for (name, bytes) in files(&CIFAR100[0]) {
+                fs::write(at.join(name.to_uppercase()), bytes).unwrap();
+            }
+        }
+        assert_eq!(load_from(Name::Cifar100, &dir).unwrap(), expected, "{folder}");
+        let reports = check(Name::Cifar100, &Name::Cifar100.folders(dir.path()));
+        assert!(
+            reports.iter().all(|report| matches!(report.status, Status::Part { .. })),
+            "{folder}: {reports:?}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_of_another_name_is_named_and_read_where_it_is_given() {
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("photographs");
+    write(&folder.join(CIFAR100[0].folder), &CIFAR100[0]);
+    let text = load_from(Name::Cifar100, &dir).unwrap_err().to_string();
+    let says =
+        format!("if the files in {} are the set, give this folder as --data; or get it", folder.display());
+    assert!(text.contains(&says), "{text}");
+    assert_eq!(crate::check("cifar100", dir.path()).unwrap().not_read, [folder.clone()]);
+    assert_eq!(load(Name::Cifar100, &Name::Cifar100.folders(&folder)).unwrap().train.len(), 2);
+    assert!(!load_from(Name::Cifar10, &dir).unwrap_err().to_string().contains("give this folder"));
 }
 
 /// The error that loading gives when one file of a good set has these bytes.
@@ -291,11 +341,23 @@ fn a_check_counts_images() {
 }
 
 #[test]
-fn other_labels_than_those_of_cifar10_tell_another_set() {
-    let images = |count| Images { labels: vec![3; count], ..no_images(10) };
+fn other_images_than_those_of_cifar10_tell_another_set() {
+    let images =
+        |count| Images { labels: vec![3; count], pixels: Arc::new(vec![0; count * IMAGE]), ..no_images(10) };
     assert_eq!(verify(Name::Cifar10, 1, false, &images(10_000)), Some(false));
-    assert_eq!(verify(Name::Cifar10, 0, false, &images(50_000)), Some(false));
     assert_eq!(verify(Name::Cifar10, 0, false, &images(20)), None, "a part tells nothing");
-    assert_eq!(verify(Name::Cifar100, 1, false, &images(10_000)), None, "its labels are not known here");
+    assert_eq!(verify(Name::Cifar100, 1, false, &images(10_000)), None, "its images are not known here");
     assert_eq!(verify(Name::Cifar10, 1, true, &images(10_000)), Some(true));
+}
+
+#[test]
+fn the_content_of_a_file_is_labels_and_pixels_in_their_order() {
+    let images = Images {
+        labels: vec![1, 2, 3],
+        pixels: Arc::new((0..3).flat_map(planes).collect()),
+        ..no_images(10)
+    };
+    let parts: [&[u8]; 5] = [&[1], images.image(0), &[2], &[3], images.image(2)];
+    assert_eq!(content(&images, 0..3, &[1]), sha256_of_bytes(&parts));
+    assert_eq!(content(&images, 1..3, &[0]), sha256_of_bytes(&parts[2..]));
 }

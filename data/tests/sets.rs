@@ -139,6 +139,11 @@ fn what_other_programs_make_of_the_files_is_read() {
     let members: Vec<u8> = bytes.chunks(1000).flat_map(gzip).collect();
     fs::write(at("train-images-idx3-ubyte.gz"), members).unwrap();
     same(&dir);
+    // Capitals.
+    for name in ["train-images-idx3-ubyte.gz", "train-labels.idx1-ubyte", FILES[3]] {
+        fs::rename(at(name), at(&name.to_uppercase())).unwrap();
+    }
+    same(&dir);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::{FOLDER, ZIP};
+use crate::catalogue::entry;
 use crate::error::{FileError, FileProblem};
 use crate::zip::Zip;
 
@@ -27,8 +28,8 @@ impl Place {
     pub(super) fn folder(folders: &[PathBuf]) -> Option<Self> {
         let places = || {
             folders.iter().flat_map(|home| {
-                let named = home.join(FOLDER);
-                [(named.join(FOLDER), home), (named, home), (home.clone(), home)]
+                let named = entry(home, FOLDER);
+                [(entry(&named, FOLDER), home), (named, home), (home.clone(), home)]
             })
         };
         let has_set = |(path, _): &(PathBuf, _)| path.join("train").is_dir() && path.join("val").is_dir();
@@ -40,7 +41,7 @@ impl Place {
 
     /// The archive in the first of `folders` that has one.
     pub(super) fn archive(folders: &[PathBuf]) -> Option<Self> {
-        let archives = folders.iter().map(|home| (home.join(ZIP), home));
+        let archives = folders.iter().map(|home| (entry(home, ZIP), home));
         let found = archives.into_iter().find(|(path, _)| path.is_file());
         found.map(|(path, home)| Self { path, zip: true, home: home.clone() })
     }

@@ -180,36 +180,31 @@ fn status(error: &anyhow::Error) -> u8 {
         if cause.is::<Stopped>() {
             return 130;
         }
-        let misuse = cause.is::<crate::config::Error>()
-            || matches!(cause.downcast_ref(), Some(error) if !matches!(error, crate::sweep::Error::Run(_)))
-            || matches!(
-                cause.downcast_ref(),
-                Some(
-                    engine::Error::NoSuchDevice { .. }
-                        | engine::Error::Cpu(_)
-                        | engine::Error::Weights { .. }
-                )
-            )
-            || matches!(cause.downcast_ref(), Some(::data::Error::UnknownName { .. }))
-            || matches!(cause.downcast_ref(), Some(::report::Error::OutIsNoFolder { .. }))
-            || matches!(
-                cause.downcast_ref(),
-                Some(
-                    crate::Error::Config(_)
-                        | crate::Error::Mismatch(_)
-                        | crate::Error::Engine(
-                            engine::Error::NoSuchDevice { .. }
-                                | engine::Error::Cpu(_)
-                                | engine::Error::Weights { .. }
-                        )
-                        | crate::Error::Data(::data::Error::UnknownName { .. })
-                )
-            );
-        if misuse {
+        if is_misuse(cause) {
             return 2;
         }
     }
     1
+}
+
+/// Whether an error tells of what was asked for, not of what happened.
+fn is_misuse(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let of_engine = |error: &engine::Error| {
+        use engine::Error::{Cpu, NoSuchDevice, Weights};
+        matches!(error, NoSuchDevice { .. } | Cpu(_) | Weights { .. })
+    };
+    let of_run = |error: &crate::Error| match error {
+        crate::Error::Config(_) | crate::Error::Mismatch(_) => true,
+        crate::Error::Engine(error) => of_engine(error),
+        crate::Error::Data(error) => error.is_misuse(),
+        _ => false,
+    };
+    cause.is::<crate::config::Error>()
+        || cause.downcast_ref().is_some_and(|error| !matches!(error, crate::sweep::Error::Run(_)))
+        || cause.downcast_ref().is_some_and(of_engine)
+        || cause.downcast_ref().is_some_and(::data::Error::is_misuse)
+        || matches!(cause.downcast_ref(), Some(::report::Error::OutIsNoFolder { .. }))
+        || cause.downcast_ref().is_some_and(of_run)
 }
 
 /// A flag that SIGINT, SIGTERM, SIGUSR1, SIGHUP and SIGXCPU (a limit on processor time) set. A second Ctrl-C ends the

@@ -221,7 +221,22 @@ pub fn step(
     }
     evaluate.run(&clock)?;
     file.insert("eval_logits", &logits_shape, device.read_f32(&evaluation.outputs["logits"])?);
+    check_outcome(&file)?;
     Ok(file)
+}
+
+/// Refuses an outcome that has numbers that are none, by the first tensor in the order of a step: the others follow from it.
+fn check_outcome(file: &File) -> Result<()> {
+    for part in ["logits", "grad.", "param.", "eval_logits"] {
+        for (name, tensor) in file.tensors.iter().filter(|(name, _)| name.starts_with(part)) {
+            if let Some((index, value)) = tensor.first_non_finite() {
+                return Err(Error::NoNumber(format!(
+                    "'{name}' is {value} at {index:?}: a smaller --lr may help, or other weights"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn mismatch(message: impl Into<String>) -> Error {

@@ -93,7 +93,8 @@ pub(super) fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let failures = plan.carry_out(&runs, &args.device)?;
     if !failures.is_empty() {
         anyhow::bail!(
-            "{} of {} runs failed; the others are finished. Try them again with --retry.\n  {}",
+            "{} of {} runs failed; the others are finished. Try them again with --retry; where a file is bad, first do \
+             what its line says.\n  {}",
             failures.len(),
             runs.len(),
             failures.join("\n  ")

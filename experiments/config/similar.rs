@@ -2,7 +2,7 @@
 
 /// `; did you mean 'x'?` if something is near enough.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    most_similar(candidates.map(|candidate| (strsim::jaro_winkler(word, candidate), candidate)))
+    most_similar(candidates.map(|candidate| (similarity(word, candidate), candidate)))
 }
 
 /// The same among dotted keys and their sections: by their last words, of equally near ones that of the same section;
@@ -13,10 +13,15 @@ pub(super) fn nearest_key(key: &str, known: &[String]) -> String {
     let candidates: Vec<&str> = known.iter().map(String::as_str).chain(sections).collect();
     let by_last_word = most_similar(candidates.iter().map(|candidate| {
         let (of, name) = parts(candidate);
-        let near = strsim::jaro_winkler(last, name);
+        let near = similarity(last, name);
         (if of == section { near } else { near * 0.95 }, *candidate)
     }));
     if by_last_word.is_empty() { nearest(key, candidates.into_iter()) } else { by_last_word }
+}
+
+/// Capitals tell nothing.
+fn similarity(word: &str, candidate: &str) -> f64 {
+    strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase())
 }
 
 /// A key's section and its last word.

@@ -64,10 +64,14 @@ pub fn look(config: &dyn RunConfig, out: &Path) -> Result<State> {
 
 fn state_of(config: &dyn RunConfig, folder: &Path, note: &mut dyn FnMut(&str)) -> Result<State> {
     compare(config, folder, note)?;
-    if let Some(result) = read_json(&folder.join("result.json"), "remove it to finish the run again")? {
+    if let Some(result) =
+        read_json(&folder.join("result.json"), "remove it, and the same command finishes the run again")?
+    {
         return Ok(State::Finished(result));
     }
-    if let Some(failure) = read_json(&folder.join("failed.json"), "remove it to try the run again")? {
+    if let Some(failure) =
+        read_json(&folder.join("failed.json"), "remove it, and the same command tries the run again")?
+    {
         let message = failure.get("error").and_then(Value::as_str).unwrap_or("an error that was not kept");
         return Ok(State::Failed(message.into()));
     }
@@ -90,6 +94,8 @@ pub fn enter(
     let path = path_of(config, out);
     let finished = |result: Map<String, Value>, note: &mut dyn FnMut(&str)| {
         compare_data(&result, data, &path, note)?;
+        // Where there are no locks, remains of its last attempt may have been too young. It may lie where nobody can write.
+        let _ = files::remove_partial(&path, files::ABANDONED);
         Ok(Entered::Finished(result))
     };
     // A finished run stays finished: it needs no lock, and may lie where nobody can write.

@@ -114,6 +114,8 @@ impl Record {
     /// As [`Record::merged`], with any of them; a file that cannot be written.
     pub fn keep(self, folder: &Path) -> Result<Vec<String>, Error> {
         let unreadable = self.compare(folder)?;
+        // Remains of other processes, which may belong to somebody else, keep no sweep from its work.
+        let _ = files::remove_partial(folder, files::ABANDONED);
         let text = self.to_toml();
         let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let path = folder.join(format!("sweep-{digest}.toml"));
@@ -238,5 +240,17 @@ mod tests {
                 assert!(error.contains(word), "{word} in {error}");
             }
         }
+    }
+
+    #[test]
+    fn old_remains_of_killed_processes_are_removed_and_young_ones_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let (old, young) =
+            (place.path().join(".sweep-0.toml.a.partial"), place.path().join(".sweep-0.toml.b.partial"));
+        let written = std::time::SystemTime::now() - files::ABANDONED;
+        std::fs::File::create(&old).unwrap().set_modified(written).unwrap();
+        std::fs::write(&young, "").unwrap();
+        record(AB).keep(place.path()).unwrap();
+        assert!(!old.exists() && young.exists());
     }
 }

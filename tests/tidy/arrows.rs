@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate with those of the project that it may use.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("files", &[]),
+    ("random", &[]),
     ("kernels", &[]),
     ("engine", &["files", "kernels"]),
     ("models", &["engine", "kernels"]),
-    ("data", &["files"]),
-    ("environments", &[]),
+    ("data", &["files", "random"]),
+    ("environments", &["random"]),
     ("report", &["files"]),
     ("", &["files", "kernels", "engine", "models", "data", "environments", "report"]),
 ];

@@ -63,7 +63,8 @@ fn broken_configs_and_results_are_named() {
         ("result.json", b"\n", "the file is empty"),
         ("result.json", b"{\"test_accuracy\":", "EOF while parsing a value at line 1"),
         ("result.json", b"\0\0\0\0", "zero bytes"),
-        ("result.json", b"{\"test_accuracy\":\"high\"}", "invalid type: string"),
+        ("result.json", b"{\"seconds\":1,\"test_accuracy\":\"high\"}", "test_accuracy: invalid type: string"),
+        ("result.json", b"{\"segments\":[{\"to_step\":\"x\"}]}", "segments: invalid type: string"),
         ("config.toml", b"name = ", "not the config of a run: not TOML, line 1: "),
         ("config.toml", b"seed = 1\n", "not the config of a run: no text under `name`"),
         (
