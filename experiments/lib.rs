@@ -18,6 +18,7 @@ pub mod indicators;
 pub mod interventions;
 pub mod lifecycle;
 mod old_runs;
+pub mod optimizer;
 pub mod plasticity;
 pub mod presets;
 pub mod protocols;

@@ -70,10 +70,16 @@ fn an_agent_leaves_what_the_page_says() {
 
 #[test]
 fn stopping_killing_and_going_on_shows_nowhere() {
+    for optimizer in ["adam", "sgd --set optimizer.momentum=0.9", "rmsprop --set optimizer.centered=true"] {
+        stopped_and_killed(&format!("{SHORT} --set optimizer.lr=1e-4 --set optimizer.kind={optimizer}"));
+    }
+}
+
+fn stopped_and_killed(words: &str) {
     let place = Place::new();
-    place.ht(&format!("{SHORT} --out whole")).succeeds();
+    place.ht(&format!("{words} --out whole")).succeeds();
     let whole = place.left("whole");
-    let command = format!("{SHORT} --out cut --set run.checkpoint_seconds=0.02");
+    let command = format!("{words} --out cut --set run.checkpoint_seconds=0.02");
     let mut goes_on = 0;
     for (signal, milliseconds) in
         [("TERM", 250), ("KILL", 300), ("KILL", 350), ("TERM", 400), ("KILL", 450), ("INT", 500)]
@@ -119,6 +125,8 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("agent.epsilon=1.5", vec!["agent.epsilon = 1.5", "[0, 1]"]),
         ("agent.replay_ratio=0", vec!["agent.replay_ratio = 0"]),
         ("agent.replay_ratio=1e18", vec!["agent.replay_ratio", "at most 10000"]),
+        ("optimizer.kind=adamw", vec!["optimizer.kind", "adam, sgd, rmsprop"]),
+        ("optimizer.momentum=0.9", vec!["--set optimizer.momentum=0.9", "\"adam\" has no momentum"]),
         ("agent.bins=11", vec!["agent.bins = 11", "no effect", "scalar"]),
         ("agent.support=[0,9]", vec!["agent.support", "no effect"]),
         ("environment.after_last=uniform", vec!["environment.after_last", "sparse"]),

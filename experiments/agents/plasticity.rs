@@ -57,7 +57,7 @@ impl Plasticity {
             seed: word(0),
             winograd: learns.winograd,
         };
-        let probe = Probe::new(device, (model, &learns.output), options, Arc::new(learns.adam()))?;
+        let probe = Probe::new(device, (model, &learns.output), options, Arc::new(learns.decayed()))?;
         let inputs = probe.inputs();
         Ok(Some(Self {
             draw: learner.draw_states(wanted.inputs, inputs)?,

@@ -199,7 +199,7 @@ impl Learner {
     pub fn update(&mut self) -> Result<()> {
         let Options { target_period, target, method, learning_rate, .. } = self.options;
         let mut clock = self.clock();
-        // Since Adam was new.
+        // Since the optimiser was new.
         let t = match method {
             Method::OptimizerReset => self.updates % target_period + 1,
             _ => self.updates + 1,

@@ -105,7 +105,7 @@ pub(super) fn update(
             diagnostics.slice(0, RING_ROWS * ROW_WORDS),
         ],
     ));
-    launches.extend(options.adam().launches(
+    launches.extend(options.decayed().launches(
         words,
         &OptimizerMemory {
             parameters: &online.parameters,

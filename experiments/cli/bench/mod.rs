@@ -60,15 +60,15 @@ impl Bench {
         engine: Engine,
     ) -> anyhow::Result<Self> {
         let input = model.input();
-        let mut memory = StepMemory::new(device, model, batch, 1)?;
+        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
+        let mut memory = StepMemory::new(device, model, optimizer, batch, 1)?;
         memory.winograd = engine.winograd;
         let pixels = input.image_size * input.image_size * input.channels;
         let x = kernels::case::test_values(batch * pixels, 1);
         let y: Vec<u32> = (0..batch).map(|i| (i % input.classes) as u32).collect();
         device.write(&memory.x, 0, bytemuck::cast_slice(&x))?;
         device.write(&memory.y, 0, &y)?;
-        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
-        let step = memory.training(device, model, &optimizer, batch)?;
+        let step = memory.training(device, model, batch)?;
         let (launches, activation_bytes) = (step.launches, step.activation_bytes);
         Ok(Self { program: device.compile(launches.clone())?, launches, activation_bytes, _memory: memory })
     }
