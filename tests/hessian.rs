@@ -9,8 +9,8 @@ use common::begun::{Begun, MODELS};
 use engine::checkpoint::{File, StoredValues};
 use engine::{Clock, Device, Network, Parameters, Workspace};
 use experiments::curvature::{HessianMemory, Spectrum};
-use fixtures::{devices, fixture, floats, norm, strip};
-use models::{HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit, VitConfig};
+use fixtures::{devices, fixture, floats, norm, small_vit, strip, vgg_with_crelu};
+use models::{Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig};
 use nalgebra::DMatrix;
 use serde_json::Value;
 
@@ -126,26 +126,13 @@ fn a_vgg() {
 
 #[test]
 fn a_vgg_whose_head_has_concatenated_rectifiers() {
-    let head_activation = HeadActivation::Crelu;
-    let size =
-        VggConfig { image_size: 64, classes: 5, channels: 3, width: 1, head_hidden: 6, head_activation };
-    check(&Vgg::new(size), "crelu", 1e-4);
+    check(&vgg_with_crelu(), "crelu", 1e-4);
 }
 
 #[test]
 fn a_vision_transformer() {
-    let model = Vit::new(VitConfig {
-        image_size: 8,
-        patch: 4,
-        channels: 3,
-        classes: 5,
-        dim: 32,
-        depth: 2,
-        heads: 2,
-        // An analysis leaves it out.
-        dropout: 0.1,
-    });
-    check(&model, "vit_batch_3", 1e-5);
+    // An analysis leaves dropout out.
+    check(&small_vit(0.1), "vit_batch_3", 1e-5);
 }
 
 #[test]

@@ -9,10 +9,9 @@ mod fixtures;
 use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
 use experiments::cli::step::{Options, step};
-use fixtures::{Tolerances, devices, differences, fixture, floats, strip};
+use fixtures::{Tolerances, devices, differences, fixture, floats, small_vit, strip, vgg_with_crelu};
 use models::{
-    Cnn, CnnConfig, HeadActivation, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, Vit,
-    VitBlock, VitBlockConfig, VitConfig,
+    Cnn, CnnConfig, Mlp, MlpConfig, Model, ResNet, ResNetConfig, Vgg, VggConfig, VitBlock, VitBlockConfig,
 };
 
 const MLP: Tolerances = Tolerances { logits: 1e-4, loss: 1e-5, tensors: 1e-4 };
@@ -113,25 +112,12 @@ fn a_vgg() {
 
 #[test]
 fn a_vgg_whose_head_has_concatenated_rectifiers_and_reads_images_of_several_positions() {
-    let head_activation = HeadActivation::Crelu;
-    let size =
-        VggConfig { image_size: 64, classes: 5, channels: 3, width: 1, head_hidden: 6, head_activation };
-    check_both_methods(&Vgg::new(size), "crelu");
+    check_both_methods(&vgg_with_crelu(), "crelu");
 }
 
 #[test]
 fn a_vision_transformer() {
-    let model = Vit::new(VitConfig {
-        image_size: 8,
-        patch: 4,
-        channels: 3,
-        classes: 5,
-        dim: 32,
-        depth: 2,
-        heads: 2,
-        dropout: 0.0,
-    });
-    check(&model, "vit_batch_3", CONVOLUTIONS, true);
+    check(&small_vit(0.0), "vit_batch_3", CONVOLUTIONS, true);
     check(&model, "vit_batch_5", CONVOLUTIONS, true);
 }
 

@@ -40,13 +40,7 @@ const FIGURES: [Figures; 5] = [
         decimals: 2,
     },
     Figures { heading: "TD loss", csv: "td_loss", figure: |result| result.td_loss, factor: 1.0, decimals: 4 },
-    Figures {
-        heading: "time [s]",
-        csv: "seconds",
-        figure: |result| result.seconds,
-        factor: 1.0,
-        decimals: 1,
-    },
+    Figures::TIME,
 ];
 
 /// A curve: how it is called, what it is of a line of metrics, its axis.

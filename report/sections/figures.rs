@@ -15,6 +15,15 @@ pub(super) struct Figures {
 }
 
 impl Figures {
+    /// How long a run took.
+    pub(super) const TIME: Self = Self {
+        heading: "time [s]",
+        csv: "seconds",
+        figure: |result| result.seconds,
+        factor: 1.0,
+        decimals: 1,
+    };
+
     pub(super) fn summary(&self, group: &Group) -> Option<Summary> {
         let values = group.finished.iter().map(|run| (self.figure)(run.result.as_ref()?));
         summarize_complete(values).map(|summary| summary.scaled(self.factor))

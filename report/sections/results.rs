@@ -31,13 +31,7 @@ const FIGURES: [Figures; 4] = [
         factor: 100.0,
         decimals: 2,
     },
-    Figures {
-        heading: "time [s]",
-        csv: "seconds",
-        figure: |result| result.seconds,
-        factor: 1.0,
-        decimals: 1,
-    },
+    Figures::TIME,
 ];
 
 /// Final test accuracy in percent over the finished seeds.

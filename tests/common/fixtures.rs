@@ -3,6 +3,7 @@
 
 use engine::Device;
 use engine::checkpoint::{File, Stored, StoredValues};
+use models::{HeadActivation, Vgg, VggConfig, Vit, VitConfig};
 use std::path::Path;
 
 /// Largest `norm(ours - PyTorch's)` relative to the norm of PyTorch's tensor.
@@ -23,6 +24,26 @@ pub fn devices() -> [Device; 2] {
         )
     });
     [Device::cpu(2).unwrap(), gpu]
+}
+
+/// The network of the fixture `crelu`.
+pub fn vgg_with_crelu() -> Vgg {
+    let head_activation = HeadActivation::Crelu;
+    Vgg::new(VggConfig { image_size: 64, classes: 5, channels: 3, width: 1, head_hidden: 6, head_activation })
+}
+
+/// The network of the fixture `vit_batch_3`, which has no dropout.
+pub fn small_vit(dropout: f32) -> Vit {
+    Vit::new(VitConfig {
+        image_size: 8,
+        patch: 4,
+        channels: 3,
+        classes: 5,
+        dim: 32,
+        depth: 2,
+        heads: 2,
+        dropout,
+    })
 }
 
 pub fn fixture(name: &str) -> File {
