@@ -1,7 +1,7 @@
 //! The random functions that probe tasks ask a network to learn.
 
-use super::Predictions;
 use super::predictor::Predictor;
+use super::task::Predictions;
 use crate::error::Result;
 use engine::{Buffer, Device, Graph, Network, Parameters, Workspace};
 use kernels::random::pcg4d;

@@ -2,7 +2,7 @@
 
 use super::functions::RandomFunctions;
 use super::predictor::Predictor;
-use super::probe::{FunctionResult, Options, Predictions};
+use super::task::{FunctionResult, Options, Predictions};
 use crate::error::{Error, Result};
 use engine::optim::{Optimizer, OptimizerMemory};
 use engine::{
