@@ -70,8 +70,14 @@ pub const PRESETS: &[Preset] = presets! {
     "warm-start-strokes": "short-warm-start" "strokes";
     "mdp-mnist": "mdp" "mdp-mnist";
     "mdp-cifar10": "mdp" "mdp-cifar10";
+    "mdp-mnist-cnn": "mdp" "mdp-mnist-cnn";
+    "mdp-cifar10-cnn": "mdp" "mdp-cifar10-cnn";
+    "mdp-cifar10-resnet18": "mdp" "mdp-cifar10-resnet18";
+    "mdp-cifar10-vit": "mdp" "mdp-cifar10-vit";
     "quick-mdp-mnist": "quick-mdp" "mdp-mnist";
+    "quick-mdp-mnist-cnn": "quick-mdp" "mdp-mnist-cnn";
     "quick-mdp-cifar10": "quick-mdp" "mdp-cifar10";
+    "quick-mdp-cifar10-cnn": "quick-mdp" "mdp-cifar10-cnn";
     "mdp-strokes": "quick-mdp" "mdp-strokes";
 };
 

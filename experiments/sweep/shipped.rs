@@ -34,8 +34,8 @@ const QUICK: Pair = pair("quick-", "cifar10", 3);
 const QUICK_VIT: Pair = pair("quick-", "cifar100", 3);
 const SCENES: Pair = pair("", "scenes", 3);
 
-/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR` and `CONTINUAL-PAIR` become the
-/// names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
+/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR`, `CONTINUAL-PAIR` and `MDP-PAIR`
+/// become the names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
 struct Template {
     name: &'static str,
     /// Texts, joined.
@@ -56,7 +56,10 @@ macro_rules! templates {
 const TEMPLATES: &[Template] = templates! {
     "table4-mnist": "table4-mnist", [];
     "quick-table4-mnist": "quick-table4-mnist", [];
-    "quick-mdp-mnist": "quick-mdp-mnist", [];
+    "plasticity-fig3": "plasticity-fig3", [pair("", "mnist", 8), pair("", "cifar10", 8), pair("quick-", "mnist", 8)];
+    "plasticity-fig5": "plasticity-fig5", [pair("", "mnist", 3), pair("", "cifar10", 3), pair("quick-", "mnist", 1)];
+    "plasticity-fig6": "plasticity-fig6" "plasticity-fig6-more", [pair("", "mnist", 3), pair("", "cifar10", 3)];
+    "plasticity-fig6": "plasticity-fig6", [pair("quick-", "mnist", 3), pair("quick-", "cifar10", 3)];
     "table5": "table5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SCENES];
     "table7": "table7" "crelu", [CIFAR10, TINY_IMAGENET, QUICK, SCENES];
     // ViT's head has no hidden layer in which CReLU could be.
@@ -72,7 +75,7 @@ const TEMPLATES: &[Template] = templates! {
 impl Template {
     fn of(&self, pair: &Pair) -> Shipped {
         let mut text = self.parts.concat();
-        for kind in ["fresh", "warm-start", "continual"] {
+        for kind in ["fresh", "warm-start", "continual", "mdp"] {
             let preset = format!("{}{kind}-{}", pair.prefix, pair.name);
             text = text.replace(&format!("{}-PAIR", kind.to_uppercase()), &preset);
         }
