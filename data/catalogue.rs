@@ -321,8 +321,8 @@ pub(crate) const CIFAR10_BATCHES: [&str; 6] = [
 pub(crate) const CIFAR100_BATCHES: [&str; 2] =
     ["16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"];
 
-/// The SHA-256 of each of CIFAR-10's files, as label and pixels `[32, 32, 3]` image after image, in any layout: training before
-/// test. Of the images of [`CIFAR10_LABELS_ONLY`] it has the labels alone.
+/// The SHA-256 of each of CIFAR-10's files, as label and pixels `[32, 32, 3]` image after image, in any layout: training
+/// before test. Of the images of [`CIFAR10_LABELS_ONLY`] it has the labels alone.
 pub(crate) const CIFAR10_CONTENT: [&str; 6] = [
     "d75a543540dbf1c8b992c6adc9e3cde503158c96f1e2ede5a5c672e29f9cd335",
     "824b2e4d323ab105ac914cf6276c5ee5566be32ed2b17b04b5e9094816d4b58f",
