@@ -79,15 +79,15 @@ struct Training {
 
 impl Training {
     fn new(device: &Device, model: &dyn Model, batch: usize) -> experiments::Result<Self> {
-        let mut memory = StepMemory::new(device, model, batch, 1)?;
+        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
+        let mut memory = StepMemory::new(device, model, optimizer, batch, 1)?;
         let input = model.input();
         let pixels = input.image_size * input.image_size * input.channels;
         let x = kernels::case::test_values(batch * pixels, 1);
         let y: Vec<u32> = (0..batch as u32).map(|i| i % 10).collect();
         device.write(&memory.x, 0, bytemuck::cast_slice(&x))?;
         device.write(&memory.y, 0, &y)?;
-        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
-        let step = memory.training(device, model, &optimizer, batch)?;
+        let step = memory.training(device, model, batch)?;
         let program = device.compile(step.launches)?;
         Ok(Self { device: device.clone(), memory, program, steps: 0 })
     }

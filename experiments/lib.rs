@@ -18,6 +18,8 @@ pub mod indicators;
 pub mod interventions;
 pub mod lifecycle;
 mod old_runs;
+pub mod optimizer;
+pub mod plasticity;
 pub mod presets;
 pub mod protocols;
 pub mod provenance;

@@ -1,8 +1,9 @@
-//! One training step of a model as launches: forward, loss, backward, metrics, clip, AdamW; and what methods add to it.
+//! One training step of a model as launches: forward, loss, backward, metrics, clip, update; and what methods add to it.
 //!
 //! The trainer puts the gathering of a batch before it; `ht bench`, `ht inspect` and `ht step` run it on a fixed batch.
 
-use engine::optim::{Adam, Optimizer, OptimizerMemory};
+use crate::optimizer::AnyOptimizer;
+use engine::optim::{Optimizer, OptimizerMemory};
 use engine::{
     Buffer, Device, Graph, Launch, Memory, Mode, Network, NetworkId, Plan, Result, Slice, Tensor, Wanted,
     Workspace,
@@ -46,10 +47,10 @@ pub struct StepMemory {
     pub network: Network,
     /// Gradient arena.
     pub gradients: Buffer,
-    /// First moments.
-    pub exp_avg: Buffer,
-    /// Second moments.
-    pub exp_avg_sq: Buffer,
+    /// How the network follows its gradients.
+    pub optimizer: AnyOptimizer,
+    /// What the optimiser keeps for each parameter, by name.
+    pub moments: Vec<(&'static str, Buffer)>,
     /// Gradient norm and clip factor.
     pub clip: Buffer,
     /// Metrics ring, [`RING_ROWS`] rows of [`METRICS`] words.
@@ -82,16 +83,24 @@ impl StepMemory {
     ///
     /// # Errors
     /// Out of memory.
-    pub fn new(device: &Device, model: &dyn Model, rows: usize, seed: u32) -> Result<Self> {
+    pub fn new(
+        device: &Device,
+        model: &dyn Model,
+        optimizer: impl Into<AnyOptimizer>,
+        rows: usize,
+        seed: u32,
+    ) -> Result<Self> {
+        let optimizer = optimizer.into();
         let (parameters, input) = (model.parameters(), model.input());
         let words = parameters.words();
         let network = Network::new(device, "hare", parameters)?;
         network.write(device, &parameters.initial_values(seed), &parameters.initial_statistics(seed))?;
+        let moments = optimizer.states().iter().map(|&name| Ok((name, device.buffer(name, words)?)));
         Ok(Self {
             network,
             gradients: device.buffer("gradients", words)?,
-            exp_avg: device.buffer("first moments", words)?,
-            exp_avg_sq: device.buffer("second moments", words)?,
+            optimizer,
+            moments: moments.collect::<Result<_>>()?,
             clip: device.buffer("clip factor", 2)?,
             ring: device.buffer("metrics ring", RING_ROWS * METRICS)?,
             x: device.buffer("input batch", rows * input.image_size * input.image_size * input.channels)?,
@@ -106,13 +115,7 @@ impl StepMemory {
     ///
     /// # Errors
     /// A batch that the model cannot take; those of the device.
-    pub fn training(
-        &mut self,
-        device: &Device,
-        model: &dyn Model,
-        optimizer: &Adam,
-        batch: usize,
-    ) -> Result<Step> {
+    pub fn training(&mut self, device: &Device, model: &dyn Model, batch: usize) -> Result<Step> {
         let mut graph = Graph::training(model.parameters());
         graph.set_winograd(self.winograd);
         let x = record_images(&mut graph, model, batch);
@@ -133,12 +136,12 @@ impl StepMemory {
         networks.extend(teacher.as_ref().map(|teacher| (&teacher.network, None)));
         let mut step = self.bind(device, model, &graph, batch, &networks, &self.ring.clone(), RING_ROWS)?;
         step.launches.extend(self.additions.after_gradient.iter().cloned());
-        step.launches.extend(optimizer.launches(
+        step.launches.extend(self.optimizer.launches(
             model.parameters().words(),
             &OptimizerMemory {
                 parameters: &self.network.parameters,
                 gradients: &self.gradients,
-                states: &[&self.exp_avg, &self.exp_avg_sq],
+                states: &self.moments.iter().map(|(_, arena)| arena).collect::<Vec<_>>(),
                 clip: &self.clip,
                 ring: &self.ring,
                 ring_rows: RING_ROWS,

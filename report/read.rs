@@ -18,6 +18,8 @@ pub(crate) struct Run {
     pub(crate) evaluations: BTreeMap<(u64, u64), Evaluation>,
     /// Of an agent, by step.
     pub(crate) rewards: BTreeMap<u64, Reward>,
+    /// By step.
+    pub(crate) probes: BTreeMap<u64, Probe>,
     /// The last step written of each phase.
     pub(crate) phase_ends: BTreeMap<u64, u64>,
     /// Step of the furthest line, and of a classifier its epoch.
@@ -50,6 +52,29 @@ pub(crate) struct Reward {
     pub(crate) td_loss: Option<f64>,
 }
 
+/// What is shown of a probe of an agent.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Probe {
+    /// What the network learnt of the random functions.
+    pub(crate) plasticity: f64,
+    /// Mean squared error of batches, every 50 training steps.
+    pub(crate) curve: Vec<f64>,
+    pub(crate) weight_norm: Option<f64>,
+    pub(crate) weight_rank: Option<f64>,
+    pub(crate) feature_rank: Option<f64>,
+    pub(crate) dead_units: Option<f64>,
+    /// Networks of first weights on the same inputs.
+    #[serde(default)]
+    pub(crate) fresh: Vec<Fresh>,
+}
+
+/// What a network of first weights learnt.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Fresh {
+    pub(crate) plasticity: f64,
+    pub(crate) curve: Vec<f64>,
+}
+
 /// Why a folder with a `config.toml` gave no run.
 #[derive(Debug)]
 pub(crate) enum Unread {
@@ -78,6 +103,8 @@ struct Line {
     phase: Option<u64>,
     /// Of an agent.
     reward_per_step: Option<f64>,
+    /// Of an agent.
+    probe: Option<Probe>,
     test_accuracy: Option<f64>,
     hare_test_accuracy: Option<f64>,
     tortoise_test_accuracy: Option<f64>,
@@ -185,6 +212,7 @@ impl Run {
             config: legacy::upgrade(&config),
             evaluations: BTreeMap::new(),
             rewards: BTreeMap::new(),
+            probes: BTreeMap::new(),
             phase_ends: BTreeMap::new(),
             reached: None,
             result,
@@ -221,9 +249,10 @@ impl Run {
 
     /// Why a line cannot be one: those of classifiers have a phase and an epoch.
     fn lacks(line: &Line) -> Option<&'static str> {
-        match (line.reward_per_step, line.phase, line.epoch) {
-            (None, None, _) => Some("missing field `phase`"),
-            (None, _, None) => Some("missing field `epoch`"),
+        let of_agent = line.reward_per_step.is_some() || line.probe.is_some();
+        match (of_agent, line.phase, line.epoch) {
+            (false, None, _) => Some("missing field `phase`"),
+            (false, _, None) => Some("missing field `epoch`"),
             _ => None,
         }
     }
@@ -231,6 +260,10 @@ impl Run {
     fn add(&mut self, line: Line) {
         if self.reached.is_none_or(|(step, _)| step <= line.step) {
             self.reached = Some((line.step, line.epoch));
+        }
+        if let Some(probe) = line.probe {
+            self.probes.insert(line.step, probe);
+            return;
         }
         if let Some(reward_per_step) = line.reward_per_step {
             let number = |key: &str| line.others.get(key).and_then(serde_json::Value::as_f64);

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// A second or two on one thread.
 const SHORT: &str = "run mdp-strokes --device cpu --threads 1 --set environment.images=500 --set agent.steps=3000 \
                      --set agent.learning_starts=300 --set agent.capacity=700 --set agent.log_every=250 \
-                     --set model.hidden=[32,32] --set environment.task=sparse";
+                     --set model.hidden=[32,32] --set environment.task=sparse \
+                     --set probe.every=1000 --set probe.functions=2 --set probe.steps=60 --set probe.inputs=64";
 
 fn json(path: &Path) -> Value {
     std::fs::read_to_string(path).unwrap().parse().unwrap()
@@ -34,8 +35,24 @@ fn an_agent_leaves_what_the_page_says() {
     approx::assert_relative_eq!(result["share_of_best"].as_f64().unwrap(), share);
     assert!(said.contains("per step") && said.contains("of the best"), "{said}");
     let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let lines: Vec<Value> = lines.lines().map(|line| line.parse().unwrap()).collect();
+    let lines = lines.lines().map(|line| line.parse().unwrap());
+    let (probes, lines): (Vec<Value>, Vec<Value>) =
+        lines.partition(|line: &Value| line.get("probe").is_some());
     assert_eq!(lines.len(), 12);
+    let updates: Vec<&Value> = probes.iter().map(|line| &line["updates"]).collect();
+    assert_eq!(updates, [0, 1000, 2000, 2701], "before the first update, every thousand, at the end");
+    for line in &probes {
+        let probe = &line["probe"];
+        assert_eq!(probe["losses"].as_array().unwrap().len(), 2);
+        let loss =
+            probe["losses"].as_array().unwrap().iter().map(|loss| loss.as_f64().unwrap()).sum::<f64>() / 2.0;
+        approx::assert_relative_eq!(probe["loss"].as_f64().unwrap(), loss, max_relative = 1e-12);
+        assert_eq!(probe["curve"].as_array().unwrap().len(), 2, "steps 0 and 50");
+        assert!(probe["fresh"][0]["plasticity"].is_f64() && probe["feature_rank"].as_f64().unwrap() >= 1.0);
+    }
+    let change = &probes[3]["probe"]["plasticity"].as_f64().unwrap()
+        - probes[0]["probe"]["plasticity"].as_f64().unwrap();
+    approx::assert_relative_eq!(result["plasticity_change"].as_f64().unwrap(), change, epsilon = 1e-12);
     assert!(lines[0].get("td_loss").is_none(), "no update yet");
     assert_eq!((&lines[11]["step"], &lines[11]["updates"]), (&3000.into(), &2701.into()));
     assert_eq!(lines[11]["target_updates"], 5);
@@ -53,10 +70,16 @@ fn an_agent_leaves_what_the_page_says() {
 
 #[test]
 fn stopping_killing_and_going_on_shows_nowhere() {
+    for optimizer in ["adam", "sgd --set optimizer.momentum=0.9", "rmsprop --set optimizer.centered=true"] {
+        stopped_and_killed(&format!("{SHORT} --set optimizer.lr=1e-4 --set optimizer.kind={optimizer}"));
+    }
+}
+
+fn stopped_and_killed(words: &str) {
     let place = Place::new();
-    place.ht(&format!("{SHORT} --out whole")).succeeds();
+    place.ht(&format!("{words} --out whole")).succeeds();
     let whole = place.left("whole");
-    let command = format!("{SHORT} --out cut --set run.checkpoint_seconds=0.02");
+    let command = format!("{words} --out cut --set run.checkpoint_seconds=0.02");
     let mut goes_on = 0;
     for (signal, milliseconds) in
         [("TERM", 250), ("KILL", 300), ("KILL", 350), ("TERM", 400), ("KILL", 450), ("INT", 500)]
@@ -102,6 +125,8 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("agent.epsilon=1.5", vec!["agent.epsilon = 1.5", "[0, 1]"]),
         ("agent.replay_ratio=0", vec!["agent.replay_ratio = 0"]),
         ("agent.replay_ratio=1e18", vec!["agent.replay_ratio", "at most 10000"]),
+        ("optimizer.kind=adamw", vec!["optimizer.kind", "adam, sgd, rmsprop"]),
+        ("optimizer.momentum=0.9", vec!["--set optimizer.momentum=0.9", "\"adam\" has no momentum"]),
         ("agent.bins=11", vec!["agent.bins = 11", "no effect", "scalar"]),
         ("agent.support=[0,9]", vec!["agent.support", "no effect"]),
         ("environment.after_last=uniform", vec!["environment.after_last", "sparse"]),
@@ -110,6 +135,9 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("environment.task=hard", vec!["environment.task", "hard"]),
         ("environment.images=1e9", vec!["environment.images = 1000000000", "at most the 10000"]),
         ("protocol.ratios=[1]", vec!["no key 'protocol"]),
+        ("probe.inputs=0", vec!["probe.inputs = 0", "at least 1"]),
+        ("probe.functions=0", vec!["probe.functions = 0", "at least 1"]),
+        ("probe.fresh=1001", vec!["probe.fresh = 1001"]),
     ] {
         let out = place.ht(&format!("run mdp-strokes --device cpu --threads 1 --out bad --set {set}"));
         let code = out.code;

@@ -71,6 +71,8 @@ const VALUES: [&str; 34] = [
 const METHODS: [&str; 8] =
     ["none", "l2", " ema", "ema+ema", "hare-tortoise+redo", "regen + l2", "l2+", "self-distillation"];
 
+const KINDS: [&str; 4] = ["adamw", "adam", "sgd", "rmsprop"];
+
 /// The dotted keys of all methods, all models and all sections.
 fn known_keys() -> Vec<String> {
     let mut keys = BTreeSet::new();
@@ -81,6 +83,10 @@ fn known_keys() -> Vec<String> {
             config.model = config.model.naming_every_key();
             collect("", &config.to_toml().parse().unwrap(), &mut keys);
         }
+    }
+    for kind in KINDS {
+        let config = Config::resolve(&[parse_set(&format!("optimizer.kind={kind}")).unwrap()]).unwrap();
+        collect("", &config.to_toml().parse().unwrap(), &mut keys);
     }
     // Seldom: one of an agent's makes the config an agent's, where most others are refused.
     collect("", &AgentConfig::resolve(&[]).unwrap().to_toml().parse().unwrap(), &mut keys);
@@ -112,6 +118,7 @@ fn key(numbers: &mut Numbers, known: &[String]) -> String {
 fn value(numbers: &mut Numbers, key: &str) -> String {
     match key {
         "intervention.method" => METHODS[numbers.below(METHODS.len())].to_string(),
+        "optimizer.kind" => numbers.of(&KINDS).to_string(),
         _ => numbers.of(&VALUES).to_string(),
     }
 }
@@ -121,7 +128,8 @@ fn file(numbers: &mut Numbers, known: &[String]) -> String {
     let line = |numbers: &mut Numbers| {
         let key = key(numbers, known);
         let value = value(numbers, &key);
-        let quote = key == "intervention.method" || numbers.below(4) == 0;
+        let quote =
+            ["intervention.method", "optimizer.kind"].contains(&key.as_str()) || numbers.below(4) == 0;
         if quote { format!("{key} = {value:?}\n") } else { format!("{key} = {value}\n") }
     };
     (0..numbers.below(4)).map(|_| line(numbers)).collect()

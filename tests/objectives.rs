@@ -40,7 +40,8 @@ fn train(device: &Device, expected: &File, model: &[&str], sets: &[&str]) -> Fil
     let labels: Vec<u32> = labels.iter().map(|&label| label as u32).collect();
     let number = |name: &str| f64::from(floats(expected, name)[0]);
 
-    let mut memory = StepMemory::new(device, model, labels.len(), 0).unwrap();
+    let optimizer = Adam { clip: Some(number("clip")), ..Adam::adamw(number("weight_decay")) };
+    let mut memory = StepMemory::new(device, model, optimizer, labels.len(), 0).unwrap();
     let network = memory.network.clone();
     let (values, statistics) = (
         parameters.import("weights", |name| weights.floats(name)).unwrap(),
@@ -60,8 +61,7 @@ fn train(device: &Device, expected: &File, model: &[&str], sets: &[&str]) -> Fil
     });
     memory.additions =
         additions(device, model, &memory, intervention, tortoise.as_ref(), initial.as_ref()).unwrap();
-    let optimizer = Adam { clip: Some(number("clip")), ..Adam::adamw(number("weight_decay")) };
-    let training = memory.training(device, model, &optimizer, labels.len()).unwrap();
+    let training = memory.training(device, model, labels.len()).unwrap();
     let ring = memory.ring.clone();
     let evaluation = memory.evaluation(device, model, &network, labels.len(), &ring, RING_ROWS).unwrap();
     let step = device.compile(training.launches).unwrap();

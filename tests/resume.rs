@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Place, assert_same, run_words, wgsl_device};
+use engine::checkpoint::File;
 use std::time::Duration;
 
 /// Phase 0: 400 epochs of 3 steps. Phase 1: 171 epochs of 10 steps. Several tenths of a second.
@@ -101,6 +102,36 @@ fn head_reset_with_dropout_stops_and_goes_on() {
 }
 
 #[test]
+fn every_kind_of_optimizer_stops_and_goes_on() {
+    for (kind, moments) in [
+        ("adam --set optimizer.eps_root=1e-3", &["exp_avg.", "exp_avg_sq."][..]),
+        (
+            "sgd --set optimizer.momentum=0.9 --set intervention.method=redo+optimizer-reset",
+            &["momentum_buffer."],
+        ),
+        ("rmsprop", &["square_avg."]),
+        (
+            "rmsprop --set optimizer.centered=true --set intervention.method=redo",
+            &["grad_avg.", "square_avg."],
+        ),
+    ] {
+        let words = format!("--set optimizer.kind={kind}");
+        stopped_in_both_phases(&words);
+        let place = Place::new();
+        let words = format!("--set protocol.base_epochs=5 {words} --threads");
+        let (one, two) =
+            (place.finish("one", &format!("{words} 1")), place.finish("two", &format!("{words} 2")));
+        assert_same(&one, &two, &words);
+        let file = File::load(&place.run_folder("one").join("checkpoint.safetensors")).unwrap();
+        let mut found: Vec<_> =
+            file.tensors.keys().filter_map(|name| name.strip_suffix("head.fc.bias")).collect();
+        found.retain(|prefix| !prefix.is_empty());
+        found.sort_unstable();
+        assert_eq!(found, moments, "{kind}");
+    }
+}
+
+#[test]
 fn sigint_and_sigusr1_save_and_stop() {
     for signal in ["INT", "USR1"] {
         let place = Place::new();
@@ -150,10 +181,20 @@ fn killed_between_the_last_checkpoint_and_the_result_it_only_writes_the_result()
 
 #[test]
 fn through_wgsl_it_stops_and_goes_on() {
+    through_wgsl("--set intervention.method=hare-tortoise --set model.dropout=0.2");
+}
+
+#[test]
+fn every_kind_of_optimizer_stops_and_goes_on_through_wgsl() {
+    for kind in ["adam --set optimizer.eps_root=1e-3", "sgd --set optimizer.momentum=0.9", "rmsprop"] {
+        through_wgsl(&format!("--set optimizer.kind={kind} --set intervention.method=redo"));
+    }
+}
+
+fn through_wgsl(method: &str) {
     let place = Place::new();
-    let method =
-        "--set intervention.method=hare-tortoise --set model.dropout=0.2 --set protocol.base_epochs=30";
-    let words = format!("{method} --set protocol.evaluate_every=5 --device {}", wgsl_device());
+    let length = "--set protocol.base_epochs=30 --set protocol.evaluate_every=5";
+    let words = format!("{method} {length} --device {}", wgsl_device());
     let whole = place.finish("whole", &words);
     let command = run_words("cut", &words);
     for (phase, step) in [(0, 60), (1, 330)] {

@@ -59,6 +59,11 @@ impl CpuDevice {
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), memory.start().add(offset), data.len()) };
     }
 
+    /// Threads that work.
+    pub(super) fn threads(&self) -> usize {
+        self.cpu.threads.count()
+    }
+
     pub(super) fn read(&self, memory: &CpuMemory, offset: usize, into: &mut [u32]) {
         let _guard = self.lock();
         self.account.read_back();

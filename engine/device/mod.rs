@@ -46,6 +46,18 @@ impl Device {
         Ok(Device::Cpu(Arc::new(cpu::CpuDevice::new(threads)?)))
     }
 
+    /// Devices that can work beside each other, as threads of the caller's: of a CPU one per thread of it, each with one
+    /// thread; a GPU itself.
+    ///
+    /// # Errors
+    /// As [`Device::cpu`].
+    pub fn split(&self) -> Result<Vec<Self>> {
+        match self {
+            Device::Cpu(device) => (0..device.threads()).map(|_| Self::cpu(1)).collect(),
+            Device::Gpu(_) => Ok(vec![self.clone()]),
+        }
+    }
+
     /// Opens a device by name: `auto` takes the best real GPU, else the CPU; `cpu`; `gpu` takes the best real GPU or
     /// fails; anything else is part of an adapter's name, which may also be a software adapter.
     ///

@@ -17,19 +17,21 @@
 
 use super::metrics;
 use super::options::Options;
+use super::plasticity::Plasticity;
 use super::progress::Progress;
 use super::q_learner::Learner;
 use super::tasks::Task;
 use super::transitions;
 use crate::config::AgentConfig;
 use crate::error::{Error, Result};
-use crate::lifecycle::{self, Context, Entered, Every, Outcome};
+use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
 use crate::run_folder::RunFolder;
 use data::Images;
 use engine::Device;
 use environments::{Environment, Observation, ObservationKind};
 use models::Model;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Runs, or resumes, an agent in its folder under `out`. A config that is refused leaves no folder. A failure that would
@@ -51,13 +53,18 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         Entered::Open(folder) => place.insert(folder),
         Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
     };
+    let mut plasticity = Plasticity::new(agent.learner(), model.as_ref(), config)?;
     let mut progress = Progress::new(config);
     let (mut log, resumed) =
         progress.resume(agent.parts_mut(), folder, (context.device, data), context.note)?;
     let (mut to_save, mut to_show) = (Every::seconds(config.run.checkpoint_seconds), Every::seconds(0.1));
 
-    while progress.step < config.agent.steps {
-        if context.stops_before(progress.step) {
+    loop {
+        let probed = probe(&mut plasticity, agent.learner(), &mut progress, context, folder)?;
+        if probed && progress.step == config.agent.steps {
+            break;
+        }
+        if !probed || context.stops_before(progress.step) {
             progress.save(agent.parts(), &mut log, folder)?;
             return Ok(Outcome::Interrupted);
         }
@@ -89,6 +96,34 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         transitions::remove(folder.path())?;
     }
     Ok(Outcome::Finished(result))
+}
+
+/// Probes the online network where it is due. Returns whether the run may go on: a probe that was stopped is made again.
+fn probe(
+    plasticity: &mut Option<Plasticity>,
+    learner: &Learner,
+    progress: &mut Progress,
+    context: &mut Context<'_, AgentConfig>,
+    folder: &mut RunFolder,
+) -> Result<bool> {
+    let (Some(plasticity), config) = (plasticity, context.config) else { return Ok(true) };
+    let updates_after = |step| learner.options().updates_after(step);
+    let due = config.probe.is_due(progress.step, config.agent.steps, updates_after);
+    if !due || progress.probed == Some(progress.step) {
+        return Ok(true);
+    }
+    let (step, steps, stop) = (progress.step, config.agent.steps, context.stop);
+    let mut to_show = Every::seconds(0.1);
+    let found = plasticity.measure(learner, &mut |words| {
+        if to_show.is_due() {
+            (context.progress)(&Status { step, steps, words: words.into() });
+        }
+        !stop.load(Ordering::Relaxed)
+    })?;
+    let Some(found) = found else { return Ok(false) };
+    folder.log(&found.line(step, learner.updates()))?;
+    progress.note_probe(found.plasticity());
+    Ok(true)
 }
 
 /// A learner that acts in an environment.

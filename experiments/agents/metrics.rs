@@ -77,6 +77,8 @@ pub(super) fn result(
         "share_of_best": reward / best_reward,
         "td_loss": progress.td_loss,
         "mean_max_q": progress.mean_max_q,
+        "plasticity": progress.plasticity.map(|[_, last]| last),
+        "plasticity_change": progress.plasticity.map(|[first, last]| last - first),
         "steps": progress.step,
         "updates": learner.updates(),
         "updates_per_step": updates_per_step(learner.updates(), config),

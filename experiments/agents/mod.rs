@@ -7,6 +7,7 @@ mod metrics;
 mod options;
 mod output;
 mod place;
+mod plasticity;
 mod progress;
 mod q_learner;
 mod state;

@@ -5,9 +5,9 @@ use super::output::Output;
 use super::synchronise::Target;
 use crate::config::{self, AgentConfig, AgentIntervention, updates_after};
 use crate::error::{Error, Result};
+use crate::optimizer::AnyOptimizer;
 use engine::optim::Adam;
 use environments::{Environment, Exploration};
-use kernels::arena::WeightDecay;
 use kernels::categorical::Support;
 use kernels::value::Criterion;
 use models::Model;
@@ -38,7 +38,7 @@ pub struct Options {
     /// The loss of an error, where the network puts out values.
     pub criterion: Criterion,
     /// How parameters follow their gradients.
-    pub optimizer: Adam,
+    pub optimizer: AnyOptimizer,
     /// Learning rate.
     pub learning_rate: f64,
     /// What keeps the network plastic.
@@ -80,7 +80,7 @@ impl Default for Options {
             double: false,
             output: Output::Scalar,
             criterion: Criterion::Squared,
-            optimizer: Adam::default(),
+            optimizer: Adam::default().into(),
             learning_rate: 1e-3,
             method: Method::None,
             winograd: true,
@@ -109,14 +109,7 @@ impl Options {
                 config::Criterion::Squared => Criterion::Squared,
                 config::Criterion::Huber => Criterion::Huber { threshold: 1.0 },
             },
-            optimizer: Adam {
-                beta1: optimizer.beta1,
-                beta2: optimizer.beta2,
-                eps: optimizer.eps,
-                eps_root: optimizer.eps_root,
-                clip: (optimizer.clip > 0.0).then_some(optimizer.clip),
-                ..Adam::default()
-            },
+            optimizer: AnyOptimizer::new(optimizer.kind(), &optimizer.rule, 0.0, optimizer.clip),
             learning_rate: optimizer.lr,
             target: match agent.target_momentum {
                 0.0 => Target::Copy,
@@ -136,11 +129,9 @@ impl Options {
     }
 
     /// The optimiser, with the method's weight decay if it has any.
-    pub(super) fn adam(&self) -> Adam {
+    pub(super) fn decayed(&self) -> AnyOptimizer {
         match self.method {
-            Method::WeightDecay { strength } => {
-                Adam { weight_decay: WeightDecay::Coupled(strength), ..self.optimizer }
-            }
+            Method::WeightDecay { strength } => self.optimizer.with_coupled_decay(strength),
             _ => self.optimizer,
         }
     }

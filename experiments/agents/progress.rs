@@ -34,6 +34,10 @@ pub(super) struct Progress {
     pub(super) td_loss: Option<f64>,
     /// Of the last line of metrics after the first update.
     pub(super) mean_max_q: Option<f64>,
+    /// Steps before the last probe.
+    pub(super) probed: Option<u64>,
+    /// Plasticity at the first probe and at the last one.
+    pub(super) plasticity: Option<[f64; 2]>,
     /// Bytes of metrics.jsonl.
     pub(super) metrics_bytes: u64,
     /// What it acts on.
@@ -60,6 +64,12 @@ impl Progress {
             self.scored_reward += f64::from(reward);
         }
         self.step += 1;
+    }
+
+    /// Takes note of a probe at this step.
+    pub(super) fn note_probe(&mut self, plasticity: f64) {
+        let first = self.plasticity.map_or(plasticity, |[first, _]| first);
+        (self.plasticity, self.probed) = (Some([first, plasticity]), Some(self.step));
     }
 
     /// Saves everything that is needed to go on exactly here: the transitions first, which the checkpoint counts.

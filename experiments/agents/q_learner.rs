@@ -6,10 +6,11 @@ use super::methods::Method;
 use super::options::Options;
 use super::place::Place;
 use super::synchronise::{Target, copy};
-use super::update::update;
+use super::update::{Fetched, fetch, update};
 use crate::error::{Error, Result};
 use crate::images::DeviceImages;
 use data::Images;
+use engine::device::padded;
 use engine::optim::Optimizer;
 use engine::{
     Buffer, Clock, Device, Graph, Launch, Memory, Network, Parameters, Plan, Program, Slice, Workspace,
@@ -31,6 +32,7 @@ pub struct Learner {
     pub(super) moments: Vec<(&'static str, Buffer)>,
     pub(super) ring: Ring,
     pub(super) replay: Buffer,
+    images: DeviceImages,
     /// What the last updates saw.
     pub(super) diagnostics: Buffer,
     incoming: Buffer,
@@ -137,6 +139,7 @@ impl Learner {
             moments,
             ring,
             replay,
+            images: set,
             diagnostics,
             incoming,
             acting,
@@ -196,7 +199,7 @@ impl Learner {
     pub fn update(&mut self) -> Result<()> {
         let Options { target_period, target, method, learning_rate, .. } = self.options;
         let mut clock = self.clock();
-        // Since Adam was new.
+        // Since the optimiser was new.
         let t = match method {
             Method::OptimizerReset => self.updates % target_period + 1,
             _ => self.updates + 1,
@@ -211,6 +214,18 @@ impl Learner {
             self.intervention.run(&clock)?;
         }
         Ok(())
+    }
+
+    /// Draws `count` states from the replay into `x`, where they lie as the network takes them. The clock of its run says
+    /// which: seed, step, and how many transitions were appended.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(super) fn draw_states(&self, count: usize, x: &Slice) -> Result<Program> {
+        let Fetched { mut launches, state, .. } = fetch(&self.device, (&self.replay, self.ring), count)?;
+        let labels = self.device.buffer("no labels", padded(count))?;
+        launches.extend(self.images.gather(state, &labels, x.clone())?);
+        Ok(self.device.compile(launches)?)
     }
 
     /// What the last update saw; zeros before the first. Waits for the device.

@@ -3,7 +3,7 @@
 //! | kept | where |
 //! |---|---|
 //! | online and target network, with their running statistics | tensors `online.*`, `target.*` |
-//! | what the optimiser keeps | tensors `exp_avg.*`, `exp_avg_sq.*` |
+//! | what the optimiser keeps | tensors `exp_avg.*`, `exp_avg_sq.*`, or those of another kind |
 //! | what the last updates saw | tensor `diagnostics` |
 //! | number of updates | a number of the caller's |
 //! | the replay, and how much was ever appended | the last transitions, in a file that only grows |

@@ -9,10 +9,34 @@ use crate::images::DeviceImages;
 use engine::device::padded;
 use engine::ops::Outcomes;
 use engine::optim::{Optimizer, OptimizerMemory};
-use engine::{Buffer, Graph, Launch, Memory, Mode, NetworkId, Plan, Slice, Wanted, Workspace};
+use engine::{Buffer, Device, Graph, Launch, Memory, Mode, NetworkId, Plan, Slice, Wanted, Workspace};
 use kernels::replay::{Draw, Fetch, Ring};
 use kernels::value::RecordValues;
 use std::sync::Arc;
+
+/// A batch of transitions, taken apart; the launches draw it.
+pub(super) struct Fetched {
+    pub(super) launches: Vec<Launch>,
+    pub(super) state: Slice,
+    pub(super) next_state: Slice,
+    pub(super) action: Slice,
+    pub(super) reward: Slice,
+    pub(super) terminated: Slice,
+}
+
+/// A batch from a replay.
+pub(super) fn fetch(device: &Device, (replay, ring): (&Buffer, Ring), batch: usize) -> Result<Fetched> {
+    let vector = |name: &str| -> Result<Slice> { Ok(device.buffer(name, batch)?.slice(0, batch)) };
+    let (index, state, next_state) = (vector("drawn")?, vector("states")?, vector("next states")?);
+    let (action, reward, terminated) = (vector("actions")?, vector("rewards")?, vector("terminated")?);
+    let parts = [&index, &state, &next_state, &action, &reward, &terminated].map(Slice::clone);
+    let slices = std::iter::once(replay.slice(0, ring.len())).chain(parts).collect();
+    let launches = vec![
+        Launch::new("draw", Arc::new(Draw { batch, capacity: ring.capacity }), vec![index]),
+        Launch::new("fetch", Arc::new(Fetch { ring, batch }), slices),
+    ];
+    Ok(Fetched { launches, state, next_state, action, reward, terminated })
+}
 
 /// The launches of an update, and the images of the batch's states, which stay until the next one.
 pub(super) fn update(
@@ -24,19 +48,11 @@ pub(super) fn update(
     let Place { device, model, online, target, moments, winograd, diagnostics } = *place;
     let (parameters, input, batch) = (model.parameters(), model.input(), options.batch);
     let pixels = input.image_size * input.image_size * input.channels;
-    let vector = |name: &str| -> Result<Slice> { Ok(device.buffer(name, batch)?.slice(0, batch)) };
-    let (index, state, next_state) = (vector("drawn")?, vector("states")?, vector("next states")?);
-    let (action, reward, terminated) = (vector("actions")?, vector("rewards")?, vector("terminated")?);
+    let Fetched { mut launches, state, next_state, action, reward, terminated } =
+        fetch(device, (replay, ring), batch)?;
     let [x, next_x] = ["images", "next images"].map(|name| device.buffer(name, batch * pixels));
     let (x, next_x) = (x?.slice(0, batch * pixels), next_x?.slice(0, batch * pixels));
 
-    let capacity = ring.capacity;
-    let fetched = [&index, &state, &next_state, &action, &reward, &terminated].map(Slice::clone);
-    let fetched = std::iter::once(replay.slice(0, ring.len())).chain(fetched).collect();
-    let mut launches = vec![
-        Launch::new("draw", Arc::new(Draw { batch, capacity }), vec![index]),
-        Launch::new("fetch", Arc::new(Fetch { ring, batch }), fetched),
-    ];
     let labels = device.buffer("no labels", padded(batch))?;
     launches.extend(images.gather(state, &labels, x.clone())?);
     launches.extend(images.gather(next_state, &labels, next_x.clone())?);
@@ -89,7 +105,7 @@ pub(super) fn update(
             diagnostics.slice(0, RING_ROWS * ROW_WORDS),
         ],
     ));
-    launches.extend(options.adam().launches(
+    launches.extend(options.decayed().launches(
         words,
         &OptimizerMemory {
             parameters: &online.parameters,

@@ -171,7 +171,8 @@ pub fn step(
     let (input, parameters) = (model.input(), model.parameters());
     let batch = check_batch(&input, x, y)?;
     let (rows, words) = (batch.labels.len(), parameters.words());
-    let mut memory = StepMemory::new(device, model, rows, options.seed)?;
+    let optimizer = Adam { clip: options.clip, ..Adam::adamw(options.weight_decay) };
+    let mut memory = StepMemory::new(device, model, optimizer, rows, options.seed)?;
     memory.winograd = options.winograd;
     let network = memory.network.clone();
     if let Some(file) = weights {
@@ -180,8 +181,7 @@ pub fn step(
     }
     device.write(&memory.x, 0, cast_slice(&batch.images))?;
     device.write(&memory.y, 0, &batch.labels)?;
-    let optimizer = Adam { clip: options.clip, ..Adam::adamw(options.weight_decay) };
-    let training = memory.training(device, model, &optimizer, rows)?;
+    let training = memory.training(device, model, rows)?;
     let ring = memory.ring.clone();
     let evaluation = memory.evaluation(device, model, &network, rows, &ring, RING_ROWS)?;
     let (train, evaluate) = (device.compile(training.launches)?, device.compile(evaluation.launches)?);

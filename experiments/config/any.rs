@@ -1,7 +1,7 @@
 //! A config of either kind, by what its layers say.
 
 use super::resolve::laid_over;
-use super::{AgentConfig, Config, Error, Layer, Methods, RunConfig};
+use super::{AgentConfig, Config, Error, Layer, Methods, OptimizerKind, RunConfig};
 
 /// What an experiment is.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,14 @@ impl AnyConfig {
         match self {
             Self::Classifier(config) => config.intervention.method.clone(),
             Self::Agent(config) => config.intervention.method.clone(),
+        }
+    }
+
+    /// How the network follows its gradients.
+    pub fn optimizer_kind(&self) -> OptimizerKind {
+        match self {
+            Self::Classifier(config) => config.optimizer.kind(),
+            Self::Agent(config) => config.optimizer.kind(),
         }
     }
 

@@ -23,17 +23,17 @@ pub enum Error {
         /// Its new name or names, in quotes.
         now: String,
     },
-    /// A key of a method that takes no part.
-    #[error("{origin}: {key} is set, but intervention.method = \"{methods}\" has no {method}")]
+    /// A key of something that takes no part.
+    #[error("{origin}: {key} is set, but {choice} has no {part}")]
     WithoutEffect {
         /// Preset, file or `--set`.
         origin: String,
         /// The dotted key.
         key: String,
-        /// The methods that take part.
-        methods: String,
-        /// The method of the key.
-        method: &'static str,
+        /// The key and value that decide what takes part.
+        choice: String,
+        /// What would have to.
+        part: String,
     },
     /// A value of another type.
     #[error("{origin}: '{key}' is {got}, {expected} expected")]

@@ -121,10 +121,20 @@ impl Layer {
             Some(method) if binding => Err(Error::WithoutEffect {
                 origin: self.origin.clone(),
                 key: self.key_of(*method),
-                methods: methods.to_string(),
-                method: method.name(),
+                choice: format!("intervention.method = \"{methods}\""),
+                part: method.name().into(),
             }),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it speaks of one run, so that what it sets must have an effect: a file does where no layer chooses what
+    /// decides that.
+    pub(super) fn is_of_one_run(&self, chosen: bool) -> bool {
+        match self.use_of {
+            UseOf::Run => true,
+            UseOf::File => !chosen,
+            UseOf::Sweep => false,
         }
     }
 

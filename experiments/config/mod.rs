@@ -12,6 +12,7 @@ mod error;
 mod intervention;
 mod layers;
 mod optimizer;
+mod optimizer_kind;
 mod protocol;
 mod resolve;
 mod run;
@@ -23,8 +24,8 @@ mod version;
 mod words;
 
 pub use agent::{
-    AfterLast, Agent, AgentConfig, AgentIntervention, AgentOptimizer, Criterion, Environment, Output, Task,
-    updates_after,
+    AfterLast, Agent, AgentConfig, AgentIntervention, AgentOptimizer, AgentProbe, Criterion, Environment,
+    Output, Task, updates_after,
 };
 pub use any::AnyConfig;
 pub(crate) use check::folder_name;
@@ -38,6 +39,7 @@ pub use intervention::{
 pub use layers::{Layer, parse_set};
 pub(crate) use layers::{flattened, nested, overlay};
 pub use optimizer::Optimizer;
+pub use optimizer_kind::{OptimizerKind, Rule};
 pub use protocol::{BufferOrder, FinalAccuracy, LastPhase, NoiseLabels, Protocol};
 pub use resolve::resolve_model;
 pub use run::{Engine, Run};

@@ -1,9 +1,10 @@
 //! From layers to a config: defaults, keys laid over them, one canonical form, checks.
 
 use super::check::{folder_name, refused};
+use super::optimizer_kind::{check_resets, keep_keys_of};
 use super::{
-    Config, Data, Engine, Error, Fidelity, Intervention, Layer, MEANING, Methods, Optimizer, Protocol, Run,
-    VERSION, overlay, parse_set,
+    Config, Data, Engine, Error, Fidelity, Intervention, Layer, MEANING, Methods, Optimizer, OptimizerKind,
+    Protocol, Rule, Run, VERSION, overlay, parse_set,
 };
 use models::ModelConfig;
 use serde::de::DeserializeOwned;
@@ -12,8 +13,13 @@ use toml::{Table, Value};
 impl Config {
     /// The defaults of a model under a fidelity (`docs/fidelity.md` explains each difference), with the keys of all methods.
     /// `methods` is what is set of `[intervention]`.
-    fn defaults(fidelity: Fidelity, model: &str, set: Option<&str>, methods: &Table) -> Option<Self> {
-        let optimizer = Optimizer::defaults(fidelity, model);
+    fn defaults(
+        fidelity: Fidelity,
+        (model, kind): (&str, OptimizerKind),
+        set: Option<&str>,
+        methods: &Table,
+    ) -> Option<Self> {
+        let optimizer = Optimizer::defaults(fidelity, model, kind);
         let paired_set = match model {
             "resnet18" => "cifar10",
             "vgg16" => "tiny-imagenet",
@@ -61,13 +67,16 @@ impl Config {
         };
         let (model, none) = (text("model", "name").unwrap_or("mlp"), Table::new());
         let intervention = given.get("intervention").and_then(Value::as_table).unwrap_or(&none);
+        let kind = OptimizerKind::given(&given, &OptimizerKind::ALL)?;
+        let chosen = (model, kind.unwrap_or(OptimizerKind::AdamW));
         let defaults =
-            Self::defaults(fidelity, model, text("data", "set"), intervention).ok_or_else(|| {
+            Self::defaults(fidelity, chosen, text("data", "set"), intervention).ok_or_else(|| {
                 let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
                 refused("model.name", format!("{model:?}"), &reason)
             })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
-        let known = Self { model: defaults.model.naming_every_key(), ..defaults };
+        let optimizer = Optimizer { rule: Rule::every_key(), ..defaults.optimizer };
+        let known = Self { model: defaults.model.naming_every_key(), optimizer, ..defaults };
         let mut known = Table::try_from(&known).expect("a config is a table");
         // Runs from before it came have no such key, and those without it are the same: 0 is not written.
         overlay(&mut known, &"protocol.hessian_steps = 0".parse().expect("a key of a config"));
@@ -75,7 +84,9 @@ impl Config {
             overlay(&mut table, &layer.typed(&known)?);
         }
         check_version(&table)?;
+        keep_keys_of(chosen.1, kind.is_some(), layers, &mut table)?;
         let mut config: Self = from_table(table)?;
+        config.optimizer = config.optimizer.brief();
         config.intervention = config.intervention.checked()?;
         for layer in layers {
             layer.check_use(&methods)?;
@@ -87,6 +98,7 @@ impl Config {
         check_name(&self.name)?;
         self.data.check()?;
         self.optimizer.check()?;
+        check_resets(&self.intervention.method, self.optimizer.kind(), &self.optimizer.rule)?;
         self.protocol.check()?;
         self.run.check()?;
         self.model.build().map_err(Error::Model)?;

@@ -258,3 +258,80 @@ fn a_look_at_the_hessian_that_is_not_taken_leaves_no_trace() {
         assert!(message.contains("protocol.hessian_steps"), "{message}");
     }
 }
+
+#[test]
+fn a_kind_of_optimizer_has_its_own_keys_and_the_default_has_no_other_name() {
+    let keys = |sets: &[&str]| -> Vec<String> {
+        let keys = resolve(sets).unwrap().to_keys().into_keys();
+        keys.filter_map(|key| Some(key.strip_prefix("optimizer.")?.to_string())).collect()
+    };
+    let shared = ["batch", "clip", "lr", "warmup", "weight_decay"];
+    for (kind, own) in [
+        ("adamw", &["beta1", "beta2", "eps"][..]),
+        ("adam", &["beta1", "beta2", "eps", "kind"]),
+        ("sgd", &["kind", "momentum"]),
+        ("rmsprop", &["alpha", "centered", "eps", "kind"]),
+    ] {
+        let mut expected = [&shared[..], own].concat();
+        expected.sort_unstable();
+        assert_eq!(keys(&[&format!("optimizer.kind={kind}")]), expected);
+    }
+    // Runs that were named before there were kinds keep their names.
+    let tiny =
+        ["data.set=strokes", "model.hidden=[4]", "data.train=64", "data.test=16", "protocol.base_epochs=1"];
+    for sets in [&[][..], &["optimizer.kind=adamw"], &["optimizer.eps_root=0"]] {
+        assert_eq!(resolve(&[&tiny, sets].concat()).unwrap().run_id(), "none-seed1-07a44d6f714041a1");
+    }
+    assert!(keys(&["optimizer.eps_root=1e-3"]).contains(&"eps_root".to_string()));
+    let sgd = resolve(&["optimizer.kind=sgd", "optimizer.momentum=0.9"]).unwrap();
+    assert_eq!(resolve_file(&sgd.to_toml(), &[]).unwrap().run_id(), sgd.run_id());
+    // What a file says of another kind waits; what is said of this one has an effect or is refused.
+    let file = resolve(&[]).unwrap().to_toml();
+    assert_eq!(resolve_file(&file, &["optimizer.kind=sgd"]).unwrap().optimizer.rule.beta1, None);
+    for (file, sets, words) in [
+        (
+            "",
+            &["optimizer.kind=sgd", "optimizer.beta1=0.5"][..],
+            "--set optimizer.beta1=0.5: optimizer.beta1 is set, but optimizer.kind = \"sgd\" has no beta1",
+        ),
+        ("", &["optimizer.momentum=0.5"], "optimizer.kind = \"adamw\""),
+        (
+            "[optimizer]\nalpha = 0.5\n",
+            &[],
+            "my.toml: optimizer.alpha is set, but optimizer.kind = \"adamw\" has no alpha",
+        ),
+        ("[optimizer]\nkind = \"rmsprop\"\nbeta2 = 0.5\n", &[], "my.toml: optimizer.beta2 is set"),
+        ("", &["optimizer.kind=sgdm"], "adamw, adam, sgd, rmsprop"),
+        ("", &["optimizer.kind=3"], "adamw, adam, sgd, rmsprop"),
+        ("", &["optimizer.kind=rmsprop", "optimizer.alpha=1"], "optimizer.alpha = 1"),
+        ("", &["optimizer.kind=sgd", "intervention.method=optimizer-reset"], "nothing to reset"),
+    ] {
+        let message = resolve_file(file, sets).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
+fn an_agent_has_kinds_of_optimizers_too() {
+    let resolve = |sets: &[&str]| {
+        AgentConfig::resolve(&sets.iter().map(|set| parse_set(set).unwrap()).collect::<Vec<_>>())
+    };
+    // Named before there were kinds.
+    let tiny = [
+        "environment.set=strokes",
+        "agent.steps=40",
+        "agent.capacity=32",
+        "agent.learning_starts=32",
+        "optimizer.batch=32",
+        "model.hidden=[4]",
+    ];
+    for sets in [&[][..], &["optimizer.kind=adam"]] {
+        assert_eq!(resolve(&[&tiny, sets].concat()).unwrap().run_id(), "none-seed1-71ede8537be75493");
+    }
+    let sgd = resolve(&["optimizer.kind=sgd"]).unwrap();
+    assert_eq!((sgd.optimizer.rule.momentum, sgd.optimizer.rule.eps_root), (Some(0.0), None));
+    let message = resolve(&["optimizer.kind=adamw"]).unwrap_err().to_string();
+    assert!(message.contains("adam, sgd, rmsprop"), "{message}");
+    let message = resolve(&["optimizer.kind=rmsprop", "optimizer.beta1=0.5"]).unwrap_err().to_string();
+    assert!(message.contains("\"rmsprop\" has no beta1"), "{message}");
+}

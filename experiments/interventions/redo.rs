@@ -7,7 +7,7 @@
 //! h is what a unit puts out behind its activation, in evaluation mode, over the first `examples` examples of the
 //! coming epoch and over all positions. Between two epochs of a phase, every `interval` epochs: the weights that make a
 //! dormant unit are drawn anew as first weights are, its bias becomes 0, its batch norm (1, 0) with running
-//! statistics (0, 1), the weights that read it 0, and Adam's moments of all of these 0; the step count stays. So the network
+//! statistics (0, 1), the weights that read it 0, and the moments of all of these 0; the step count stays. So the network
 //! computes what it computed before wherever a recycled unit had put out nothing. The tortoise is not touched.
 //!
 //! Which weights make and read a unit is read off the graph (`engine::units`). Where residual sums take part a unit
@@ -70,10 +70,11 @@ impl Redo {
             ));
         }
         let (_, dormant) = unit_slices(&device, "dormant units", groups)?;
+        let moments: Vec<_> = trainer.moments().iter().map(|(_, arena)| arena).collect();
         Ok(Self {
             options: options.clone(),
             counts: device.buffer("numbers of dormant units", groups.len() * ALIGNMENT)?,
-            recycle: device.compile(recycling(trainer.hare(), &trainer.moments(), groups, &dormant))?,
+            recycle: device.compile(recycling(trainer.hare(), &moments, groups, &dormant))?,
             activity,
             dormant,
             phase: None,

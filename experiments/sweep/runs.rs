@@ -72,22 +72,26 @@ impl Sweep {
         Ok(runs)
     }
 
-    /// Refuses keys of a method that takes part in none of the runs that they are for.
+    /// Refuses keys of a method that takes part in none of the runs that they are for, and of a kind of optimiser.
     fn check_use(&self, sets: &[Layer], runs: &[SweepRun], cells_of_runs: &[&str]) -> Result<(), Error> {
         let grid = self.grid.iter().map(|(key, values)| grid_layer(key, &values[0]));
         let of_all = std::iter::once(self.set_layer()).chain(grid).chain(sets.iter().cloned());
         let of_cells = self.cells.iter().map(|cell| (Some(cell.name.as_str()), cell.layer()));
         for (cell, layer) in of_all.map(|layer| (None, layer)).chain(of_cells) {
-            let unused = runs
-                .iter()
-                .zip(cells_of_runs)
-                .filter(|(_, of)| cell.is_none_or(|cell| cell == **of))
-                .map(|(run, _)| layer.unused(&run.config.methods()))
-                .reduce(|all, now| all.into_iter().filter(|method| now.contains(method)).collect());
-            if let Some(&method) = unused.unwrap_or_default().first() {
-                let (origin, key, method) = (&layer.origin, layer.key_of(method), method.name());
-                let problem = format!("{origin}: {key} is set, but none of its runs has the method {method}");
-                return Err(Error::File { sweep: self.name.clone(), problem });
+            let its = runs.iter().zip(cells_of_runs).filter(|(_, of)| cell.is_none_or(|cell| cell == **of));
+            let its: Vec<&AnyConfig> = its.map(|(run, _)| &run.config).collect();
+            let refuse = |key: &str, reason: String| {
+                let problem = format!("{}: {key} is set, but {reason}", layer.origin);
+                Err(Error::File { sweep: self.name.clone(), problem })
+            };
+            if let Some(method) = in_all(its.iter().map(|config| layer.unused(&config.methods()))) {
+                return refuse(
+                    &layer.key_of(method),
+                    format!("none of its runs has the method {}", method.name()),
+                );
+            }
+            if let Some(key) = in_all(its.iter().map(|config| config.optimizer_kind().unused(&layer))) {
+                return refuse(&format!("optimizer.{key}"), "no optimizer.kind of its runs has it".into());
             }
         }
         Ok(())
@@ -151,6 +155,12 @@ impl Sweep {
     }
 }
 
+/// The first that is in all of these lists.
+fn in_all<T: PartialEq>(lists: impl Iterator<Item = Vec<T>>) -> Option<T> {
+    let both = |all: Vec<T>, now: Vec<T>| all.into_iter().filter(|one| now.contains(one)).collect();
+    lists.reduce(both)?.into_iter().next()
+}
+
 /// One key of a point of the grid.
 fn grid_layer(key: &str, value: &Value) -> Layer {
     Layer::file("[grid]", nested(key, value.clone())).in_sweep()
@@ -188,7 +198,7 @@ mod tests {
         assert_eq!(labels[7], "SnP+L2, optimizer.beta1=0.9, protocol.noise=[0.5, 0.0], seed 1");
         assert_eq!(labels[8], labels[0].replace("seed 1", "seed 2"));
         let config = of(&runs[15]);
-        assert_eq!((config.seed, config.optimizer.lr, config.optimizer.beta1), (2, 0.01, 0.9));
+        assert_eq!((config.seed, config.optimizer.lr, config.optimizer.rule.beta1), (2, 0.01, Some(0.9)));
         let intervention = &config.intervention;
         assert_eq!(intervention.method.to_string(), "shrink-perturb+l2");
         assert_eq!(intervention.shrink_perturb.as_ref().unwrap().keep, 0.5);
@@ -229,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_a_method_may_be_shared_with_cells_that_do_not_have_it() {
+    fn keys_of_a_method_or_optimizer_may_be_shared_with_cells_that_do_not_have_it() {
         let both = |set: &str| {
             format!(
                 "preset = \"warm-start-strokes\"\n[set]\n{set}\n[[cells]]\nname = \"none\"\n\
@@ -244,6 +254,19 @@ mod tests {
             message.contains("[set]: intervention.regen.strength is set, but none of its runs"),
             "{message}"
         );
+        let kinds = |beta: &str| {
+            let text = both("optimizer.momentum = 0.9").replace("method = \"redo\"", "method = \"none\"");
+            runs(&text.replacen(
+                "intervention.method = \"none\"",
+                &format!("optimizer.kind = \"sgd\"{beta}"),
+                1,
+            ))
+        };
+        assert_eq!(of(&kinds("").unwrap()[1]).optimizer.rule.momentum, Some(0.9));
+        let message = kinds("\noptimizer.beta1 = 0.5").unwrap_err().to_string();
+        assert!(message.contains("optimizer.kind = \"sgd\" has no beta1"), "{message}");
+        let message = runs(&both("optimizer.momentum = 0.9")).unwrap_err().to_string();
+        assert!(message.contains("[set]: optimizer.momentum is set, but no optimizer.kind"), "{message}");
         let sets = ["intervention.redo.interval=4".to_string()];
         let sweep = Sweep::parse("test", &both("")).unwrap();
         assert_eq!(of(&sweep.runs(&sets, &[]).unwrap()[1]).intervention.redo.as_ref().unwrap().interval, 4);

@@ -1,7 +1,7 @@
 //! One network in training on a device: arenas, programs for full and last batches, evaluation, saving.
 //!
 //! The trainer knows how a step is made; the protocols know when. A step is: gather a batch by index, forward, loss,
-//! backward, global-norm clip, AdamW, metrics into the ring. All of it is one program that is replayed.
+//! backward, global-norm clip, the optimiser's update, metrics into the ring. All of it is one program that is replayed.
 
 mod activity;
 mod curvature;
@@ -18,11 +18,12 @@ use crate::checkpoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::images::{AUGMENT, BatchProgram, DeviceImages, Order};
+use crate::optimizer::AnyOptimizer;
 use crate::schedule::Phase;
 use crate::training_step::{Additions, METRICS, RING_ROWS, StepMemory, record_forward};
 use data::DataSet;
 use engine::checkpoint::File;
-use engine::optim::{Adam, Optimizer};
+use engine::optim::Optimizer;
 use engine::{Buffer, Device, Graph, Launch, Network, Program};
 use kernels::Clock;
 use kernels::arena::Fill;
@@ -58,12 +59,11 @@ struct PhasePrograms {
 pub struct Trainer {
     device: Device,
     model: Box<dyn Model>,
-    optimizer: Adam,
     batch: usize,
     /// Examples that the input batch has room for.
     rows: usize,
     memory: StepMemory,
-    /// Sets both moments to zero.
+    /// Sets what the optimiser keeps to zero.
     clear: Program,
     ring_words: Vec<u32>,
     train: DeviceImages,
@@ -78,7 +78,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Images that the model does not take; those of the device.
-    pub fn new(device: &Device, config: &Config, optimizer: Adam, data: &DataSet) -> Result<Self> {
+    pub fn new(device: &Device, config: &Config, optimizer: AnyOptimizer, data: &DataSet) -> Result<Self> {
         let model = config.model.build().map_err(Error::Mismatch)?;
         crate::data_set::check(config, data)?;
         let (train, test) = (&data.train, &data.test);
@@ -88,17 +88,16 @@ impl Trainer {
         let test_normalisation = (data.test_mean.as_slice(), data.test_std.as_slice());
         let stream = config.run.stream_images;
         let augment = config.data.augment.then_some(AUGMENT);
-        let mut memory = StepMemory::new(device, model.as_ref(), rows, config.seed)?;
+        let mut memory = StepMemory::new(device, model.as_ref(), optimizer, rows, config.seed)?;
         memory.winograd = config.engine.winograd;
-        let clear = [&memory.exp_avg, &memory.exp_avg_sq].map(|moments| {
+        let clear = memory.moments.iter().map(|(_, moments)| {
             let kernel = Arc::new(Fill { len: moments.words(), value: 0.0 });
             Launch::new("clear moments", kernel, vec![moments.all()])
         });
         Ok(Self {
-            optimizer,
             batch: config.optimizer.batch,
             rows,
-            clear: device.compile(clear.to_vec())?,
+            clear: device.compile(clear.collect())?,
             memory,
             ring_words: vec![0; RING_ROWS * METRICS],
             train: DeviceImages::new(device, train, normalisation, augment, stream, rows)?,
@@ -135,9 +134,9 @@ impl Trainer {
     pub fn gradients(&self) -> &Buffer {
         &self.memory.gradients
     }
-    /// Adam's first and second moments.
-    pub fn moments(&self) -> [&Buffer; 2] {
-        [&self.memory.exp_avg, &self.memory.exp_avg_sq]
+    /// What the optimiser keeps for each parameter, by name.
+    pub fn moments(&self) -> &[(&'static str, Buffer)] {
+        &self.memory.moments
     }
 
     /// Whether the model takes the batches of a phase: known before training starts, not hours later.
@@ -171,7 +170,7 @@ impl Trainer {
     }
 
     fn training_program(&mut self, order: &Order<'_>, batch: usize) -> Result<BatchProgram> {
-        let step = self.memory.training(&self.device, self.model.as_ref(), &self.optimizer, batch)?;
+        let step = self.memory.training(&self.device, self.model.as_ref(), batch)?;
         let inputs = self.memory.inputs(self.model.as_ref(), batch);
         self.train.program(&self.device, order, batch, inputs, step.launches)
     }
@@ -215,7 +214,7 @@ impl Trainer {
 
     fn clock(&self, clock: &Clock, t: u64, learning_rate: f64) -> Clock {
         let mut clock = *clock;
-        self.optimizer.set_clock(&mut clock, t, learning_rate);
+        self.memory.optimizer.set_clock(&mut clock, t, learning_rate);
         clock
     }
 
@@ -237,26 +236,26 @@ impl Trainer {
         Ok(())
     }
 
-    /// Puts Adam's moments into a file.
+    /// Puts what the optimiser keeps into a file.
     ///
     /// # Errors
     /// Those of the device.
     pub fn save_moments(&self, file: &mut File) -> Result<()> {
         let parameters = self.model.parameters();
-        for (prefix, moments) in ["exp_avg.", "exp_avg_sq."].into_iter().zip(self.moments()) {
-            checkpoint::save_arena(&self.device, parameters, moments, prefix, file)?;
+        for (name, moments) in self.moments() {
+            checkpoint::save_arena(&self.device, parameters, moments, &format!("{name}."), file)?;
         }
         Ok(())
     }
 
-    /// Takes Adam's moments from a file.
+    /// Takes what the optimiser keeps from a file.
     ///
     /// # Errors
     /// The file belongs to another model; those of the device.
     pub fn load_moments(&self, file: &File) -> Result<()> {
         let parameters = self.model.parameters();
-        for (prefix, moments) in ["exp_avg.", "exp_avg_sq."].into_iter().zip(self.moments()) {
-            checkpoint::load_arena(&self.device, parameters, moments, prefix, file)?;
+        for (name, moments) in self.moments() {
+            checkpoint::load_arena(&self.device, parameters, moments, &format!("{name}."), file)?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ fn plain([batch, height, width, channels, examples, images_rows]: [usize; 6]) ->
 }
 
 /// The cases of this family.
-pub fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let crop = |padding, flip| Some(Augment { padding, flip });
     let mut cases = Vec::new();
     // The kernel's shape and the cursor.

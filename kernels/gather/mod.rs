@@ -26,17 +26,26 @@
 //! step uploads nothing: the order of an epoch is computed, see [`crate::random::shuffled`]. A set that is larger than
 //! a buffer is gathered by one launch per [`Source::Chunk`]; of one that is larger than the device the host uploads each
 //! batch, [`Source::Streamed`], with the rows that [`Gather::image_rows`] names. All of them give the same bits. Nothing
-//! here has a gradient.
+//! here has a gradient. Rows of what is no image [`Take`] copies as they are.
 
 mod cases;
 mod cpu;
 mod gpu;
+mod take;
 
-pub use cases::cases;
+pub use take::Take;
 
+use crate::case::Case;
 use crate::kernel::{Access, Args, Binding, Clock, Cost, Dispatch, GpuTraits, Kernel};
 use crate::size::words;
 use crate::{Cpu, random};
+
+/// The cases of this family.
+pub fn cases() -> Vec<Case> {
+    let mut cases = cases::cases();
+    cases.extend(take::cases());
+    cases
+}
 
 /// The most channels whose scale and shift fit the launch parameters.
 pub const MAX_CHANNELS: usize = 4;

@@ -209,6 +209,7 @@ fn images() -> Vec<Absurd> {
         absurd!(select, batch, tokens, width),
         absurd!(tokens::SelectBackward(select), 0.batch, 0.tokens, 0.width),
         absurd!(gather, examples, batch, height, width, channels, images_rows),
+        absurd!(gather::Take { rows: 4, batch: 4, words: 4 }, rows, batch, words),
         absurd!(replay::Append { ring, count: 4 }, ring.capacity, ring.observation, count),
         absurd!(replay::Draw { batch, capacity: 4 }, batch),
         absurd!(replay::Fetch { ring, batch }, ring.capacity, ring.observation, batch),

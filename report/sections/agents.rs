@@ -15,7 +15,7 @@ const INTRO: &str = "The reward per step is a mean over the last tenth of a run'
     are means over the seeds, with a band of one sample standard deviation to both sides.";
 
 /// More lines than this cannot be told apart.
-const MOST: usize = 12;
+pub(super) const MOST: usize = 12;
 
 const FIGURES: [Figures; 5] = [
     Figures {
@@ -65,9 +65,9 @@ const CURVES: [Curve; 3] = [
 ];
 
 /// Columns that name a configuration.
-const LABELS: [&str; 6] = ["experiment", "environment", "data", "model", "method", "settings"];
+pub(super) const LABELS: [&str; 6] = ["experiment", "environment", "data", "model", "method", "settings"];
 
-fn labels(group: &Group) -> Vec<Cell> {
+pub(super) fn labels(group: &Group) -> Vec<Cell> {
     let of = |key: &str| group.config.get(key).map(show).unwrap_or_default();
     let texts = [
         group.experiment.clone(),
@@ -81,7 +81,7 @@ fn labels(group: &Group) -> Vec<Cell> {
 }
 
 /// What tells a configuration from the others beside its environment, which has columns and a plot of its own.
-fn settings(group: &Group) -> Vec<String> {
+pub(super) fn settings(group: &Group) -> Vec<String> {
     let named = ["environment.task=", "environment.set="];
     group.settings.iter().filter(|word| !named.iter().any(|key| word.starts_with(key))).cloned().collect()
 }
@@ -108,23 +108,36 @@ pub(crate) fn make(agents: &[Group]) -> Option<Section> {
         return None;
     }
     let mut blocks = vec![Block { sheets: vec![sheet(agents)], ..Block::default() }];
+    for (title, part) in by_task(agents) {
+        let drawn = CURVES.iter().filter_map(|curve| figure(curve, &title, &part));
+        let figures: Vec<Figure> = drawn.collect();
+        let data = vec![data(&stem(&["agents", &title]), &part)];
+        blocks.push(Block { title, figures, data, ..Block::default() });
+    }
+    section("Agents", INTRO, blocks)
+}
+
+/// The configurations of each experiment, environment and set, with a title; in parts where lines could not be told apart.
+pub(super) fn by_task(agents: &[Group]) -> Vec<(String, Vec<&Group>)> {
     let mut tasks: BTreeMap<(String, String, String), Vec<&Group>> = BTreeMap::new();
     for group in agents {
         let of = |key: &str| group.config.get(key).map(show).unwrap_or_default();
         let task = (group.experiment.clone(), of("environment.set"), of("environment.task"));
         tasks.entry(task).or_default().push(group);
     }
+    let mut parts = Vec::new();
     for ((experiment, set, task), groups) in tasks {
         for (index, part) in groups.chunks(MOST).enumerate() {
             let part_of = if groups.len() > MOST { format!(", part {}", index + 1) } else { String::new() };
-            let title = format!("{experiment}: {task} on {set}{part_of}");
-            let drawn = CURVES.iter().filter_map(|curve| figure(curve, &title, part));
-            let figures: Vec<Figure> = drawn.collect();
-            let data = vec![data(&stem(&["agents", &title]), part)];
-            blocks.push(Block { title, figures, data, ..Block::default() });
+            parts.push((format!("{experiment}: {task} on {set}{part_of}"), part.to_vec()));
         }
     }
-    section("Agents", INTRO, blocks)
+    parts
+}
+
+/// What a legend calls a configuration of a task.
+pub(super) fn label(group: &Group) -> String {
+    [&[group.model.clone(), group.method.clone()], &settings(group)[..]].concat().join(", ")
 }
 
 /// The steps that every run with metrics has, and the summary of their values.
@@ -150,9 +163,7 @@ fn figure(curve: &Curve, title: &str, groups: &[&Group]) -> Option<Figure> {
             };
             let runs = group.drawn();
             Series {
-                label: [&[group.model.clone(), group.method.clone()], &settings(group)[..]]
-                    .concat()
-                    .join(", "),
+                label: label(group),
                 detail: format!("n = {}", runs.len()),
                 points: points(runs, curve.value).into_iter().map(dot).collect(),
             }

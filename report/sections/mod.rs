@@ -8,6 +8,7 @@ pub(crate) mod grids;
 pub(crate) mod indicators;
 pub(crate) mod methods;
 pub(crate) mod not_read;
+pub(crate) mod plasticity;
 pub(crate) mod provenance;
 pub(crate) mod results;
 pub(crate) mod sweeps;

@@ -38,7 +38,7 @@ pub struct Begun {
 pub struct Arenas {
     pub trained: Vec<f32>,
     pub statistics: Vec<f32>,
-    pub moments: [Vec<f32>; 2],
+    pub moments: Vec<Vec<f32>>,
 }
 
 impl Begun {
@@ -79,7 +79,7 @@ impl Begun {
         Arenas {
             trained: read(&hare.parameters, words),
             statistics: read(&hare.statistics, statistics),
-            moments: self.trainer.moments().map(|moments| read(moments, words)),
+            moments: self.trainer.moments().iter().map(|(_, moments)| read(moments, words)).collect(),
         }
     }
 

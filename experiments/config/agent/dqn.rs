@@ -1,7 +1,7 @@
 //! `[agent]` and `[optimizer]`: what the agent is like and how it learns.
 
-use super::super::Error;
 use super::super::check::{at_least_one, not_negative, positive, refused, share, share_below_one};
+use super::super::{Error, OptimizerKind, Rule};
 use serde::{Deserialize, Serialize};
 
 /// A deep Q-network (`experiments/agents/dqn.rs`).
@@ -142,45 +142,44 @@ pub fn updates_after(steps: u64, learning_starts: u64, replay_ratio: f64) -> u64
     (since as f64 * replay_ratio * (1.0 - 1e-12)).ceil() as u64
 }
 
-/// Adam.
+/// How the network follows its gradients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AgentOptimizer {
     /// Transitions per update.
     pub batch: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the denominator.
-    pub eps: f64,
-    /// Added to the second moment, under the root.
-    pub eps_root: f64,
+    /// The kind, where it is not `adam`, and its keys.
+    #[serde(flatten)]
+    pub rule: Rule,
     /// Largest global gradient norm; 0 means no clipping.
     pub clip: f64,
 }
 
 impl AgentOptimizer {
-    pub(super) fn defaults() -> Self {
-        Self { batch: 128, lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, eps_root: 0.0, clip: 0.0 }
+    /// The kinds of agents, whose weight decay is a method.
+    pub(super) const KINDS: [(&'static str, OptimizerKind); 3] =
+        [("adam", OptimizerKind::Adam), ("sgd", OptimizerKind::Sgd), ("rmsprop", OptimizerKind::RmsProp)];
+
+    pub(super) fn defaults(kind: OptimizerKind) -> Self {
+        Self { batch: 128, lr: 1e-3, rule: Rule::defaults(kind), clip: 0.0 }
+    }
+
+    /// How the network follows its gradients.
+    pub fn kind(&self) -> OptimizerKind {
+        self.rule.kind.unwrap_or(OptimizerKind::Adam)
+    }
+
+    /// Without the kind, which came after runs had been named by their configs, where it is the default.
+    pub(super) fn brief(mut self) -> Self {
+        self.rule.kind = self.rule.kind.filter(|kind| *kind != OptimizerKind::Adam);
+        self
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
         at_least_one("optimizer.batch", self.batch)?;
         positive("optimizer.lr", self.lr)?;
-        share_below_one("optimizer.beta1", self.beta1)?;
-        share_below_one("optimizer.beta2", self.beta2)?;
-        not_negative("optimizer.eps", self.eps)?;
-        not_negative("optimizer.eps_root", self.eps_root)?;
-        if self.eps == 0.0 && self.eps_root == 0.0 {
-            return Err(refused(
-                "optimizer.eps",
-                self.eps,
-                "it or optimizer.eps_root must be greater than 0",
-            ));
-        }
+        self.rule.check()?;
         not_negative("optimizer.clip", self.clip)
     }
 }

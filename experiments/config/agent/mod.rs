@@ -5,14 +5,17 @@
 mod dqn;
 mod environment;
 mod intervention;
+mod probe;
 
 pub use dqn::{Agent, AgentOptimizer, Criterion, Output, updates_after};
 pub use environment::{AfterLast, Environment, Task};
 pub use intervention::AgentIntervention;
+pub use probe::Probe as AgentProbe;
 
 use super::check::refused;
+use super::optimizer_kind::{check_resets, keep_keys_of};
 use super::resolve::{check_name, check_version, from_table, laid_over};
-use super::{Data, Engine, Error, Layer, Run, RunConfig, TestStatistics, VERSION};
+use super::{Data, Engine, Error, Layer, OptimizerKind, Rule, Run, RunConfig, TestStatistics, VERSION};
 use models::ModelConfig;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -37,6 +40,8 @@ pub struct AgentConfig {
     pub optimizer: AgentOptimizer,
     /// `[intervention]`
     pub intervention: AgentIntervention,
+    /// `[probe]`
+    pub probe: AgentProbe,
     /// `[engine]`
     pub engine: Engine,
     /// `[run]`
@@ -58,7 +63,7 @@ impl AgentConfig {
         }
     }
 
-    fn defaults(model: &str, set: &str) -> Option<Self> {
+    fn defaults(model: &str, set: &str, kind: OptimizerKind) -> Option<Self> {
         Some(Self {
             version: VERSION,
             name: "experiment".into(),
@@ -66,8 +71,9 @@ impl AgentConfig {
             environment: Environment::defaults(set),
             model: ModelConfig::default_for(model)?,
             agent: Agent::defaults(),
-            optimizer: AgentOptimizer::defaults(),
+            optimizer: AgentOptimizer::defaults(kind),
             intervention: AgentIntervention::defaults(),
+            probe: AgentProbe::defaults(),
             engine: Engine::default(),
             run: Run::default(),
         })
@@ -82,23 +88,30 @@ impl AgentConfig {
         let text = |section: &str, key: &str| given.get(section)?.get(key)?.as_str();
         let (model, set) =
             (text("model", "name").unwrap_or("mlp"), text("environment", "set").unwrap_or("mnist"));
-        let defaults = Self::defaults(model, set).ok_or_else(|| {
+        let kind = OptimizerKind::given(&given, &AgentOptimizer::KINDS)?;
+        let chosen = kind.unwrap_or(OptimizerKind::Adam);
+        let defaults = Self::defaults(model, set, chosen).ok_or_else(|| {
             let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
             refused("model.name", format!("{model:?}"), &reason)
         })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
-        let known = Self { model: defaults.model.naming_every_key(), ..defaults };
+        let optimizer = AgentOptimizer { rule: Rule::every_key(), ..defaults.optimizer };
+        let known = Self { model: defaults.model.naming_every_key(), optimizer, ..defaults };
         let known = Table::try_from(&known).expect("a config is a table");
         for layer in layers {
             super::overlay(&mut table, &layer.typed(&known)?);
         }
         check_version(&table)?;
+        keep_keys_of(chosen, kind.is_some(), layers, &mut table)?;
         let mut config: Self = from_table(table)?;
+        config.optimizer = config.optimizer.brief();
         check_name(&config.name)?;
         config.environment.check()?;
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch)?;
+        config.probe.check(config.agent.learning_starts)?;
         config.intervention = config.intervention.checked(config.agent.target_momentum)?;
+        check_resets(&config.intervention.method, config.optimizer.kind(), &config.optimizer.rule)?;
         for layer in layers {
             layer.check_use(&config.intervention.method)?;
         }

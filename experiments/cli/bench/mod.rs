@@ -1,7 +1,8 @@
 //! `ht bench`: the full training step on random data.
 
+mod agents;
+
 use super::{DeviceArgs, bytes, print};
-use crate::agents::{Learner, Options};
 use crate::config::{Engine, resolve_model};
 use crate::training_step::{RING_ROWS, StepMemory};
 use clap::Args;
@@ -10,7 +11,7 @@ use engine::optim::{Adam, Optimizer};
 use engine::{Clock, Device, Launch, Program};
 use models::Model;
 use serde_json::json;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Arguments of `ht bench`.
@@ -20,9 +21,11 @@ use std::time::{Duration, Instant};
     ht bench mlp --batch 256 --set model.hidden=[100,100] --json\n  \
     ht bench resnet18 --batch 64 --steps 5 --set engine.winograd=false\n  \
     ht bench dqn --batch 32\n  \
-    ht bench dqn --batch 32 --set model.name=cnn")]
+    ht bench dqn --batch 32 --set model.name=cnn\n  \
+    ht bench probe --batch 32")]
 pub(super) struct BenchArgs {
-    /// The model; `dqn` is an update of a deep Q-network, by default an mlp 784-512-512-10
+    /// The model; `dqn` is an update of a deep Q-network, `probe` a training step of probe tasks, both by default on an mlp
+    /// 784-512-512-10
     model: String,
     /// Examples per step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -57,15 +60,15 @@ impl Bench {
         engine: Engine,
     ) -> anyhow::Result<Self> {
         let input = model.input();
-        let mut memory = StepMemory::new(device, model, batch, 1)?;
+        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
+        let mut memory = StepMemory::new(device, model, optimizer, batch, 1)?;
         memory.winograd = engine.winograd;
         let pixels = input.image_size * input.image_size * input.channels;
         let x = kernels::case::test_values(batch * pixels, 1);
         let y: Vec<u32> = (0..batch).map(|i| (i % input.classes) as u32).collect();
         device.write(&memory.x, 0, bytemuck::cast_slice(&x))?;
         device.write(&memory.y, 0, &y)?;
-        let optimizer = Adam { clip: Some(0.5), ..Adam::adamw(0.01) };
-        let step = memory.training(device, model, &optimizer, batch)?;
+        let step = memory.training(device, model, batch)?;
         let (launches, activation_bytes) = (step.launches, step.activation_bytes);
         Ok(Self { program: device.compile(launches.clone())?, launches, activation_bytes, _memory: memory })
     }
@@ -127,55 +130,12 @@ fn time_steps(
     Ok((first, times[times.len() / 2], times.len() * group))
 }
 
-/// Updates of a deep Q-network on random images and transitions.
-fn run_dqn(args: &BenchArgs) -> anyhow::Result<()> {
-    let name = args.sets.iter().rev().find_map(|set| set.strip_prefix("model.name=")).unwrap_or("mlp");
-    let mut sets = args.sets.clone();
-    if name == "mlp" {
-        sets.splice(0..0, ["model.hidden=[512,512]", "model.batch_norm=false"].map(String::from));
-    }
-    let (model, _) = resolve_model(name, &sets)?;
-    let model = model.build().map_err(crate::Error::Mismatch)?;
-    let (device, input, count) = (args.device.open()?, model.input(), 5_000);
-    let length = input.image_size * input.image_size * input.channels;
-    let images = data::Images {
-        name: "random images".into(),
-        height: input.image_size,
-        width: input.image_size,
-        channels: input.channels,
-        classes: input.classes,
-        pixels: Arc::new((0..count * length).map(|i| (i * 7919 % 251) as u8).collect()),
-        labels: (0..count).map(|i| (i % input.classes) as u32).collect(),
-    };
-    let options = Options { batch: args.batch as usize, ..Options::default() };
-    let mut learner = Learner::new(&device, model.as_ref(), &images, options, 1)?;
-    for i in 0..count as u32 {
-        let reward = (i % 2) as f32;
-        learner.append(&[i, (i * 31) % count as u32, i % input.classes as u32, reward.to_bits(), 0])?;
-    }
-    let (_, seconds, steps) = time_steps(&device, args.steps as usize, |_| Ok(learner.update()?))?;
-    let peak = device.allocated_bytes();
-    if args.json {
-        let result = json!({
-            "model": "dqn", "batch": args.batch, "device": device.name(), "steps": steps, "step_ms": seconds * 1e3,
-            "updates_per_s": 1.0 / seconds, "peak_bytes": peak,
-        });
-        return print(&result.to_string());
-    }
-    print(&format!(
-        "dqn batch {} on {}: {:.3} ms an update (median of {steps}), {:.0} updates/s, peak memory {}",
-        args.batch,
-        device.name(),
-        seconds * 1e3,
-        1.0 / seconds,
-        bytes(peak)
-    ))
-}
-
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     process_age();
-    if args.model == "dqn" {
-        return run_dqn(args);
+    match args.model.as_str() {
+        "dqn" => return agents::dqn(args),
+        "probe" => return agents::probe(args),
+        _ => {}
     }
     let (model, engine) = resolve_model(&args.model, &args.sets)?;
     let model = model.build().map_err(crate::Error::Mismatch)?;
