@@ -92,7 +92,7 @@ fn a_folder_that_cannot_be_read_hides_no_other_run() {
         .ht(&format!("{sweep} --retry"))
         .fails(1, &["2 of 4 runs failed", "the same command finishes the run"]);
     std::fs::remove_file(folders[0].join("result.json")).unwrap();
-    place.ht(sweep).fails(1, &["1 of 4 runs failed", "config.toml", "remove the run's folder"]);
+    place.ht(sweep).fails(1, &["1 of 4 runs failed", "config.toml", "another --out"]);
     assert!(folders[0].join("result.json").exists());
     std::fs::remove_dir_all(&folders[2]).unwrap();
     place.ht(sweep).succeeds();

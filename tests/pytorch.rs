@@ -117,7 +117,8 @@ fn a_vgg_whose_head_has_concatenated_rectifiers_and_reads_images_of_several_posi
 
 #[test]
 fn a_vision_transformer() {
-    check(&small_vit(0.0), "vit_batch_3", CONVOLUTIONS, true);
+    let model = small_vit(0.0);
+    check(&model, "vit_batch_3", CONVOLUTIONS, true);
     check(&model, "vit_batch_5", CONVOLUTIONS, true);
 }
 

@@ -97,12 +97,14 @@ pub(super) fn run(args: &DataArgs) -> anyhow::Result<()> {
                 let _ = writeln!(text, "{path}: {}", file.status);
             }
             for path in &report.not_read {
-                let _ = writeln!(
-                    text,
-                    "{}: not read: this is no form that {} is looked for in",
-                    path.display(),
-                    report.name
-                );
+                let why = match path.is_dir() {
+                    true => {
+                        "its files have the names of such a set; give this folder as --data if it is the set"
+                            .into()
+                    }
+                    false => format!("this is no form that {} is looked for in", report.name),
+                };
+                let _ = writeln!(text, "{}: not read: {why}", path.display());
             }
             print(&text)?;
             if report.is_ok() {

@@ -32,7 +32,7 @@ pub fn vgg_with_crelu() -> Vgg {
     Vgg::new(VggConfig { image_size: 64, classes: 5, channels: 3, width: 1, head_hidden: 6, head_activation })
 }
 
-/// The network of the fixture `vit_batch_3`, which has no dropout.
+/// The network of the fixtures `vit_batch_3` and `vit_batch_5`, which have no dropout.
 pub fn small_vit(dropout: f32) -> Vit {
     Vit::new(VitConfig {
         image_size: 8,
