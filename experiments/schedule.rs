@@ -1,6 +1,6 @@
 //! What each phase trains on, and for how long: drawn from the config before training starts.
 
-use crate::config::{BufferOrder, Config, LastPhase, NoiseLabels};
+use crate::config::{BufferOrder, Config, LastPhase, NoiseLabels, Protocol};
 use crate::error::{Error, Result};
 use data::NoiseKind;
 
@@ -37,6 +37,21 @@ fn int_quotient(a: usize, b: f64) -> usize {
     if b == 0.0 { a } else { (a as f64 / b + 1e-9) as usize }
 }
 
+/// What a phase adds, and which share of its labels is random.
+fn shares(protocol: &Protocol) -> (Vec<f64>, Vec<f64>, NoiseKind) {
+    let kind = match protocol.noise_labels {
+        NoiseLabels::OtherClasses => NoiseKind::ExcludeTrue,
+        NoiseLabels::AllClasses => NoiseKind::Uniform,
+    };
+    match protocol.label_sets {
+        0 => (protocol.ratios.clone(), protocol.noise.clone(), kind),
+        sets => {
+            let ratios = (0..sets).map(|set| if set == 0 { 1.0 } else { 0.0 }).collect();
+            (ratios, vec![1.0; sets], NoiseKind::Uniform)
+        }
+    }
+}
+
 /// How large and how long a phase is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length {
@@ -54,10 +69,11 @@ pub struct Length {
 /// A phase without examples; more steps than can be counted.
 pub fn lengths(config: &Config, n: usize) -> Result<Vec<Length>> {
     let protocol = &config.protocol;
-    let count = protocol.ratios.len();
+    let (ratios, _, _) = shares(protocol);
+    let count = ratios.len();
     let (mut earlier, mut steps) = (0, 0u64);
     let mut lengths = Vec::with_capacity(count);
-    for (index, &ratio) in protocol.ratios.iter().enumerate() {
+    for (index, &ratio) in ratios.iter().enumerate() {
         let own = data::subset::whole_part(n, ratio).min(n - earlier);
         let kept = if protocol.buffer > 0 { earlier.min(protocol.buffer) } else { earlier };
         let examples = kept + own;
@@ -91,11 +107,8 @@ pub fn lengths(config: &Config, n: usize) -> Result<Vec<Length>> {
 /// As [`lengths`].
 pub fn phases(config: &Config, labels: &[u32], classes: usize) -> Result<Vec<Phase>> {
     let (protocol, seed) = (&config.protocol, u64::from(config.seed));
-    let chunks = data::phase_chunks(labels.len(), &protocol.ratios, seed);
-    let kind = match protocol.noise_labels {
-        NoiseLabels::OtherClasses => NoiseKind::ExcludeTrue,
-        NoiseLabels::AllClasses => NoiseKind::Uniform,
-    };
+    let (ratios, noise, kind) = shares(protocol);
+    let chunks = data::phase_chunks(labels.len(), &ratios, seed);
     let rank = (protocol.buffer > 0).then(|| match protocol.buffer_order {
         BufferOrder::Uniform => data::subset::random_rank(labels.len(), seed),
         BufferOrder::Ascending => data::subset::class_rank(labels),
@@ -107,12 +120,14 @@ pub fn phases(config: &Config, labels: &[u32], classes: usize) -> Result<Vec<Pha
             None => data::accumulate(&chunks, index),
         };
         let clean: Vec<u32> = examples.iter().map(|&row| labels[row as usize]).collect();
+        // An optimiser that goes on is warm.
+        let warmup = if protocol.label_sets > 0 && index > 0 { 0.0 } else { config.optimizer.warmup };
         phases.push(Phase {
-            labels: data::noisy_labels(&clean, classes, protocol.noise[index], kind, seed, index),
+            labels: data::noisy_labels(&clean, classes, noise[index], kind, seed, index),
             epochs,
             batches,
-            warmup: data::subset::whole_part(epochs * batches, config.optimizer.warmup),
-            evaluate_every: int_quotient(protocol.evaluate_every, protocol.ratios[index]).max(1),
+            warmup: data::subset::whole_part(epochs * batches, warmup),
+            evaluate_every: int_quotient(protocol.evaluate_every, ratios[index]).max(1),
             examples,
         });
     }
@@ -280,6 +295,28 @@ mod tests {
         assert_eq!((rate(0), rate(1_200), rate(2_400), rate(23_999)), (0.0, 0.0005, 0.001, 0.001));
         let none = Phase { warmup: 0, ..phase.clone() };
         assert_eq!(none.learning_rate(&config, 0), 0.001);
+    }
+
+    #[test]
+    fn label_sets_are_random_labels_of_the_same_images() {
+        let sets = ["protocol.label_sets=4", "protocol.base_epochs=7", "optimizer.batch=512"];
+        let config = config(&[&sets[..], &["protocol.last_phase=by-ratio"]].concat());
+        let phases = phases(&config, &labels(5_000), 10).unwrap();
+        assert_eq!(phases.len(), 4);
+        for phase in &phases {
+            assert_eq!((phase.epochs, phase.batches, &phase.examples), (7, 10, &phases[0].examples));
+            let right = phase.examples.iter().zip(&phase.labels).filter(|(row, label)| *row % 10 == **label);
+            assert!((400..600).contains(&right.count()), "about a tenth is right by chance");
+            for class in 0..10 {
+                let count = phase.labels.iter().filter(|&&label| label == class).count();
+                assert!((400..600).contains(&count), "every class is as likely: {count} of {class}");
+            }
+        }
+        let same = |a: usize, b: usize| {
+            phases[a].labels.iter().zip(&phases[b].labels).filter(|(a, b)| a == b).count()
+        };
+        assert!((400..600).contains(&same(0, 1)) && (400..600).contains(&same(2, 3)), "drawn anew");
+        assert_eq!((phases[0].warmup, phases[1].warmup), (7, 0), "one warm-up");
     }
 
     #[test]

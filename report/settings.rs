@@ -217,6 +217,9 @@ impl Protocol {
     /// What the phases of a config are.
     pub(crate) fn of(values: &BTreeMap<String, Value>) -> Protocol {
         let (ratios, noise) = (numbers(values, "protocol.ratios"), numbers(values, "protocol.noise"));
+        if let Some(sets) = values.get("protocol.label_sets") {
+            return Protocol::Other(format!("memorisation of {} random label sets", show(sets)));
+        }
         let whole = (ratios.iter().sum::<f64>() - 1.0).abs() < 1e-6;
         match (&ratios[..], &noise[..]) {
             ([ratio], [0.0]) if *ratio == 1.0 => Protocol::Fresh,
@@ -332,6 +335,9 @@ mod tests {
         assert_eq!(protocol("[1.0, 0.0]", "[0.3, 0.0]"), Protocol::WarmStart { ratio: 1.0, noise: 0.3 });
         assert_eq!(protocol("[0.2, 0.8]", "[0.0, 0.0]"), Protocol::WarmStart { ratio: 0.2, noise: 0.0 });
         assert_eq!(protocol("[0.5, 0.3, 0.2]", "[0, 0, 0]"), Protocol::Continual { phases: 3, buffer: 5000 });
+        let sets =
+            settings("protocol.ratios = [1.0]\nprotocol.noise = [0.0]\nprotocol.label_sets = 3").protocol();
+        assert_eq!(sets.describe(), "memorisation of 3 random label sets");
         assert!(matches!(protocol("[0.2, 0.2]", "[0.0, 0.0]"), Protocol::Other(_)));
         assert!(matches!(protocol("[1.0]", "[0.5]"), Protocol::Other(_)));
     }

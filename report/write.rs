@@ -19,6 +19,7 @@ pub(crate) fn write(
         sections::methods::make(&setups),
         sections::grids::make(&setups),
         sections::continual::make(&setups),
+        sections::memorisation::make(comparison.classifiers()),
         sections::sweeps::make(&entries),
         sections::indicators::make(&setups),
         sections::curves::make(comparison.classifiers()),

@@ -6,7 +6,7 @@ use approx::relative_eq;
 use common::Place;
 use common::begun::{Begun, MODELS};
 use engine::Device;
-use experiments::indicators::{Indicators, effective_rank, singular_values, srank};
+use experiments::indicators::{Indicators, Memorisation, effective_rank, singular_values, srank};
 use serde_json::Map;
 
 const KEYS: [&str; 10] = [
@@ -97,6 +97,26 @@ fn indicators_agree_with_their_definitions_in_every_model() {
     for model in MODELS {
         on_a_model(&Device::cpu(2).unwrap(), model);
     }
+}
+
+#[test]
+fn dead_units_put_out_nothing_for_any_example() {
+    let mut begun = Begun::new(&Device::cpu(2).unwrap(), MODELS[0], &[]);
+    let (mut arenas, groups) = (begun.arenas(), begun.groups());
+    begun.silence(&mut arenas, &groups[0], 0);
+    begun.silence(&mut arenas, &groups[1], 3);
+    begun.write(&arenas);
+    let (outputs, _, _) = begun.outputs(40);
+    let dead = |values: &Vec<f32>, units: usize| {
+        (0..units).filter(|unit| values.iter().skip(*unit).step_by(units).all(|&value| value == 0.0)).count()
+    };
+    let expected: usize = outputs.iter().zip(&groups).map(|(values, group)| dead(values, group.count)).sum();
+    assert!(expected >= 2);
+    let mut memorisation = Memorisation::new(&begun.trainer).unwrap();
+    memorisation.begin_phase(&mut begun.trainer).unwrap();
+    let mut line = Map::new();
+    memorisation.log(&begun.trainer, &begun.clock, &mut line).unwrap();
+    assert_eq!(line["dead_unit_share"], expected as f64 / 21.0);
 }
 
 #[test]

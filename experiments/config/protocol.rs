@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The most products with the Hessian at an evaluation.
 const MOST_HESSIAN_STEPS: usize = 1000;
 
+/// Labels of all phases are drawn before training starts.
+const MOST_LABEL_SETS: usize = 10_000;
+
 /// Phases of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,11 @@ pub struct Protocol {
     /// config writes down, for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hessian_steps: usize,
+    /// Phases that all train on the whole training set, each with labels of its own: any class for every image, drawn by
+    /// seed and phase. The optimiser goes on from one to the next. 0, which no config writes down, for the phases that the
+    /// other keys describe.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_sets: usize,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // What serde asks for.
@@ -100,6 +108,7 @@ impl Protocol {
             final_accuracy: if code { FinalAccuracy::LastScheduled } else { FinalAccuracy::LastEpoch },
             indicators: false,
             hessian_steps: 0,
+            label_sets: 0,
         }
     }
 
@@ -111,6 +120,15 @@ impl Protocol {
         if self.hessian_steps > MOST_HESSIAN_STEPS {
             let reason = "it must be at most 1000: each step keeps a vector of all parameters";
             return Err(refused("protocol.hessian_steps", self.hessian_steps, reason));
+        }
+        if self.label_sets > MOST_LABEL_SETS {
+            return Err(refused("protocol.label_sets", self.label_sets, "it must be at most 10000"));
+        }
+        let one_clean_phase = self.ratios == [1.0] && self.noise == [0.0] && self.buffer == 0;
+        if self.label_sets > 0 && !one_clean_phase {
+            let reason = "every label set is for all images: protocol.ratios must be [1.0], protocol.noise [0.0] and \
+                          protocol.buffer 0";
+            return Err(refused("protocol.label_sets", self.label_sets, reason));
         }
         let phases = self.ratios.len();
         let share = |(phase, ratio): (usize, &f64)| {

@@ -78,8 +78,9 @@ impl Config {
         let optimizer = Optimizer { rule: Rule::every_key(), ..defaults.optimizer };
         let known = Self { model: defaults.model.naming_every_key(), optimizer, ..defaults };
         let mut known = Table::try_from(&known).expect("a config is a table");
-        // Runs from before it came have no such key, and those without it are the same: 0 is not written.
-        overlay(&mut known, &"protocol.hessian_steps = 0".parse().expect("a key of a config"));
+        // Runs from before they came have no such keys, and those without them are the same: 0 is not written.
+        let later = "protocol.hessian_steps = 0\nprotocol.label_sets = 0";
+        overlay(&mut known, &later.parse().expect("keys of a config"));
         for layer in layers {
             overlay(&mut table, &layer.typed(&known)?);
         }

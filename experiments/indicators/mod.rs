@@ -5,9 +5,11 @@
 //! read back and summed in f64: this happens at evaluations only.
 
 mod hessian;
+mod memorisation;
 mod spectrum;
 
 pub use hessian::HessianIndicators;
+pub use memorisation::Memorisation;
 pub use spectrum::{effective_rank, singular_values, srank};
 
 use crate::error::Result;

@@ -68,6 +68,8 @@ pub const PRESETS: &[Preset] = presets! {
     "warm-start-scenes": "quick-warm-start" "scenes";
     "fresh-strokes": "short-fresh" "strokes";
     "warm-start-strokes": "short-warm-start" "strokes";
+    "memorise-mnist": "mnist" "memorise";
+    "quick-memorise-mnist": "mnist" "quick-memorise";
     "mdp-mnist": "mdp" "mdp-mnist";
     "mdp-cifar10": "mdp" "mdp-cifar10";
     "mdp-mnist-cnn": "mdp" "mdp-mnist-cnn";

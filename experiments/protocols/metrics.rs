@@ -39,6 +39,9 @@ impl Session<'_> {
         if let Some(hessian) = &self.hessian {
             hessian.log(&clock, &mut line)?;
         }
+        if let Some(memorisation) = &self.memorisation {
+            memorisation.log(&self.trainer, &clock, &mut line)?;
+        }
         // A number that is none has no JSON.
         if let Some((key, _)) = line.iter().find(|(_, value)| value.is_null()) {
             return Err(self.evaluation_not_finite(key, folder));

@@ -1,15 +1,18 @@
-//! Training in phases: a fresh network is one phase, a warm start two, continual learning many.
+//! Training in phases: a fresh network is one phase, a warm start two, continual learning and label sets many.
 //!
 //! Phase k adds a share of the training set, drawn uniformly without replacement, and trains on all examples so far, with
 //! label noise drawn anew for the whole set. It has `int(base_epochs / ratio)` epochs, a new optimiser and a new
 //! schedule: the learning rate rises linearly over the first tenth of the phase's steps, `lr * min(1, k / W)` at step
 //! k from 0, and stays. (Hare & Tortoise 2024, `src/trainers/base.py`; the defaults that differ by `fidelity` are listed
 //! in `docs/fidelity.md`.)
+//!
+//! Phases of random labels (`protocol.label_sets`; Lyle and others 2023, Fig. 1) are all on the same images, and the
+//! optimiser goes on from one to the next: only the labels change.
 
 use super::progress::Progress;
 use crate::config::{Config, FinalAccuracy, RunConfig};
 use crate::error::{Error, Result};
-use crate::indicators::{HessianIndicators, Indicators};
+use crate::indicators::{HessianIndicators, Indicators, Memorisation};
 use crate::interventions::{self, Interventions, Memory};
 use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
 use crate::run_folder::RunFolder;
@@ -32,6 +35,7 @@ pub(super) struct Session<'a> {
     pub(super) interventions: Interventions,
     pub(super) indicators: Option<Indicators>,
     pub(super) hessian: Option<HessianIndicators>,
+    pub(super) memorisation: Option<Memorisation>,
     pub(super) hare_evaluator: Evaluator,
     pub(super) tortoise_evaluator: Option<Evaluator>,
     pub(super) progress: Progress,
@@ -112,6 +116,8 @@ impl<'a> Session<'a> {
             config.protocol.indicators.then(|| Indicators::new(&trainer, config.seed)).transpose()?;
         let steps = config.protocol.hessian_steps;
         let hessian = (steps > 0).then(|| HessianIndicators::new(steps));
+        let memorisation =
+            (config.protocol.label_sets > 0).then(|| Memorisation::new(&trainer)).transpose()?;
         let hare = trainer.hare().clone();
         let hare_evaluator = trainer.evaluator(&hare)?;
         let tortoise = interventions.predictor().map(|tortoise| tortoise.network().clone());
@@ -125,6 +131,7 @@ impl<'a> Session<'a> {
             interventions,
             indicators,
             hessian,
+            memorisation,
             hare_evaluator,
             tortoise_evaluator,
             progress: Progress { run_id: config.run_id(), ..Progress::default() },
@@ -147,10 +154,16 @@ impl<'a> Session<'a> {
         if let Some(hessian) = &mut self.hessian {
             hessian.begin_phase(&mut self.trainer)?;
         }
+        if let Some(memorisation) = &mut self.memorisation {
+            memorisation.begin_phase(&mut self.trainer)?;
+        }
         if !self.progress.begun {
-            self.trainer.clear_moments()?;
+            // From one label set to the next the optimiser goes on.
+            if self.progress.phase == 0 || self.memorisation.is_none() {
+                self.trainer.clear_moments()?;
+                self.progress.methods = Memory::default();
+            }
             self.progress.phase_step = 0;
-            self.progress.methods = Memory::default();
             self.progress.begun = true;
             if let Some(folder) = folder {
                 self.evaluate(folder)?;
@@ -223,9 +236,9 @@ impl<'a> Session<'a> {
             || self.is_before_a_change()
     }
 
-    /// What acts between two phases is seen from both sides: the next phase begins with an evaluation.
+    /// What changes between two phases is seen from both sides: the next phase begins with an evaluation.
     fn is_before_a_change(&self) -> bool {
-        self.interventions.act_between_phases()
+        (self.interventions.act_between_phases() || self.memorisation.is_some())
             && self.progress.phase + 1 < self.phases.len()
             && self.progress.epoch == self.phase().epochs
     }

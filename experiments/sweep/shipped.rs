@@ -34,8 +34,8 @@ const QUICK: Pair = pair("quick-", "cifar10", 3);
 const QUICK_VIT: Pair = pair("quick-", "cifar100", 3);
 const SCENES: Pair = pair("", "scenes", 3);
 
-/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR`, `CONTINUAL-PAIR` and `MDP-PAIR`
-/// become the names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
+/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR`, `CONTINUAL-PAIR`, `MDP-PAIR` and
+/// `MEMORISE-PAIR` become the names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
 struct Template {
     name: &'static str,
     /// Texts, joined.
@@ -69,13 +69,14 @@ const TEMPLATES: &[Template] = templates! {
     "fig5": "fig5", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, QUICK_VIT, SCENES];
     "fig6": "fig6", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK];
     "fig7": "fig7" "table5", [pair("", "tiny-imagenet-resnet18", 2), pair("", "cifar10-vgg16", 2)];
+    "memorise": "memorise", [pair("", "mnist", 1), pair("quick-", "mnist", 3)];
     "fig9": "fig9", [CIFAR10, CIFAR100, TINY_IMAGENET, QUICK, SCENES];
 };
 
 impl Template {
     fn of(&self, pair: &Pair) -> Shipped {
         let mut text = self.parts.concat();
-        for kind in ["fresh", "warm-start", "continual", "mdp"] {
+        for kind in ["fresh", "warm-start", "continual", "mdp", "memorise"] {
             let preset = format!("{}{kind}-{}", pair.prefix, pair.name);
             text = text.replace(&format!("{}-PAIR", kind.to_uppercase()), &preset);
         }

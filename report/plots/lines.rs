@@ -43,8 +43,8 @@ pub(crate) struct Series {
 /// The x axis.
 #[derive(Debug)]
 pub(crate) enum Horizontal {
-    /// Training steps.
-    Steps,
+    /// How many of these.
+    Counted(&'static str),
     /// A name and its values, in equal distances: the points lie at 0, 1, 2, ...
     Labels(String, Vec<String>),
 }
@@ -92,8 +92,8 @@ impl Lines {
             Vertical::Number(title) => (Axis::around(limits, 10.0, (bottom, top)), title),
         };
         let (x, x_title) = match &self.horizontal {
-            Horizontal::Steps => {
-                (Axis::steps(all().map(|point| point.x), 7.0, (LEFT, RIGHT)), "training steps")
+            Horizontal::Counted(title) => {
+                (Axis::steps(all().map(|point| point.x), 7.0, (LEFT, RIGHT)), *title)
             }
             Horizontal::Labels(title, labels) => (Axis::labels(labels, (LEFT, RIGHT)), title.as_str()),
         };

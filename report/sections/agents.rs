@@ -175,7 +175,7 @@ fn figure(curve: &Curve, title: &str, groups: &[&Group]) -> Option<Figure> {
     let lines = Lines {
         title: title.to_string(),
         vertical: curve.vertical,
-        horizontal: Horizontal::Steps,
+        horizontal: Horizontal::Counted("training steps"),
         series,
         boundaries: BTreeSet::new(),
     };

@@ -85,7 +85,7 @@ pub(super) fn learning_curves(title: &str, curves: &[Curve<'_>], drops: bool) ->
     Lines {
         title: title.to_string(),
         vertical: Vertical::Percent("test accuracy [%]"),
-        horizontal: Horizontal::Steps,
+        horizontal: Horizontal::Counted("training steps"),
         series: series.collect(),
         boundaries: curves.iter().flat_map(|line| line.runs).flat_map(|run| run.phase_boundaries()).collect(),
     }

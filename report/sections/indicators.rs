@@ -44,6 +44,8 @@ fn points<'a>(setup: &Setup<'a>, continual: bool) -> Vec<Point<'a>> {
         .iter()
         .copied()
         .filter(|entry| matches!(entry.settings.protocol(), Protocol::Continual { .. }) == continual)
+        // Accuracy on a test set says nothing of random labels.
+        .filter(|entry| !entry.settings.values.contains_key("protocol.label_sets"))
         .collect();
     let methods: BTreeSet<String> = chosen.iter().map(|entry| entry.settings.column.clone()).collect();
     let mut points = Vec::new();

@@ -6,6 +6,7 @@ pub(crate) mod curves;
 mod figures;
 pub(crate) mod grids;
 pub(crate) mod indicators;
+pub(crate) mod memorisation;
 pub(crate) mod methods;
 pub(crate) mod not_read;
 pub(crate) mod plasticity;

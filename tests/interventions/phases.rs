@@ -20,6 +20,56 @@ fn a_phase_begins_with_a_new_optimiser_and_the_old_weights() {
     assert_ne!(bits(&first.hare), bits(&second.hare));
 }
 
+/// Three label sets of 44 steps.
+const LABEL_SETS: [&str; 5] = [
+    "protocol.label_sets=3",
+    "protocol.ratios=[1]",
+    "protocol.noise=[0]",
+    "protocol.base_epochs=11",
+    "optimizer.kind=adam",
+];
+
+#[test]
+fn from_one_label_set_to_the_next_the_optimiser_goes_on() {
+    let (run, straight) = (Experiment::new(&LABEL_SETS), Experiment::new(&LABEL_SETS));
+    let before = run.before(43);
+    let begun = run.before(44);
+    assert_ne!(bits(&before.moments), bits(&begun.moments), "one more step");
+    assert!(begun.moments.values().flatten().any(|&value| value != 0.0), "moments stay");
+    // The weights of another optimiser, which is new, go elsewhere.
+    for step in [45, 60, 87, 88, 89] {
+        run.before(step);
+    }
+    run.at_the_end();
+    straight.at_the_end();
+    assert!(run.file() == straight.file(), "stopped and gone on");
+    let state: serde_json::Value = run.file().state.parse().unwrap();
+    assert_eq!(state["methods"]["optimizer_steps"], 132, "the step count is that of all label sets");
+}
+
+#[test]
+fn label_sets_are_seen_at_both_ends_and_remembered_as_the_epoch_says() {
+    // With a learning rate of next to nothing the network stays as it began: an epoch sees what an evaluation sees.
+    let still = ["optimizer.lr=1e-30", "optimizer.warmup=0", "model.batch_norm=false"];
+    let run = Experiment::new(&[&LABEL_SETS[..], &still].concat());
+    run.at_the_end();
+    let path = lifecycle::path_of(&run.config, run.out.path()).join("metrics.jsonl");
+    let lines = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| line.parse().unwrap()).collect();
+    for phase in 0..3 {
+        let of = |key: &str| -> Vec<f64> {
+            lines.iter().filter(|line| line["phase"] == phase).filter_map(|line| line[key].as_f64()).collect()
+        };
+        let (trained, seen) = (of("train_accuracy"), of("label_set_accuracy"));
+        assert!(seen.len() >= 2 && trained.len() == 11, "{seen:?}");
+        assert!(seen.iter().all(|&accuracy| accuracy == trained[0]), "{seen:?}, {trained:?}");
+        assert_eq!(of("dead_unit_share").len(), seen.len());
+    }
+    assert!(
+        lines.iter().any(|line| line["label_set_accuracy"].as_f64().is_some_and(|accuracy| accuracy > 0.0))
+    );
+}
+
 #[test]
 fn head_reset_copies_the_first_head_and_nothing_else() {
     let (plain, reset) = (Experiment::new(&[]), Experiment::new(&["intervention.method=head-reset"]));

@@ -1,6 +1,7 @@
 //! Reports on small run folders, with the figures computed by hand.
 
 mod damaged;
+mod memorisation;
 mod paper;
 mod results;
 mod versions;
