@@ -73,6 +73,9 @@ pub const PRESETS: &[Preset] = presets! {
     "quick-mdp-mnist": "quick-mdp" "mdp-mnist";
     "quick-mdp-cifar10": "quick-mdp" "mdp-cifar10";
     "mdp-strokes": "quick-mdp" "mdp-strokes";
+    "chain": "chain";
+    "catch": "catch" "catch-board";
+    "catch-pixels": "catch" "catch-pixels";
 };
 
 impl Preset {
