@@ -71,9 +71,9 @@ impl FiniteMdp {
         self.optimum_while_exploring(discount, 0.0)
     }
 
-    /// The same for an agent that takes any action, each as likely, with probability `epsilon`: V(s) is (1 - epsilon) times the
-    /// largest Q(s, a), and epsilon times their mean. Of actions that are as good without exploration, such as to move to
-    /// where a ball will fall now or later, those are best that leave room for random ones.
+    /// The same for an agent that takes any action, each as likely, with probability `epsilon`:
+    /// V(s) = (1 - epsilon) max_a Q(s, a) + epsilon mean_a Q(s, a). Of actions that are as good without exploration, such as
+    /// to move to where a ball will fall now or later, those are best that leave room for random ones.
     ///
     /// # Errors
     /// The discount is not in [0, 1).

@@ -43,8 +43,8 @@ pub enum Observation<'a> {
 }
 
 impl Observation<'_> {
-    /// Writes the [`ObservationKind::words`] that a replay keeps: the index; the bytes of a picture, four to a word, the first
-    /// in its lowest bits, and zeros behind the last; the bits of numbers.
+    /// Writes the [`ObservationKind::words`] that a replay keeps: the index; the bytes of a picture, four to a word, the
+    /// first in its lowest bits, and zeros behind the last; the bits of numbers.
     ///
     /// # Panics
     /// If there are fewer words.

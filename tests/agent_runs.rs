@@ -78,7 +78,7 @@ fn stopping_killing_and_going_on_shows_nowhere() {
 
 #[test]
 fn stopping_shows_nowhere_in_agents_of_pictures_and_numbers_either() {
-    let common = "--device cpu --threads 1 --set agent.steps=1200 --set agent.learning_starts=100 \
+    let common = "--device cpu --threads 1 --set agent.steps=3000 --set agent.learning_starts=100 \
                   --set agent.capacity=150 --set agent.log_every=100 --set model.hidden=[16]";
     for (name, preset) in [
         (
@@ -97,7 +97,7 @@ fn stopping_shows_nowhere_in_agents_of_pictures_and_numbers_either() {
         place.ht(&command("whole")).succeeds();
         let words = format!("{} --set run.checkpoint_seconds=0.005", command("cut"));
         let mut goes_on = 0;
-        for milliseconds in [60, 90, 120, 150] {
+        for milliseconds in [40, 80, 120, 160] {
             let mut run = place.start(&words);
             std::thread::sleep(Duration::from_millis(milliseconds));
             if run.is_running() {
@@ -107,12 +107,12 @@ fn stopping_shows_nowhere_in_agents_of_pictures_and_numbers_either() {
             run.wait();
         }
         place.ht(&words).succeeds();
-        println!("{name}: killed {goes_on} times");
+        assert!(goes_on >= 1, "{name} was never stopped: a longer run");
         assert_same(&place.left("whole"), &place.left("cut"), name);
         assert!(transitions(&place, "whole") == transitions(&place, "cut"), "{name}: the transitions differ");
         let lines = std::fs::read_to_string(place.run_folder("whole").join("metrics.jsonl")).unwrap();
         let returns = lines.lines().filter(|line| line.contains("mean_return")).count();
-        assert!(returns > 6, "{name}: {returns} of 12 lines have a mean return");
+        assert!(returns > 15, "{name}: {returns} of 30 lines have a mean return");
     }
 }
 
@@ -148,7 +148,7 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("run.stream_images=true", vec!["run.stream_images", "on the device"]),
         ("agent.discont=.9", vec!["no key 'agent.discont'", "agent.discount"]),
         ("environment.task=hard", vec!["environment.task", "hard"]),
-        ("environment.task=chain", vec!["environment.task", "chain", "environment.after_last", "no effect"]),
+        ("environment.task=chain", vec!["environment.task", "chain", "environment.set", "no effect"]),
         (
             "environment.time_limit=5",
             vec!["environment.task", "environment.time_limit", "no effect", "chain"],

@@ -226,13 +226,15 @@ fn the_shaders_learn_from_pictures_and_numbers_as_the_cpu_does() {
     let cnn = CnnConfig { classes: 3, image_size: 20, width: 4, hidden: vec![8], ..CnnConfig::default() };
     let cnn = Cnn::new(cnn);
     let (board, numbers) = (mlp(50, 3), mlp(STATES, 2));
-    let picture = |size| -> Box<dyn Environment> { Box::new(Catch::new(size, 1).unwrap()) };
-    let tasks: [(&dyn Model, &dyn Fn() -> Box<dyn Environment>); 3] = [
-        (&cnn, &|| picture([20, 20])),
-        (&board, &|| picture(Catch::BOARD)),
-        (&numbers, &|| Box::new(chain(0.0, Some(9)))),
-    ];
-    for (model, task) in tasks {
+    let models: [&dyn Model; 3] = [&cnn, &board, &numbers];
+    let task = |index| -> Box<dyn Environment> {
+        match index {
+            0 => Box::new(Catch::new([20, 20], 1).unwrap()),
+            1 => Box::new(Catch::new(Catch::BOARD, 1).unwrap()),
+            _ => Box::new(chain(0.0, Some(9))),
+        }
+    };
+    for (index, model) in models.into_iter().enumerate() {
         let options = Options {
             batch: 8,
             capacity: 40,
@@ -242,7 +244,7 @@ fn the_shaders_learn_from_pictures_and_numbers_as_the_cpu_does() {
             ..options(1.0)
         };
         let run = |device: &Device| {
-            let mut agent = Dqn::new(device, model, &no_images(), task(), options, 1).unwrap();
+            let mut agent = Dqn::new(device, model, &no_images(), task(index), options, 1).unwrap();
             take(&mut agent, 0..60);
             agent.learner().diagnostics_since(0).unwrap()
         };

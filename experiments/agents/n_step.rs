@@ -1,14 +1,14 @@
 //! Transitions over several steps, made of those over one (Sutton 1988; Hessel and others 2018).
 //!
 //! ```text
-//! one step    (s_t, a_t, r_t, s_{t+1}, end)             end: the task was over, or the episode cut off, or neither
-//! k steps     (s_t, a_t, R, s_{t+k}, discount^k)        R = sum over i < k of discount^i r_{t+i}
+//! one step    (s_t, a_t, r_t, s_{t+1}, end)          end: the task was over, or the episode cut off, or neither
+//! k steps     (s_t, a_t, R, s_{t+k}, discount^k)     R = sum over i < k of discount^i r_{t+i}
 //! ```
 //!
-//! with k = n, or as many steps as there were until the end of the episode. Where that end is the task's, nothing comes after
-//! it, and a discount of 0 says so; where the episode was only cut off, the state that it had reached keeps its value. To
-//! leave the last transitions before a cut out would not do: of those that the task ends in time would remain, and states
-//! near its end would seem better than they are.
+//! with k = n, or as many steps as there were until the end of the episode. Where the task was over, nothing comes after it,
+//! and a discount of 0 says so; where the episode was only cut off, the state that it had reached keeps its value. To leave
+//! out the last transitions before a cut would not do: those that end with the task would remain of them, and states near
+//! its end would seem better than they are.
 
 use crate::error::Result;
 

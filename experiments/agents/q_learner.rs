@@ -176,8 +176,8 @@ impl Learner {
         Ok(action[0])
     }
 
-    /// Takes the next transition, a row as `kernels/replay` lays it out whose last word is an [`End`](super::End). The replay
-    /// gets what is whole now: the transition itself, or those over `n_step` steps that it ends.
+    /// Takes the next transition, a row as `kernels/replay` lays it out whose last word is an [`End`](super::End). The
+    /// replay gets what is whole now: the transition itself, or those over `n_step` steps that it ends.
     ///
     /// # Errors
     /// Those of the device.

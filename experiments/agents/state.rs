@@ -70,9 +70,9 @@ impl Learner {
         self.appended
     }
 
-    /// Gives the replay back what it held when it had been given `appended` transitions in all. `rows` are the last ones that
-    /// were taken, as [`Learner::append`] got them, one behind the other: as many as the replay holds and one less than
-    /// `n_step`, or all.
+    /// Gives the replay back what it held when it had been given `appended` transitions in all. `rows` are the last ones
+    /// that were taken, as [`Learner::append`] got them, one behind the other: as many as the replay holds and one less
+    /// than `n_step`, or all.
     ///
     /// # Errors
     /// Fewer rows; those of the device.

@@ -13,10 +13,10 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 /// bootstrap = max_a next_q[a], or with double Q-learning next_q[argmax_a selector_q[a]]
 /// ```
 ///
-/// Buffers: next_q `[N, A]` of the target network, reward `[N]`, discount `[N]` (0 where the task was over, else the discount
-/// per step to the power of the steps whose rewards `reward` is the discounted sum of), target `[N]`, and with double
-/// Q-learning selector_q `[N, A]` of the online network. Terminated is not truncated: an episode that was cut off goes on in
-/// the bootstrap. With one action next_q is the value of a state.
+/// Buffers: next_q `[N, A]` of the target network, reward `[N]`, discount `[N]` (0 where the task was over, else the
+/// discount per step to the power of the steps whose rewards `reward` is the discounted sum of), target `[N]`, and with
+/// double Q-learning selector_q `[N, A]` of the online network. Terminated is not truncated: an episode that was cut off
+/// goes on in the bootstrap. With one action next_q is the value of a state.
 ///
 /// A NaN among the values of a row makes its target NaN, unless the discount is 0: then its values are not looked at.
 #[derive(Clone, Copy, Debug)]

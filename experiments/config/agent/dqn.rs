@@ -114,7 +114,8 @@ impl Agent {
             return Err(refused("agent.learning_starts", self.learning_starts, &reason));
         }
         let ends = environment.task.terminates();
-        if !(0.0..1.0).contains(&self.discount) && !(ends && self.discount == 1.0) {
+        let most = if ends { 1.0 } else { 1.0f64.next_down() };
+        if !(0.0..=most).contains(&self.discount) {
             let reason = match ends {
                 true => "it must be in [0, 1]",
                 false => "it must be in [0, 1): the task has no end, and its values must have one",
