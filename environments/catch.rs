@@ -93,6 +93,10 @@ impl Environment for Catch {
         3
     }
 
+    fn terminates(&self) -> bool {
+        true
+    }
+
     fn observation_kind(&self) -> ObservationKind {
         let [height, width] = self.size;
         ObservationKind::Pixels { shape: [height, width, 1] }

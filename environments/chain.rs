@@ -101,6 +101,10 @@ impl Environment for Chain {
         2
     }
 
+    fn terminates(&self) -> bool {
+        true
+    }
+
     fn observation_kind(&self) -> ObservationKind {
         ObservationKind::Numbers { len: self.options.states as usize }
     }

@@ -168,6 +168,10 @@ impl Environment for ClassificationMdp {
         self.options.classes
     }
 
+    fn terminates(&self) -> bool {
+        false
+    }
+
     fn observation_kind(&self) -> ObservationKind {
         ObservationKind::Image { images: self.images }
     }

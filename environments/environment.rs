@@ -39,6 +39,9 @@ pub trait Environment {
     /// Number of actions; they are `0..actions`.
     fn actions(&self) -> u32;
 
+    /// Whether episodes can terminate: values then are finite at a discount of 1 too.
+    fn terminates(&self) -> bool;
+
     /// What its observations are, the same for all of them.
     fn observation_kind(&self) -> ObservationKind;
 

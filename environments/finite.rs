@@ -68,13 +68,27 @@ impl FiniteMdp {
     /// # Errors
     /// The discount is not in [0, 1).
     pub fn optimum(&self, discount: f64) -> Result<Optimum> {
-        let best = |_: usize, values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let values = self.iterate(discount, best)?;
+        self.optimum_while_exploring(discount, 0.0)
+    }
+
+    /// The same for an agent that takes any action, each as likely, with probability `epsilon`:
+    /// V(s) = (1 - epsilon) max_a Q(s, a) + epsilon mean_a Q(s, a). Of actions that are as good without exploration, such as
+    /// to move to where a ball will fall now or later, those are best that leave room for random ones.
+    ///
+    /// # Errors
+    /// The discount is not in [0, 1).
+    pub fn optimum_while_exploring(&self, discount: f64, epsilon: f64) -> Result<Optimum> {
+        let best = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let values = self.iterate(discount, |_, values| {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            // Exact where nothing is random, whatever the mean.
+            if epsilon == 0.0 { best(values) } else { (1.0 - epsilon) * best(values) + epsilon * mean }
+        })?;
         let action_values: Vec<Vec<f64>> =
             self.outcomes.iter().map(|actions| self.action_values(actions, discount, &values)).collect();
         // Rounding must not choose between actions that are as good.
         let first = |values: &Vec<f64>| {
-            let most = best(0, values);
+            let most = best(values);
             values.iter().position(|&value| value >= most - TOLERANCE).unwrap_or(0)
         };
         let actions = action_values.iter().map(first).collect();

@@ -1,4 +1,4 @@
-//! What an agent sees, and in how many bytes a replay buffer keeps it.
+//! What an agent sees, and the words that a replay keeps of it.
 
 /// What the observations of an environment are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +21,12 @@ pub enum ObservationKind {
 }
 
 impl ObservationKind {
-    /// Bytes of one observation in a replay buffer: 4 for an index, 1 per pixel value, 4 per number.
-    pub fn bytes(&self) -> usize {
+    /// Words of 32 bits of one observation in a replay: one for an index, one for four values of a picture, one per number.
+    pub fn words(&self) -> usize {
         match self {
-            Self::Image { .. } => size_of::<u32>(),
-            Self::Pixels { shape } => shape.iter().product(),
-            Self::Numbers { len } => len * size_of::<f32>(),
+            Self::Image { .. } => 1,
+            Self::Pixels { shape } => shape.iter().product::<usize>().div_ceil(4),
+            Self::Numbers { len } => *len,
         }
     }
 }
@@ -43,12 +43,30 @@ pub enum Observation<'a> {
 }
 
 impl Observation<'_> {
-    /// Appends the [`ObservationKind::bytes`] that a replay buffer keeps, words in little-endian order.
-    pub fn append_to(&self, bytes: &mut Vec<u8>) {
+    /// Writes the [`ObservationKind::words`] that a replay keeps: the index; the bytes of a picture, four to a word, the
+    /// first in its lowest bits, and zeros behind the last; the bits of numbers.
+    ///
+    /// # Panics
+    /// If there are fewer words.
+    pub fn write_to(&self, words: &mut [u32]) {
         match self {
-            Self::Image(index) => bytes.extend(index.to_le_bytes()),
-            Self::Pixels(pixels) => bytes.extend(*pixels),
-            Self::Numbers(numbers) => bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
+            Self::Image(index) => words[0] = *index,
+            Self::Pixels(pixels) => {
+                let (quads, rest) = pixels.as_chunks::<4>();
+                let (whole, last) = words.split_at_mut(quads.len());
+                whole.iter_mut().zip(quads).for_each(|(word, quad)| *word = u32::from_le_bytes(*quad));
+                if !rest.is_empty() {
+                    let mut quad = [0; 4];
+                    quad[..rest.len()].copy_from_slice(rest);
+                    last[0] = u32::from_le_bytes(quad);
+                }
+            }
+            Self::Numbers(numbers) => {
+                words[..numbers.len()]
+                    .iter_mut()
+                    .zip(*numbers)
+                    .for_each(|(word, number)| *word = number.to_bits());
+            }
         }
     }
 }
@@ -58,18 +76,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_observation_takes_the_bytes_of_its_kind() {
-        let pairs = [
-            (ObservationKind::Image { images: 70_000 }, Observation::Image(0x0001_0203)),
-            (ObservationKind::Pixels { shape: [1, 2, 3] }, Observation::Pixels(&[1, 2, 3, 4, 5, 6])),
-            (ObservationKind::Numbers { len: 2 }, Observation::Numbers(&[1.0, -0.5])),
-        ];
-        let mut all = Vec::new();
-        for (kind, observation) in pairs {
-            let before = all.len();
-            observation.append_to(&mut all);
-            assert_eq!(all.len() - before, kind.bytes(), "{kind:?}");
+    fn an_observation_takes_the_words_of_its_kind() {
+        let pixels = [1, 2, 3, 4, 5, 6];
+        for (kind, observation, expected) in [
+            (ObservationKind::Image { images: 70_000 }, Observation::Image(0x0001_0203), vec![0x0001_0203]),
+            (
+                ObservationKind::Pixels { shape: [1, 2, 3] },
+                Observation::Pixels(&pixels),
+                vec![0x0403_0201, 0x0605],
+            ),
+            (
+                ObservationKind::Pixels { shape: [2, 2, 1] },
+                Observation::Pixels(&pixels[..4]),
+                vec![0x0403_0201],
+            ),
+            (
+                ObservationKind::Numbers { len: 2 },
+                Observation::Numbers(&[1.0, -0.5]),
+                vec![0x3f80_0000, 0xbf00_0000],
+            ),
+        ] {
+            let mut words = vec![7; kind.words()];
+            observation.write_to(&mut words);
+            assert_eq!(words, expected, "{kind:?}");
         }
-        assert_eq!(all, [3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 0, 0, 128, 63, 0, 0, 0, 191]);
     }
 }

@@ -6,12 +6,13 @@ use data::{DataSet, Images, LoadOptions};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The data set of a config, cut, made smaller and dithered as it says, with the statistics that it names.
+/// The data set of a config, cut, made smaller and dithered as it says, with the statistics that it names; an empty one
+/// where it asks for none.
 ///
 /// # Errors
 /// A set that is not there or damaged; a config that asks for more images than there are, or for other channels.
 pub fn load(config: &dyn RunConfig, dir: &Path) -> Result<DataSet> {
-    let wanted = config.data();
+    let Some(wanted) = config.data() else { return Ok(nothing()) };
     // A built-in set is drawn in the size that is asked for; the others are cut.
     let mut options = LoadOptions::default();
     if wanted.set.parse::<data::Name>()?.is_built_in() {
@@ -49,11 +50,26 @@ pub fn load(config: &dyn RunConfig, dir: &Path) -> Result<DataSet> {
     Ok(data)
 }
 
-/// Whether the model takes the images and classes of the set.
+/// A set without images.
+fn nothing() -> DataSet {
+    let none = Images {
+        name: "no images".into(),
+        height: 0,
+        width: 0,
+        channels: 0,
+        classes: 0,
+        pixels: Arc::default(),
+        labels: Vec::new(),
+    };
+    DataSet { origin: data::Origin::BuiltIn, ..DataSet::new(none.clone(), none, &[], &[]) }
+}
+
+/// Whether the model takes the images and classes of the set, where the config asks for one.
 ///
 /// # Errors
 /// It does not.
 pub fn check(config: &dyn RunConfig, data: &DataSet) -> Result<()> {
+    let Some(wanted) = config.data() else { return Ok(()) };
     let (input, train) = (config.model().build().map_err(Error::Mismatch)?.input(), &data.train);
     let takes = (input.image_size, input.image_size, input.channels);
     let has = (train.height, train.width, train.channels);
@@ -61,15 +77,7 @@ pub fn check(config: &dyn RunConfig, data: &DataSet) -> Result<()> {
         return Err(Error::Mismatch(format!(
             "the data set {} has images of {}x{}x{} in {} classes, but the model takes {}x{}x{} in {}: \
              set model.image_size, model.channels and model.classes",
-            config.data().set,
-            has.0,
-            has.1,
-            has.2,
-            train.classes,
-            takes.0,
-            takes.1,
-            takes.2,
-            input.classes
+            wanted.set, has.0, has.1, has.2, train.classes, takes.0, takes.1, takes.2, input.classes
         )));
     }
     Ok(())
@@ -96,7 +104,7 @@ fn cut(images: &mut Images, n: usize, key: &str) -> Result<()> {
 /// # Errors
 /// A set that does not exist.
 pub fn train_len(config: &dyn RunConfig) -> Result<usize> {
-    let wanted = config.data();
+    let Some(wanted) = config.data() else { return Ok(0) };
     let name = wanted.set.parse::<data::Name>()?;
     let all = data::list().into_iter().find(|set| set.name == name).map_or(0, |set| set.train);
     Ok(if wanted.train > 0 { wanted.train } else { all })

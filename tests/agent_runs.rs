@@ -100,6 +100,46 @@ fn stopped_and_killed(words: &str) {
 }
 
 #[test]
+fn stopping_shows_nowhere_in_agents_of_pictures_and_numbers_either() {
+    let common = "--device cpu --threads 1 --set agent.steps=3000 --set agent.learning_starts=100 \
+                  --set agent.capacity=150 --set agent.log_every=100 --set model.hidden=[16]";
+    for (name, preset) in [
+        (
+            "chain",
+            "chain --set environment.time_limit=12 --set agent.n_step=3 --set agent.output=categorical \
+                   --set agent.support=[0,1] --set agent.bins=11",
+        ),
+        ("board", "catch"),
+        (
+            "pixels",
+            "catch-pixels --set environment.size=[12,12] --set model.image_size=12 --set model.width=4",
+        ),
+    ] {
+        let place = Place::new();
+        let command = |out: &str| format!("run {preset} {common} --out {out}");
+        place.ht(&command("whole")).succeeds();
+        let words = format!("{} --set run.checkpoint_seconds=0.005", command("cut"));
+        let mut goes_on = 0;
+        for milliseconds in [40, 80, 120, 160] {
+            let mut run = place.start(&words);
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            if run.is_running() {
+                run.signal("KILL");
+                goes_on += 1;
+            }
+            run.wait();
+        }
+        place.ht(&words).succeeds();
+        assert!(goes_on >= 1, "{name} was never stopped: a longer run");
+        assert_same(&place.left("whole"), &place.left("cut"), name);
+        assert!(transitions(&place, "whole") == transitions(&place, "cut"), "{name}: the transitions differ");
+        let lines = std::fs::read_to_string(place.run_folder("whole").join("metrics.jsonl")).unwrap();
+        let returns = lines.lines().filter(|line| line.contains("mean_return")).count();
+        assert!(returns > 15, "{name}: {returns} of 30 lines have a mean return");
+    }
+}
+
+#[test]
 fn lost_transitions_and_foreign_checkpoints_are_named() {
     let place = Place::new();
     let command = format!("{SHORT} --out lost");
@@ -133,6 +173,13 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("run.stream_images=true", vec!["run.stream_images", "on the device"]),
         ("agent.discont=.9", vec!["no key 'agent.discont'", "agent.discount"]),
         ("environment.task=hard", vec!["environment.task", "hard"]),
+        ("environment.task=chain", vec!["environment.task", "chain", "environment.set", "no effect"]),
+        (
+            "environment.time_limit=5",
+            vec!["environment.task", "environment.time_limit", "no effect", "chain"],
+        ),
+        ("environment.size=[84,84]", vec!["environment.size", "no effect", "catch"]),
+        ("agent.n_step=0", vec!["agent.n_step = 0", "1 to 100"]),
         ("environment.images=1e9", vec!["environment.images = 1000000000", "at most the 10000"]),
         ("protocol.ratios=[1]", vec!["no key 'protocol"]),
         ("probe.inputs=0", vec!["probe.inputs = 0", "at least 1"]),
@@ -140,6 +187,29 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("probe.fresh=1001", vec!["probe.fresh = 1001"]),
     ] {
         let out = place.ht(&format!("run mdp-strokes --device cpu --threads 1 --out bad --set {set}"));
+        let code = out.code;
+        assert!(matches!(code, Some(1 | 2)), "{set}: {code:?}");
+        out.fails(code.unwrap(), &words);
+        assert!(!place.path().join("bad").exists(), "{set} leaves no folder");
+    }
+    for (set, words) in [
+        ("chain --set agent.discount=1.5", vec!["agent.discount = 1.5", "[0, 1]"]),
+        ("chain --set environment.set=mnist", vec!["environment.set", "no effect"]),
+        ("chain --set environment.states=1", vec!["environment.states = 1", "2 to 1000"]),
+        (
+            "chain --set environment.states=11",
+            vec!["numbers", "model.image_size = 1 and model.channels = 11"],
+        ),
+        ("chain --set model.classes=3", vec!["3 outputs", "2 actions"]),
+        ("catch --set environment.size=[9,5]", vec!["environment.size = 9 x 5"]),
+        ("catch-pixels --set environment.size=[20,20]", vec!["model.image_size = 20 and model.channels = 1"]),
+        ("catch --set agent.n_step=101", vec!["agent.n_step = 101"]),
+        (
+            "catch --set agent.output=categorical --set agent.criterion=huber",
+            vec!["agent.criterion", "cross-entropy"],
+        ),
+    ] {
+        let out = place.ht(&format!("run {set} --device cpu --threads 1 --out bad"));
         let code = out.code;
         assert!(matches!(code, Some(1 | 2)), "{set}: {code:?}");
         out.fails(code.unwrap(), &words);
@@ -164,4 +234,11 @@ fn a_sweep_takes_agents() {
     place.ht("sweep tasks.toml --out s --device cpu --threads 2").succeeds();
     let again = place.ht("sweep tasks.toml --dry-run --out s").succeeds().stdout;
     assert!(again.contains("4 runs, 4 of them finished"), "{again}");
+    place.write(
+        "chains.toml",
+        "# Two chains.\npreset = \"chain\"\n[set]\nagent.steps = 600\n[grid]\nagent.n_step = [1, 2]\n",
+    );
+    let listed = place.ht("sweep chains.toml --dry-run").succeeds().stdout;
+    assert!(listed.contains("2 runs, 0 of them finished; 1200 steps"), "{listed}");
+    place.ht("sweep chains.toml --out s --device cpu --threads 2").succeeds();
 }

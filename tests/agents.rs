@@ -42,7 +42,7 @@ fn quick(discount: f64) -> Options {
 
 /// Takes these steps and returns the sum of their rewards.
 fn run(agent: &mut Dqn, steps: Range<u64>) -> f64 {
-    steps.map(|step| f64::from(agent.step(step).unwrap().1)).sum()
+    steps.map(|step| f64::from(agent.step(step).unwrap().reward)).sum()
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Graph<'_> {
         Ok(distribution)
     }
 
-    /// The distribution of `reward + discount^steps z` of the action `next_action` `[N]` in the next state, whose logits are
+    /// The distribution of `reward + discount z` of the action `next_action` `[N]` in the next state, whose logits are
     /// `[N, A, B]`, on the support again: `[N, B]` (C51).
     ///
     /// # Errors
@@ -42,16 +42,14 @@ impl Graph<'_> {
         next_action: Tensor,
         outcomes: Outcomes,
         support: Support,
-        discount: f64,
-        steps: u32,
     ) -> Result<Tensor> {
         let [rows, actions] = self.bins("projection", next_logits, support)?;
-        for vector in [next_action, outcomes.reward, outcomes.terminated] {
+        for vector in [next_action, outcomes.reward, outcomes.discount] {
             self.expect("projection", vector, &[rows])?;
         }
         let distribution = self.activation(&[rows, support.bins]);
-        let kernel = Projection { rows, actions, support, discount, steps };
-        let tensors = [next_logits, next_action, outcomes.reward, outcomes.terminated, distribution];
+        let kernel = Projection { rows, actions, support };
+        let tensors = [next_logits, next_action, outcomes.reward, outcomes.discount, distribution];
         self.push("projection", kernel, &tensors, None);
         Ok(distribution)
     }

@@ -9,8 +9,9 @@ use kernels::value::{Criterion, GreedyAction, Regression, RegressionTangent, TdL
 pub struct Outcomes {
     /// Reward, or the discounted sum of several, `[N]`.
     pub reward: Tensor,
-    /// Whether the task was over, `[N]`, integers: any but 0 says so. An episode that was only cut off is not over.
-    pub terminated: Tensor,
+    /// What the value of the state behind them counts, `[N]`: 0 where the task was over, else the discount per step to the
+    /// power of the steps. An episode that was only cut off is not over.
+    pub discount: Tensor,
 }
 
 /// A loss of values, of which [`ValueLoss::gradient`] goes to [`Graph::backward`].
@@ -32,7 +33,7 @@ impl ValueLoss {
 }
 
 impl Graph<'_> {
-    /// `reward + discount^steps (1 - terminated) bootstrap`, `[N]`, with `bootstrap = max_a next_q[a]` of `next_q` `[N, A]`;
+    /// `reward + discount bootstrap`, `[N]`, with `bootstrap = max_a next_q[a]` of `next_q` `[N, A]`;
     /// with a `selector` `[N, A]`, the values of the network that chooses, `next_q[argmax_a selector[a]]` (double
     /// Q-learning). Targets are constants.
     ///
@@ -42,20 +43,18 @@ impl Graph<'_> {
         &mut self,
         next_q: Tensor,
         outcomes: Outcomes,
-        discount: f64,
-        steps: u32,
         selector: Option<Tensor>,
     ) -> Result<Tensor> {
         let [rows, actions] = self.matrix("td_target", next_q)?;
-        for vector in [outcomes.reward, outcomes.terminated] {
+        for vector in [outcomes.reward, outcomes.discount] {
             self.expect("td_target", vector, &[rows])?;
         }
         if let Some(selector) = selector {
             self.expect("td_target", selector, &[rows, actions])?;
         }
         let target = self.activation(&[rows]);
-        let kernel = TdTarget { rows, actions, discount, steps, double: selector.is_some() };
-        let mut tensors = vec![next_q, outcomes.reward, outcomes.terminated, target];
+        let kernel = TdTarget { rows, actions, double: selector.is_some() };
+        let mut tensors = vec![next_q, outcomes.reward, outcomes.discount, target];
         tensors.extend(selector);
         self.push("td_target", kernel, &tensors, None);
         Ok(target)

@@ -1,21 +1,24 @@
-//! Deep Q-networks (Mnih and others 2015) on tasks whose observations are images of a set that lies on the device.
+//! Deep Q-networks (Mnih and others 2015). Observations are images of a set that lies on the device, pictures, or numbers.
 //!
 //! ```text
 //! action  = random with probability epsilon, else argmax_a q(s)[a]
-//! replay  = the last transitions (s, a, r, s', terminated); a batch is drawn uniformly, with replacement
-//! target  = r + discount (1 - terminated) max_a q'(s')[a]          or with double Q-learning q'(s')[argmax_a q(s')[a]]
+//! replay  = the last transitions (s, a, r, s', discount); a batch is drawn uniformly, with replacement
+//! target  = r + discount max_a q'(s')[a]          or with double Q-learning r + discount q'(s')[argmax_a q(s')[a]]
+//!           discount: 0 where the task was over; over n steps r is the sum of discount^i r_i, and the discount discount^n
 //! loss    = mean over the batch of criterion(target - q(s)[a])
 //! q'      = q after every `target_period` updates
 //! ```
 //!
-//! Per step the device gets two rows of the image set and three scalars, and gives back one action, where it is not random.
-//! Everything else is one program per update: draw, fetch, gather both images, both networks, target, loss, gradient,
+//! Per step the device gets two observations and three scalars, and gives back one action, where it is not random.
+//! Everything else is one program per update: draw, fetch, gather both observations, both networks, target, loss, gradient,
 //! optimiser. A run is a function of options, seed and images.
 //!
 //! It deviates from the publication where the plasticity paper does (Lyle and others 2023): squared error, Adam, an update
 //! after every step, epsilon constant.
 
 use super::metrics;
+use super::n_step::End;
+use super::observations::Seen;
 use super::options::Options;
 use super::plasticity::Plasticity;
 use super::progress::Progress;
@@ -28,7 +31,7 @@ use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
 use crate::run_folder::RunFolder;
 use data::Images;
 use engine::Device;
-use environments::{Environment, Observation, ObservationKind};
+use environments::Environment;
 use models::Model;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -71,9 +74,9 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         if to_save.is_due() {
             progress.save(agent.parts(), &mut log, folder)?;
         }
-        let (transition, reward) = agent.step(progress.step)?;
-        log.append(&transition)?;
-        progress.count(reward, config.agent.steps);
+        let taken = agent.step(progress.step)?;
+        log.append(taken.transition)?;
+        progress.count(taken.reward, taken.is_last, config.agent.steps);
         if progress.step.is_multiple_of(config.agent.log_every) {
             folder.log(&metrics::line(&mut progress, agent.learner(), config, best_reward)?)?;
         }
@@ -131,6 +134,19 @@ pub struct Dqn {
     environment: Box<dyn Environment>,
     learner: Learner,
     seed: u64,
+    /// The last transition.
+    transition: Vec<u32>,
+}
+
+/// A step that was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken<'a> {
+    /// The transition, as the file of transitions keeps it.
+    pub transition: &'a [u32],
+    /// Its reward.
+    pub reward: f32,
+    /// Whether it was the last one of its episode.
+    pub is_last: bool,
 }
 
 impl std::fmt::Debug for Dqn {
@@ -140,10 +156,10 @@ impl std::fmt::Debug for Dqn {
 }
 
 impl Dqn {
-    /// An agent at the first step of an environment that shows images of this set.
+    /// An agent at the first step of an environment; where that shows images, they are of this set.
     ///
     /// # Errors
-    /// Options that cannot be; an environment of other observations; as [`Learner::new`].
+    /// Options that cannot be; images that are not there; as [`Learner::new`].
     pub fn new(
         device: &Device,
         model: &dyn Model,
@@ -153,47 +169,40 @@ impl Dqn {
         seed: u32,
     ) -> Result<Self> {
         options.check(model, environment.as_ref())?;
-        match environment.observation_kind() {
-            ObservationKind::Image { images: count } if count as usize <= images.len() => {}
-            other => {
-                let message = format!("{other:?} where observations are images of a set of {}", images.len());
-                return Err(Error::Mismatch(message));
-            }
-        }
-        let learner = Learner::new(device, model, images, options, seed)?;
-        Ok(Self { environment, learner, seed: u64::from(seed) })
+        let seen = Seen::of(environment.observation_kind(), images)?;
+        let learner = Learner::new(device, model, seen, options, seed)?;
+        let transition = vec![0; learner.transition_words()];
+        Ok(Self { environment, learner, seed: u64::from(seed), transition })
     }
 
-    /// Step number `step`, from 0: act, store, learn. Returns the transition as the replay stores it, and the reward.
+    /// Step number `step`, from 0: act, store, learn.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn step(&mut self, step: u64) -> Result<([u32; 5], f32)> {
-        let options = *self.learner.options();
-        let state = self.seen();
-        let action = match options.exploration.action(self.seed, step, self.environment.actions()) {
+    pub fn step(&mut self, step: u64) -> Result<Taken<'_>> {
+        let Self { environment, learner, transition, .. } = self;
+        let options = *learner.options();
+        let words = transition.len() - 3;
+        let (states, rest) = transition.split_at_mut(words);
+        let (state, next_state) = states.split_at_mut(words / 2);
+        environment.observation().write_to(state);
+        let action = match options.exploration.action(self.seed, step, environment.actions()) {
             Some(action) => action,
-            None => self.learner.greedy_action(state)?,
+            None => learner.greedy_action(state)?,
         };
-        let came = self.environment.step(action).map_err(|error| Error::Mismatch(error.to_string()))?;
+        let came = environment.step(action).map_err(|error| Error::Mismatch(error.to_string()))?;
+        // The last state of an episode, not the first of the next.
+        environment.observation().write_to(next_state);
         // An episode that was cut off is not over: its last state keeps its value.
-        let transition = [state, self.seen(), action, came.reward.to_bits(), u32::from(came.terminated)];
-        self.learner.append(&transition)?;
+        rest.copy_from_slice(&[action, came.reward.to_bits(), End::of(&came) as u32]);
+        learner.append(transition)?;
         if came.is_last() {
-            self.environment.reset();
+            environment.reset();
         }
-        while self.learner.updates() < options.updates_after(step + 1) {
-            self.learner.update()?;
+        while learner.updates() < options.updates_after(step + 1) {
+            learner.update()?;
         }
-        Ok((transition, came.reward))
-    }
-
-    /// The image that the agent sees.
-    fn seen(&self) -> u32 {
-        match self.environment.observation() {
-            Observation::Image(image) => image,
-            _ => unreachable!("the kind of observation was checked"),
-        }
+        Ok(Taken { transition, reward: came.reward, is_last: came.is_last() })
     }
 
     /// The learner.

@@ -23,6 +23,11 @@ pub(super) fn line(
     progress.reward_per_step = Some(reward);
     line.insert("reward_per_step".into(), json!(reward));
     line.insert("share_of_best".into(), json!(reward / best_reward));
+    let (episodes, returns) = std::mem::take(&mut progress.ended);
+    if episodes > 0 {
+        line.insert("episodes".into(), json!(episodes));
+        line.insert("mean_return".into(), json!(returns / episodes as f64));
+    }
     if learner.updates() > 0 {
         let Diagnostics { loss, mean_max_q, gradient_norm } = recent(learner)?;
         (progress.td_loss, progress.mean_max_q) = (Some(loss), Some(mean_max_q));
@@ -64,6 +69,7 @@ pub(super) fn result(
     (time, resumed): (Duration, bool),
 ) -> Map<String, Value> {
     let reward = progress.scored_reward / Progress::scored_steps(config.agent.steps) as f64;
+    let (episodes, returns) = progress.scored_ended;
     let Value::Object(result) = json!({
         "experiment": config.name,
         "algorithm": "dqn",
@@ -75,6 +81,7 @@ pub(super) fn result(
         "reward_per_step": reward,
         "best_reward_per_step": best_reward,
         "share_of_best": reward / best_reward,
+        "mean_return": (episodes > 0).then(|| returns / episodes as f64),
         "td_loss": progress.td_loss,
         "mean_max_q": progress.mean_max_q,
         "plasticity": progress.plasticity.map(|[_, last]| last),

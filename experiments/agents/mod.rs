@@ -4,6 +4,8 @@ mod diagnostics;
 pub mod dqn;
 mod methods;
 mod metrics;
+mod n_step;
+mod observations;
 mod options;
 mod output;
 mod place;
@@ -18,6 +20,8 @@ mod update;
 
 pub use diagnostics::{Diagnostics, RING_ROWS};
 pub use methods::Method;
+pub use n_step::End;
+pub use observations::Seen;
 pub use options::Options;
 pub use output::Output;
 pub use q_learner::Learner;

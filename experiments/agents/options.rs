@@ -25,6 +25,8 @@ pub struct Options {
     pub replay_ratio: f64,
     /// Discount per step, 0 to 1; 1 only where tasks end.
     pub discount: f64,
+    /// Steps whose rewards a target adds up before it trusts the target network, 1 to 100.
+    pub n_step: u32,
     /// How the target network follows the online one.
     pub target: Target,
     /// Updates between two copies of the online network to the target network, and between two resets of a method.
@@ -74,6 +76,7 @@ impl Default for Options {
             learning_starts: 1_000,
             replay_ratio: 1.0,
             discount: 0.99,
+            n_step: 1,
             target: Target::Copy,
             target_period: 1_000,
             exploration: Exploration::constant(0.1).expect("a probability"),
@@ -101,6 +104,7 @@ impl Options {
             learning_starts: agent.learning_starts,
             replay_ratio: agent.replay_ratio,
             discount: agent.discount,
+            n_step: agent.n_step,
             target_period: agent.target_period,
             exploration: Exploration::constant(agent.epsilon)
                 .map_err(|error| Error::Mismatch(error.to_string()))?,
@@ -115,13 +119,14 @@ impl Options {
                 0.0 => Target::Copy,
                 momentum => Target::Average { momentum },
             },
-            output: match agent.output {
-                config::Output::Scalar => Output::Scalar,
-                config::Output::TwoHot => Output::TwoHot(Support {
-                    bins: agent.bins,
-                    smallest: agent.support[0],
-                    largest: agent.support[1],
-                }),
+            output: {
+                let [smallest, largest] = agent.support;
+                let support = Support { bins: agent.bins, smallest, largest };
+                match agent.output {
+                    config::Output::Scalar => Output::Scalar,
+                    config::Output::TwoHot => Output::TwoHot(support),
+                    config::Output::Categorical => Output::Categorical(support),
+                }
             },
             method: method(&config.intervention),
             winograd: config.engine.winograd,
@@ -144,7 +149,7 @@ impl Options {
     /// What must hold before anything is built.
     pub(super) fn check(&self, model: &dyn Model, environment: &dyn Environment) -> Result<()> {
         let refuse = |message: String| Err(Error::Mismatch(message));
-        let Options { batch, capacity, learning_starts, discount, target_period, .. } = *self;
+        let Options { batch, capacity, learning_starts, discount, n_step, target_period, .. } = *self;
         let (outputs, actions, width) =
             (model.input().classes, environment.actions() as usize, self.output.width());
         if outputs != actions * width {
@@ -161,9 +166,15 @@ impl Options {
                 "learning that starts at step {learning_starts} has no batch of {batch} to draw"
             ));
         }
-        if !(0.0..1.0).contains(&discount) {
+        let most = if environment.terminates() { 1.0 } else { 1.0f64.next_down() };
+        if !(0.0..=most).contains(&discount) {
             return refuse(format!(
-                "a discount of {discount}: it must be in [0, 1), for the task may not end"
+                "a discount of {discount}: it must be in [0, 1), or 1 where the task has an end"
+            ));
+        }
+        if !(1..=100).contains(&n_step) || learning_starts < u64::from(n_step) {
+            return refuse(format!(
+                "returns over {n_step} steps: they must be 1 to 100, and no more than come before learning starts"
             ));
         }
         if target_period == 0 {

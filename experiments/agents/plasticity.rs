@@ -7,6 +7,7 @@ use crate::plasticity::{Look, Options, Predictions, Probe, ProbeResult, Seen};
 use engine::ops::ValueLoss;
 use engine::{Clock, Graph, Program, Tensor};
 use kernels::random::pcg4d;
+use kernels::value::Criterion;
 use models::Model;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -138,13 +139,19 @@ impl Predictions for Output {
         self.values(graph, outputs)
     }
 
-    /// The loss of an agent with a single action, of which every number is the value.
+    /// Squared error of values; distributions learn by the cross-entropy against the two bins around each number.
     fn loss(&self, graph: &mut Graph<'_>, outputs: Tensor, wanted: Tensor) -> engine::Result<ValueLoss> {
+        let support = match *self {
+            Self::Scalar => return graph.regression(outputs, wanted, Criterion::Squared),
+            Self::TwoHot(support) | Self::Categorical(support) => support,
+        };
+        // Every number is the value of the only action of a state.
         let rows = graph.shape(wanted).iter().product();
-        let outputs = graph.reshape(outputs, &[rows, self.width()])?;
-        let wanted = graph.reshape(wanted, &[rows])?;
-        let values = self.values(graph, outputs)?;
+        let logits = graph.reshape(outputs, &[rows, 1, support.bins])?;
+        let values = graph.expected_value(logits, support)?;
         let only = graph.greedy_action(values)?;
-        Output::loss(*self, graph, outputs, (only, wanted), kernels::value::Criterion::Squared)
+        let wanted = graph.reshape(wanted, &[rows])?;
+        let distribution = graph.two_hot(wanted, support)?;
+        graph.categorical_cross_entropy(logits, only, distribution, None)
     }
 }

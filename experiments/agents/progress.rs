@@ -22,12 +22,23 @@ pub(super) struct Progress {
     pub(super) step: u64,
     /// Updates of the online network.
     pub(super) updates: u64,
+    /// Transitions that the replay was given; as many as steps in checkpoints that do not say.
+    pub(super) appended: Option<u64>,
     /// The environment, as it saves itself.
     pub(super) environment: Vec<u8>,
     /// Sum of the rewards since the last line of metrics.
     pub(super) reward: f64,
     /// Sum of the rewards of the steps that are scored: the last tenth.
     pub(super) scored_reward: f64,
+    /// Sum of the rewards of the episode so far.
+    #[serde(default)]
+    pub(super) episode: f64,
+    /// Episodes that ended since the last line of metrics, and the sum of their returns.
+    #[serde(default)]
+    pub(super) ended: (u64, f64),
+    /// The same of the steps that are scored.
+    #[serde(default)]
+    pub(super) scored_ended: (u64, f64),
     /// Of the last line of metrics.
     pub(super) reward_per_step: Option<f64>,
     /// Of the last line of metrics after the first update.
@@ -57,11 +68,21 @@ impl Progress {
         steps.div_ceil(10)
     }
 
-    /// Counts a step of a run of `steps`.
-    pub(super) fn count(&mut self, reward: f32, steps: u64) {
-        self.reward += f64::from(reward);
-        if self.step + Self::scored_steps(steps) >= steps {
-            self.scored_reward += f64::from(reward);
+    /// Counts a step of a run of `steps`, which may be the last one of its episode.
+    pub(super) fn count(&mut self, reward: f32, is_last: bool, steps: u64) {
+        let (reward, is_scored) = (f64::from(reward), self.step + Self::scored_steps(steps) >= steps);
+        self.reward += reward;
+        self.episode += reward;
+        if is_scored {
+            self.scored_reward += reward;
+        }
+        if is_last {
+            let back = std::mem::take(&mut self.episode);
+            for ended in
+                [Some(&mut self.ended), is_scored.then_some(&mut self.scored_ended)].into_iter().flatten()
+            {
+                *ended = (ended.0 + 1, ended.1 + back);
+            }
         }
         self.step += 1;
     }
@@ -82,6 +103,7 @@ impl Progress {
         transitions.save()?;
         self.environment = environment.save();
         self.updates = learner.updates();
+        self.appended = Some(learner.appended());
         self.metrics_bytes = folder.metrics_bytes();
         if let Some(segment) = self.segments.last_mut() {
             segment.to_step = self.step;
@@ -124,8 +146,10 @@ impl Progress {
             *self = saved;
         }
         let mut transitions = Transitions::open(folder.path(), learner.transition_words(), self.step)?;
-        let held = self.step.min(learner.options().capacity as u64);
-        learner.refill(&transitions.last(held as usize)?, self.step)?;
+        let appended = self.appended.unwrap_or(self.step);
+        let options = learner.options();
+        let rows = self.step.min(options.capacity as u64 + u64::from(options.n_step) - 1);
+        learner.refill(&transitions.last(rows as usize)?, appended)?;
         folder.rewind_metrics(self.metrics_bytes)?;
         self.data = data.clone();
         if let Some(moved) = go_on(&mut self.segments, Segment::here(device, self.step)) {

@@ -3,14 +3,13 @@
 
 use super::diagnostics::{Diagnostics, RING_ROWS, ROW_WORDS, not_finite, row_of};
 use super::methods::Method;
+use super::n_step::NStep;
+use super::observations::{Observations, Seen};
 use super::options::Options;
 use super::place::Place;
 use super::synchronise::{Target, copy};
 use super::update::{Fetched, fetch, update};
 use crate::error::{Error, Result};
-use crate::images::DeviceImages;
-use data::Images;
-use engine::device::padded;
 use engine::optim::Optimizer;
 use engine::{
     Buffer, Clock, Device, Graph, Launch, Memory, Network, Parameters, Plan, Program, Slice, Workspace,
@@ -30,9 +29,10 @@ pub struct Learner {
     pub(super) target: Network,
     /// What the optimiser keeps for each parameter, by name.
     pub(super) moments: Vec<(&'static str, Buffer)>,
+    pub(super) n_step: NStep,
     pub(super) ring: Ring,
     pub(super) replay: Buffer,
-    images: DeviceImages,
+    observations: Observations,
     /// What the last updates saw.
     pub(super) diagnostics: Buffer,
     incoming: Buffer,
@@ -56,21 +56,17 @@ impl Learner {
     /// A learner with first weights by seed and an empty replay.
     ///
     /// # Errors
-    /// Images that the model does not take, or that do not fit the device's memory; a method that cannot be applied to the
-    /// model; those of the device.
-    pub fn new(
+    /// Observations that the model does not take; images that do not fit the device's memory; a method that cannot be
+    /// applied to the model; those of the device.
+    pub fn new<'a>(
         device: &Device,
         model: &dyn Model,
-        images: &Images,
+        seen: impl Into<Seen<'a>>,
         options: Options,
         seed: u32,
     ) -> Result<Self> {
         let (parameters, input) = (model.parameters(), model.input());
-        let side = [images.height, images.width, images.channels];
-        if side != [input.image_size, input.image_size, input.channels] {
-            let expected = [input.image_size, input.image_size, input.channels];
-            return Err(Error::Mismatch(format!("images are {side:?}, the network takes {expected:?}")));
-        }
+        let observations = Observations::new(device, seen.into(), input)?;
         let (values, statistics) = (parameters.initial_values(seed), parameters.initial_statistics(seed));
         let networks = ["online", "target"].map(|name| -> Result<Network> {
             let network = Network::new(device, name, parameters)?;
@@ -84,10 +80,9 @@ impl Learner {
         let moments = moments.collect::<Result<Vec<_>>>()?;
         let diagnostics = device.buffer("diagnostics", RING_ROWS * ROW_WORDS)?;
 
-        let channels = images.channels;
-        let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);
-        let set = DeviceImages::new(device, images, (&mean, &std), None, false, options.batch)?;
-        let ring = Ring { capacity: options.capacity, observation: 1 };
+        let words = observations.words();
+        let n_step = NStep::new(options.n_step, options.discount, words);
+        let ring = Ring { capacity: options.capacity, observation: words };
         let replay = device.buffer("replay", ring.len())?;
         let incoming = device.buffer("a transition", ring.row())?;
         let append = Launch::new(
@@ -97,19 +92,20 @@ impl Learner {
         );
 
         let mut workspace = Workspace::default();
-        let acting = device.buffer("an observation", 1)?;
-        let pixels = images.image_len();
-        let (x, label) = (device.buffer("acting input", pixels)?, device.buffer("acting label", 1)?);
+        let acting = device.buffer("an observation", words)?;
+        let shape = [1, input.image_size, input.image_size, input.channels];
+        let pixels = shape.iter().product();
+        let x = device.buffer("acting input", pixels)?.slice(0, pixels);
         let mut graph = Graph::evaluation(parameters);
         graph.set_winograd(options.winograd);
-        let seen = graph.input("x", &[1, side[0], side[1], side[2]]);
+        let seen = graph.input("x", &shape);
         let outputs = model.forward(&mut graph, seen)?;
         let q = options.output.values(&mut graph, outputs)?;
         let action = graph.greedy_action(q)?;
         graph.output("action", action);
-        let memory = Memory { networks: &[(&online, None)], inputs: &[("x", x.slice(0, pixels))] };
+        let memory = Memory { networks: &[(&online, None)], inputs: &[("x", x.clone())] };
         let bound = Plan::new(&graph).bind(device, &memory, &mut workspace)?;
-        let mut act = set.gather(acting.slice(0, 1), &label, x.slice(0, pixels))?;
+        let mut act = observations.launches(device, acting.slice(0, words), x)?;
         act.extend(bound.launches);
         let greedy = bound.outputs["action"].clone();
 
@@ -122,7 +118,7 @@ impl Learner {
             winograd: options.winograd,
             diagnostics: &diagnostics,
         };
-        let (update, states) = update(&place, &options, (&set, &replay, ring), &mut workspace)?;
+        let (update, states) = update(&place, &options, (&observations, &replay, ring), &mut workspace)?;
         let intervention = options.method.launches(&place, &states, &mut workspace)?;
         Ok(Self {
             append: device.compile(vec![append])?,
@@ -137,9 +133,10 @@ impl Learner {
             online,
             target,
             moments,
+            n_step,
             ring,
             replay,
-            images: set,
+            observations,
             diagnostics,
             incoming,
             acting,
@@ -169,27 +166,31 @@ impl Learner {
         self.updates
     }
 
-    /// The action of the largest value where the agent sees this image.
+    /// The action of the largest value where the agent sees this, in words as the replay keeps them.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn greedy_action(&self, image: u32) -> Result<u32> {
-        self.device.write(&self.acting, 0, &[image])?;
+    pub fn greedy_action(&self, observation: &[u32]) -> Result<u32> {
+        self.device.write(&self.acting, 0, observation)?;
         self.act.run(&self.clock())?;
         let mut action = [0];
         self.device.read_into(&self.greedy.buffer, self.greedy.offset, &mut action)?;
         Ok(action[0])
     }
 
-    /// Adds a transition to the replay: a row as `kernels/replay` lays it out.
+    /// Takes the next transition, a row as `kernels/replay` lays it out whose last word is an [`End`](super::End). The
+    /// replay gets what is whole now: the transition itself, or those over `n_step` steps that it ends.
     ///
     /// # Errors
     /// Those of the device.
     pub fn append(&mut self, transition: &[u32]) -> Result<()> {
-        self.device.write(&self.incoming, 0, transition)?;
-        self.append.run(&self.clock())?;
-        self.appended += 1;
-        Ok(())
+        let Self { n_step, device, incoming, append, seed, updates, appended, .. } = self;
+        n_step.push(transition, |whole| {
+            device.write(incoming, 0, whole)?;
+            append.run(&clock(*seed, *updates, *appended))?;
+            *appended += 1;
+            Ok(())
+        })
     }
 
     /// One update of the online network; then, where their turn has come, the target network and what the method does.
@@ -223,8 +224,7 @@ impl Learner {
     /// Those of the device.
     pub(super) fn draw_states(&self, count: usize, x: &Slice) -> Result<Program> {
         let Fetched { mut launches, state, .. } = fetch(&self.device, (&self.replay, self.ring), count)?;
-        let labels = self.device.buffer("no labels", padded(count))?;
-        launches.extend(self.images.gather(state, &labels, x.clone())?);
+        launches.extend(self.observations.launches(&self.device, state, x.clone())?);
         Ok(self.device.compile(launches)?)
     }
 
@@ -260,8 +260,11 @@ impl Learner {
     }
 
     fn clock(&self) -> Clock {
-        let (step, appended) = (self.updates as u32, self.appended as u32);
-        let slot = row_of(self.updates) as u32;
-        Clock { seed: self.seed, step, appended, slot, ..Clock::default() }
+        clock(self.seed, self.updates, self.appended)
     }
+}
+
+fn clock(seed: u32, updates: u64, appended: u64) -> Clock {
+    let (step, appended) = (updates as u32, appended as u32);
+    Clock { seed, step, appended, slot: row_of(updates) as u32, ..Clock::default() }
 }

@@ -6,13 +6,14 @@
 //! | what the optimiser keeps | tensors `exp_avg.*`, `exp_avg_sq.*`, or those of another kind |
 //! | what the last updates saw | tensor `diagnostics` |
 //! | number of updates | a number of the caller's |
-//! | the replay, and how much was ever appended | the last transitions, in a file that only grows |
+//! | the replay, and what waits for it | the last transitions, in a file that only grows, and a number of the caller's |
 //!
 //! The power iteration of a spectral norm is among the running statistics; what a method does and when follows from seed and
 //! counts, and so does all else.
 
-use super::Learner;
 use super::diagnostics::{RING_ROWS, ROW_WORDS};
+use super::n_step::NStep;
+use super::{Learner, Options};
 use crate::checkpoint::{load_arena, load_network, save_arena, save_network};
 use crate::error::{Error, Result};
 use engine::checkpoint::File;
@@ -64,25 +65,40 @@ impl Learner {
         self.ring.row()
     }
 
-    /// Gives the replay back what it held after `appended` transitions in all: `rows` are the last of them, one behind the
-    /// other, as many as there were or as the replay holds.
+    /// Transitions that the replay was given so far: all that were taken, but those that wait for the steps behind them.
+    pub fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    /// Gives the replay back what it held when it had been given `appended` transitions in all. `rows` are the last ones
+    /// that were taken, as [`Learner::append`] got them, one behind the other: as many as the replay holds and one less
+    /// than `n_step`, or all.
     ///
     /// # Errors
-    /// Another number of rows; those of the device.
+    /// Fewer rows; those of the device.
     pub fn refill(&mut self, rows: &[u32], appended: u64) -> Result<()> {
+        let Options { n_step, discount, .. } = *self.options();
         let (words, capacity) = (self.ring.row(), self.ring.capacity as u64);
-        let (expected, found) = (appended.min(capacity), (rows.len() / words) as u64);
-        if found != expected || !rows.len().is_multiple_of(words) {
-            let message = format!("{found} transitions where the replay held {expected}");
-            return Err(Error::Mismatch(message));
+        let (mut waiting, mut made) = (NStep::new(n_step, discount, self.ring.observation), Vec::new());
+        for row in rows.chunks_exact(words) {
+            waiting.push(row, |whole| {
+                made.extend_from_slice(whole);
+                Ok(())
+            })?;
         }
+        let (held, found) = (appended.min(capacity), (made.len() / words) as u64);
+        let Some(superfluous) = found.checked_sub(held) else {
+            let message = format!("{found} transitions where the replay held {held}");
+            return Err(Error::Mismatch(message));
+        };
+        let made = &made[superfluous as usize * words..];
         // The oldest lies where the next one will, the others behind it and from the start on.
-        let first = ((appended - found) % capacity) as usize;
-        let (behind, wrapped) = rows.split_at(rows.len().min((self.ring.capacity - first) * words));
+        let first = ((appended - held) % capacity) as usize;
+        let (behind, wrapped) = made.split_at(made.len().min((self.ring.capacity - first) * words));
         for (slot, rows) in [(first, behind), (0, wrapped)].into_iter().filter(|(_, rows)| !rows.is_empty()) {
             self.device.write(&self.replay, slot * words, rows)?;
         }
-        self.appended = appended;
+        (self.appended, self.n_step) = (appended, waiting);
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! An update as launches: a batch of the replay, both networks, target, loss, gradient, optimiser, average.
 
 use super::diagnostics::{RING_ROWS, ROW_WORDS};
+use super::observations::Observations;
 use super::options::Options;
+use super::output::Next;
 use super::place::Place;
 use super::synchronise::{Target, follow};
 use crate::error::Result;
-use crate::images::DeviceImages;
-use engine::device::padded;
 use engine::ops::Outcomes;
 use engine::optim::{Optimizer, OptimizerMemory};
 use engine::{Buffer, Device, Graph, Launch, Memory, Mode, NetworkId, Plan, Slice, Wanted, Workspace};
@@ -21,41 +21,45 @@ pub(super) struct Fetched {
     pub(super) next_state: Slice,
     pub(super) action: Slice,
     pub(super) reward: Slice,
-    pub(super) terminated: Slice,
+    pub(super) discount: Slice,
 }
 
 /// A batch from a replay.
 pub(super) fn fetch(device: &Device, (replay, ring): (&Buffer, Ring), batch: usize) -> Result<Fetched> {
     let vector = |name: &str| -> Result<Slice> { Ok(device.buffer(name, batch)?.slice(0, batch)) };
-    let (index, state, next_state) = (vector("drawn")?, vector("states")?, vector("next states")?);
-    let (action, reward, terminated) = (vector("actions")?, vector("rewards")?, vector("terminated")?);
-    let parts = [&index, &state, &next_state, &action, &reward, &terminated].map(Slice::clone);
+    let observations = |name: &str| -> Result<Slice> {
+        let words = batch * ring.observation;
+        Ok(device.buffer(name, words)?.slice(0, words))
+    };
+    let (index, state, next_state) =
+        (vector("drawn")?, observations("states")?, observations("next states")?);
+    let (action, reward, discount) = (vector("actions")?, vector("rewards")?, vector("discounts")?);
+    let parts = [&index, &state, &next_state, &action, &reward, &discount].map(Slice::clone);
     let slices = std::iter::once(replay.slice(0, ring.len())).chain(parts).collect();
     let launches = vec![
         Launch::new("draw", Arc::new(Draw { batch, capacity: ring.capacity }), vec![index]),
         Launch::new("fetch", Arc::new(Fetch { ring, batch }), slices),
     ];
-    Ok(Fetched { launches, state, next_state, action, reward, terminated })
+    Ok(Fetched { launches, state, next_state, action, reward, discount })
 }
 
-/// The launches of an update, and the images of the batch's states, which stay until the next one.
+/// The launches of an update, and the inputs of the batch's states, which stay until the next one.
 pub(super) fn update(
     place: &Place<'_>,
     options: &Options,
-    (images, replay, ring): (&DeviceImages, &Buffer, Ring),
+    (observations, replay, ring): (&Observations, &Buffer, Ring),
     workspace: &mut Workspace,
 ) -> Result<(Vec<Launch>, Slice)> {
     let Place { device, model, online, target, moments, winograd, diagnostics } = *place;
     let (parameters, input, batch) = (model.parameters(), model.input(), options.batch);
     let pixels = input.image_size * input.image_size * input.channels;
-    let Fetched { mut launches, state, next_state, action, reward, terminated } =
+    let Fetched { mut launches, state, next_state, action, reward, discount } =
         fetch(device, (replay, ring), batch)?;
     let [x, next_x] = ["images", "next images"].map(|name| device.buffer(name, batch * pixels));
     let (x, next_x) = (x?.slice(0, batch * pixels), next_x?.slice(0, batch * pixels));
 
-    let labels = device.buffer("no labels", padded(batch))?;
-    launches.extend(images.gather(state, &labels, x.clone())?);
-    launches.extend(images.gather(next_state, &labels, next_x.clone())?);
+    launches.extend(observations.launches(device, state, x.clone())?);
+    launches.extend(observations.launches(device, next_state, next_x.clone())?);
 
     let mut graph = Graph::training(parameters);
     graph.set_winograd(winograd);
@@ -64,18 +68,16 @@ pub(super) fn update(
     let (seen, next_seen) = (graph.input("x", &shape), graph.input("next_x", &shape));
     let taken = graph.input("action", &[batch]);
     let outcomes =
-        Outcomes { reward: graph.input("reward", &[batch]), terminated: graph.input("terminated", &[batch]) };
-    let mut next_values = |network| {
-        graph.with(network, Mode::Evaluation, |graph| {
-            let outputs = model.forward(graph, next_seen)?;
-            options.output.values(graph, outputs)
-        })
+        Outcomes { reward: graph.input("reward", &[batch]), discount: graph.input("discount", &[batch]) };
+    let mut next_outputs =
+        |network| graph.with(network, Mode::Evaluation, |graph| model.forward(graph, next_seen));
+    let next = Next {
+        outcomes,
+        outputs: next_outputs(network)?,
+        selector: options.double.then(|| next_outputs(NetworkId::FIRST)).transpose()?,
     };
-    let next_q = next_values(network)?;
-    let selector = options.double.then(|| next_values(NetworkId::FIRST)).transpose()?;
-    let wanted = graph.td_target(next_q, outcomes, options.discount, 1, selector)?;
     let outputs = model.forward(&mut graph, seen)?;
-    let loss = options.output.loss(&mut graph, outputs, (taken, wanted), options.criterion)?;
+    let loss = options.output.loss(&mut graph, outputs, taken, next, options.criterion)?;
     graph.backward(&[loss.gradient()], &[Wanted::Network(NetworkId::FIRST)])?;
     let q = options.output.values(&mut graph, outputs)?;
     graph.output("q", q);
@@ -90,7 +92,7 @@ pub(super) fn update(
             ("next_x", next_x),
             ("action", action),
             ("reward", reward),
-            ("terminated", terminated),
+            ("discount", discount),
         ],
     };
     let bound = Plan::new(&graph).bind(device, &memory, workspace)?;

@@ -104,8 +104,8 @@ impl RunConfig for Config {
         self.intervention.method.short()
     }
 
-    fn data(&self) -> Data {
-        self.data.clone()
+    fn data(&self) -> Option<Data> {
+        Some(self.data.clone())
     }
 
     fn model(&self) -> &ModelConfig {

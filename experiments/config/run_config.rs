@@ -15,8 +15,8 @@ pub trait RunConfig {
     fn seed(&self) -> u32;
     /// Names of what keeps the network plastic, as tables show them.
     fn method(&self) -> String;
-    /// Which images.
-    fn data(&self) -> Data;
+    /// Which images; none where a task shows something else.
+    fn data(&self) -> Option<Data>;
     /// The network.
     fn model(&self) -> &ModelConfig;
     /// How the run is carried out.

@@ -81,6 +81,9 @@ pub const PRESETS: &[Preset] = presets! {
     "quick-mdp-cifar10": "quick-mdp" "mdp-cifar10";
     "quick-mdp-cifar10-cnn": "quick-mdp" "mdp-cifar10-cnn";
     "mdp-strokes": "quick-mdp" "mdp-strokes";
+    "chain": "chain";
+    "catch": "catch" "catch-board";
+    "catch-pixels": "catch" "catch-pixels";
 };
 
 impl Preset {

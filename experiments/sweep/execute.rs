@@ -93,7 +93,7 @@ impl DataSets {
     /// Equal for configs whose images are equal on the host.
     fn key(config: &dyn RunConfig) -> String {
         let side = config.model().build().map_or(0, |model| model.input().image_size);
-        let data = crate::config::Data { augment: false, ..config.data() };
+        let data = config.data().map(|data| crate::config::Data { augment: false, ..data });
         format!("{data:?} {side}")
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CrossEntropy, ExpectedValue, Projection, Support, TwoHot};
 use crate::case::{bits, test_values};
-use crate::value::cases::{actions_taken, importance_weights, terminated};
+use crate::value::cases::{actions_taken, discounts, importance_weights};
 use crate::{Case, Clock, Size, Values};
 use std::sync::Arc;
 
@@ -17,10 +17,7 @@ pub fn cases() -> Vec<Case> {
             for actions in [1, 4] {
                 let weighted = (rows + bins + actions) % 2 == 0;
                 cases.push(cross_entropy(CrossEntropy { rows, actions, bins, weighted }, 4.0, Size::Tiny));
-                for (discount, steps) in [(0.99, 1), (0.9, 3), (0.0, 1), (1.0, 1)] {
-                    let kernel = Projection { rows, actions, support, discount, steps };
-                    cases.push(projection(kernel, 4.0, Size::Tiny));
-                }
+                cases.push(projection(Projection { rows, actions, support }, 4.0, Size::Tiny));
             }
         }
     }
@@ -30,7 +27,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(expected_value(ExpectedValue { rows: 9, support }, scale, Size::Tiny));
         let kernel = CrossEntropy { rows: 9, actions: 3, bins: 51, weighted: true };
         cases.push(cross_entropy(kernel, scale, Size::Tiny));
-        let kernel = Projection { rows: 9, actions: 3, support, discount: 0.99, steps: 1 };
+        let kernel = Projection { rows: 9, actions: 3, support };
         cases.push(projection(kernel, scale, Size::Tiny));
     }
     cases.extend([meaningless_cross_entropy(), meaningless_projection(), meaningless_two_hot()]);
@@ -40,8 +37,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(expected_value(ExpectedValue { rows: rows * actions, support }, 4.0, Size::Real));
         cases.push(two_hot(TwoHot { rows, support }, Size::Real));
         cases.push(cross_entropy(CrossEntropy { rows, actions, bins, weighted: false }, 4.0, Size::Real));
-        let kernel = Projection { rows, actions, support, discount: 0.99, steps: 1 };
-        cases.push(projection(kernel, 4.0, Size::Real));
+        cases.push(projection(Projection { rows, actions, support }, 4.0, Size::Real));
     }
     cases
 }
@@ -118,7 +114,7 @@ fn two_hot(kernel: TwoHot, size: Size) -> Case {
 }
 
 fn projection(kernel: Projection, scale: f32, size: Size) -> Case {
-    let Projection { rows, actions, support, discount, steps } = kernel;
+    let Projection { rows, actions, support } = kernel;
     Case {
         kernel: Arc::new(kernel),
         clock: Clock::default(),
@@ -126,18 +122,16 @@ fn projection(kernel: Projection, scale: f32, size: Size) -> Case {
             logits(rows * actions * support.bins, scale),
             actions_taken(rows, actions),
             returns(rows, support),
-            terminated(rows),
+            discounts(rows),
             Values::F32(vec![0.0; rows * support.bins]),
         ],
         expected: Box::new(move |inputs| {
-            let [logits, action, reward, terminated] = std::array::from_fn(|i| inputs[i].f64());
+            let [logits, action, reward, discount] = std::array::from_fn(|i| inputs[i].f64());
             let distribution = (0..rows).flat_map(|row| {
                 let at = (row * actions + action[row] as usize) * support.bins;
-                let goes_on = if terminated[row] == 0.0 { 1.0 } else { 0.0 };
-                let factor = discount.powi(steps as i32) * goes_on;
                 let bins = log_softmax(&logits[at..at + support.bins]).into_iter().enumerate();
                 let z = |b: usize| support.smallest + b as f64 * support.spacing();
-                projected(support, bins.map(|(b, p)| (reward[row] + factor * z(b), p.exp())))
+                projected(support, bins.map(|(b, p)| (reward[row] + discount[row] * z(b), p.exp())))
             });
             vec![None, None, None, None, Some(distribution.collect())]
         }),
@@ -216,14 +210,14 @@ fn meaningless_cross_entropy() -> Case {
 /// the end, a good row.
 fn meaningless_projection() -> Case {
     let support = Support { bins: 2, smallest: 0.0, largest: 1.0 };
-    let kernel = Projection { rows: 6, actions: 1, support, discount: 0.5, steps: 1 };
+    let kernel = Projection { rows: 6, actions: 1, support };
     let logits = [[NAN, 1.0], [1.0, 1.0], [NAN, 1.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]];
     Case {
         inputs: vec![
             Values::F32(logits.concat()),
             Values::U32(vec![0, 1, 1, 0, 0, 0]),
             Values::F32(vec![0.0, 0.0, 0.25, NAN, INFINITE, 0.5]),
-            Values::U32(vec![0, 0, 1, 0, 1, 0]),
+            Values::F32(vec![0.5, 0.5, 0.0, 0.5, 0.0, 0.5]),
             Values::U32(vec![0; 12]),
         ],
         expected: Box::new(|_| {
@@ -276,18 +270,18 @@ mod tests {
     fn the_mean_of_a_projection_is_the_target_of_the_mean() {
         // Wide enough that nothing is clipped.
         let support = Support { bins: 51, smallest: -40.0, largest: 40.0 };
-        let kernel = Projection { rows: 7, actions: 1, support, discount: 0.5, steps: 2 };
+        let kernel = Projection { rows: 7, actions: 1, support };
         let mut case = projection(kernel, 3.0, Size::Tiny);
         let reward = test_values(7, 5);
         case.inputs[2] = Values::F32(reward.clone());
         let distribution = case.run_on_cpu(&Cpu::new(1).unwrap()).swap_remove(4);
-        let logits = case.inputs[0].f64();
+        let (logits, discount) = (case.inputs[0].f64(), case.inputs[3].f64());
         let mean = |masses: &mut dyn Iterator<Item = f64>| -> f64 {
             masses.enumerate().map(|(b, p)| p * (support.smallest + b as f64 * support.spacing())).sum()
         };
         for (row, masses) in distribution.chunks(support.bins).enumerate() {
             let of_next = mean(&mut log_softmax(&logits[row * 51..][..51]).into_iter().map(f64::exp));
-            let bootstrap = if row % 3 == 1 { 0.0 } else { 0.25 * of_next };
+            let bootstrap = discount[row] * of_next;
             let of_target = mean(&mut masses.iter().map(|&mass| f64::from(f32::from_bits(mass))));
             let expected = f64::from(reward[row]) + bootstrap;
             assert_abs_diff_eq!(of_target, expected, epsilon = 1e-4);

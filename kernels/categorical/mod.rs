@@ -7,7 +7,7 @@
 //! z_b      = smallest + b Δ         Δ = (largest - smallest) / (B - 1)
 //! value    = Σ_b p_b z_b                                                    ExpectedValue
 //! two-hot of x: the two bins around x share 1 so that their mean is x       TwoHot
-//! m_b      = Σ_j p'_j overlap((r + discount^n (1 - terminated) z_j - z_b) / Δ)     Projection
+//! m_b      = Σ_j p'_j overlap((r + discount z_j - z_b) / Δ)                Projection
 //! row_loss = -Σ_b m_b log p_b                                               CrossEntropy
 //! dlogits  = weight (p - m) / N at the action taken, zero elsewhere
 //! ```

@@ -12,13 +12,14 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 ///
 /// ```text
 /// p               = softmax(next_logits[next_action])
-/// x_j             = clip(reward + discount^steps (1 - terminated) z_j, smallest, largest)
+/// x_j             = clip(reward + discount z_j, smallest, largest)
 /// distribution[b] = Σ_j p_j max(0, 1 - |x_j - z_b| / Δ)
 /// ```
 ///
-/// Buffers: next_logits, next_action, reward `[N]`, terminated `[N]` (any word but 0 says so), distribution. A terminated
-/// transition is the two-hot of its reward: its logits and its action are not looked at. Otherwise a logit of the action
-/// that is not finite, or an action that is none, makes the row NaN; a reward that is not finite always does.
+/// Buffers: next_logits, next_action, reward `[N]`, discount `[N]` (as [`crate::value::TdTarget`] takes it), distribution. A
+/// transition whose discount is 0 is the two-hot of its reward: its logits and its action are not looked at. Otherwise a
+/// logit of the action that is not finite, or an action that is none, makes the row NaN; a reward or a discount that is not
+/// finite always does.
 #[derive(Clone, Copy, Debug)]
 pub struct Projection {
     /// Transitions of the batch, N.
@@ -27,17 +28,6 @@ pub struct Projection {
     pub actions: usize,
     /// The values of the bins.
     pub support: Support,
-    /// Discount per step, 0 to 1.
-    pub discount: f64,
-    /// Steps whose rewards `reward` is the discounted sum of.
-    pub steps: u32,
-}
-
-impl Projection {
-    /// Discount of the bootstrap.
-    fn factor(&self) -> f32 {
-        self.discount.powf(f64::from(self.steps)) as f32
-    }
 }
 
 impl Kernel for Projection {
@@ -45,8 +35,8 @@ impl Kernel for Projection {
         "categorical/projection"
     }
     fn shape(&self) -> String {
-        let Projection { rows, actions, support, discount, steps } = self;
-        format!("{rows}x{actions} {support}, {steps} steps of {discount}")
+        let Projection { rows, actions, support } = self;
+        format!("{rows}x{actions} {support}")
     }
     fn bindings(&self) -> Vec<Binding> {
         let bins = self.support.bins;
@@ -54,7 +44,7 @@ impl Kernel for Projection {
             Binding::read("next_logits", words([self.rows, self.actions, bins])),
             Binding::read("next_action", self.rows).integers(),
             Binding::read("reward", self.rows),
-            Binding::read("terminated", self.rows).integers(),
+            Binding::read("discount", self.rows),
             Binding::write("distribution", words([self.rows, bins])),
         ]
     }
@@ -66,22 +56,21 @@ impl Kernel for Projection {
     fn dispatches(&self, _gpu: &GpuTraits) -> Vec<Dispatch> {
         use Access::{Read, ReadWrite};
         let sizes = [self.rows, self.actions, self.support.bins].map(|n| n as u32);
-        let values = [self.factor().to_bits(), f32::NAN.to_bits()];
         vec![Dispatch {
             label: "categorical/projection".into(),
             source: [softmax::WGSL, include_str!("projection.wgsl")].concat().into(),
             constants: Vec::new(),
             bindings: vec![(0, Read), (1, Read), (2, Read), (3, Read), (4, ReadWrite)],
-            immediates: [&sizes[..], &self.support.in_wgsl(), &values].concat(),
+            immediates: [&sizes[..], &self.support.in_wgsl(), &[f32::NAN.to_bits()]].concat(),
             clock: false,
             grid: grid(self.rows),
             windows: Vec::new(),
         }]
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        let ([next_logits, next_action, reward, terminated, distribution], _) = args.split();
+        let ([next_logits, next_action, reward, discount, distribution], _) = args.split();
         let (next_logits, next_action) = (next_logits.f32(), next_action.u32());
-        let (reward, terminated) = (reward.f32(), terminated.u32());
+        let (reward, discount) = (reward.f32(), discount.f32());
         let distribution = Parts::new(distribution.f32_mut());
         let (actions, bins) = (self.actions, self.support.bins);
         cpu.over_rows(self.rows, bins, |part| {
@@ -91,15 +80,15 @@ impl Kernel for Projection {
                 let action = next_action[row] as usize;
                 let logits =
                     (action < actions).then(|| &next_logits[(row * actions + action) * bins..][..bins]);
-                let (reward, factor) = (reward[row], self.factor());
+                let (reward, discount) = (reward[row], discount[row]);
                 distribution.fill(0.0);
-                let valid = if terminated[row] != 0 {
+                let valid = if discount == 0.0 {
                     add(self.support, reward, 1.0, distribution)
                 } else {
                     let most = logits.and_then(largest);
                     logits.zip(most).is_some_and(|(logits, largest)| {
                         let support = self.support;
-                        cpu.isa.run(Row { support, factor, logits, largest, reward, distribution })
+                        cpu.isa.run(Row { support, discount, logits, largest, reward, distribution })
                     })
                 };
                 if !valid {
@@ -126,7 +115,7 @@ fn add(support: Support, value: f32, mass: f32, distribution: &mut [f32]) -> boo
 /// A row that goes on.
 struct Row<'a> {
     support: Support,
-    factor: f32,
+    discount: f32,
     logits: &'a [f32],
     largest: f32,
     reward: f32,
@@ -146,7 +135,8 @@ impl Vectorised for Row<'_> {
             sum = s.add(sum, e);
             let masses = s.lanes(e);
             for (lane, &mass) in masses[..part.len()].iter().enumerate() {
-                let value = self.reward + self.factor * (smallest + spacing * (index * LANES + lane) as f32);
+                let value =
+                    self.reward + self.discount * (smallest + spacing * (index * LANES + lane) as f32);
                 valid &= add(self.support, value, mass, self.distribution);
             }
         }

@@ -9,7 +9,7 @@ use crate::{Access, Args, Binding, Clock, Cost, Cpu, Dispatch, GpuTraits, Kernel
 /// Copies the transitions of the slots `index[batch]` out of the ring.
 ///
 /// Buffers: ring `[capacity, 2 W + 3]`, index, observation `[batch, W]`, next_observation `[batch, W]`, action `[batch]`,
-/// reward `[batch]`, terminated `[batch]`. A slot beyond the end means the last one.
+/// reward `[batch]`, discount `[batch]`. A slot beyond the end means the last one.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetch {
     /// The ring.
@@ -34,7 +34,7 @@ impl Kernel for Fetch {
             Binding::write("next_observation", observations).integers(),
             Binding::write("action", self.batch).integers(),
             Binding::write("reward", self.batch),
-            Binding::write("terminated", self.batch).integers(),
+            Binding::write("discount", self.batch),
         ]
     }
     fn cost(&self) -> Cost {
@@ -60,10 +60,10 @@ impl Kernel for Fetch {
         })
     }
     unsafe fn run(&self, cpu: &Cpu, _clock: &Clock, args: &mut Args) {
-        let ([ring, index, observation, next_observation, action, reward, terminated], _) = args.split();
+        let ([ring, index, observation, next_observation, action, reward, discount], _) = args.split();
         let (ring, index) = (ring.u32(), index.u32());
         let observations = [observation, next_observation].map(|arg| Parts::new(arg.u32_mut()));
-        let scalars = [action, reward, terminated].map(|arg| Parts::new(arg.u32_mut()));
+        let scalars = [action, reward, discount].map(|arg| Parts::new(arg.u32_mut()));
         let (row, words) = (self.ring.row(), self.ring.observation);
         cpu.over_rows(self.batch, row, |part| {
             for i in part {

@@ -1,7 +1,7 @@
 // The drawn transitions, taken apart.
 //
 // Layout: ring [slots, 2 observation + 3], which are the slots from first_slot on where the ring is bound in windows;
-// index, action, reward, terminated [batch]; observations [batch, observation]. A thread copies a word; threads stride
+// index, action, reward, discount [batch]; observations [batch, observation]. A thread copies a word; threads stride
 // over the rest. No workgroup memory, no barriers.
 struct Immediates {
     batch: u32,
@@ -20,7 +20,7 @@ var<immediate> imm: Immediates;
 @group(0) @binding(4) var<storage, read_write> action: array<u32>;
 // Words of floats, which are copied bit by bit.
 @group(0) @binding(5) var<storage, read_write> reward: array<u32>;
-@group(0) @binding(6) var<storage, read_write> terminated: array<u32>;
+@group(0) @binding(6) var<storage, read_write> discount: array<u32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -44,7 +44,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
         } else if (k == 2u * words + 1u) {
             reward[i] = word;
         } else {
-            terminated[i] = word;
+            discount[i] = word;
         }
     }
 }

@@ -3,13 +3,14 @@
 //! A transition is a row of words, `2 W + 3` of them for observations of W words:
 //!
 //! ```text
-//! observation [W] | next_observation [W] | action | reward | terminated
+//! observation [W] | next_observation [W] | action | reward | discount
 //! ```
 //!
 //! An observation is whatever the agent's first kernel reads: W floats, W words of four packed bytes each (pixels), or
 //! one word, the row of an image in a data set that lies on the device. [`crate::gather`] fetches such images with the
 //! fetched observations as its `subset`, as many examples as rows, no shuffle, and a cursor of 0; packed pixels it
-//! converts as a streamed batch. The reward is a float, the action an integer, `terminated` 1 or 0. The next observation
+//! converts as a streamed batch. The action is an integer, reward and discount
+//! are floats as [`crate::value`] takes them: the discount is 0 where the task was over. The next observation
 //! is stored, not looked up in the next row: that of a transition at which an episode was cut off is the last one of its
 //! episode, never the first of the next.
 //!

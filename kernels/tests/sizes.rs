@@ -41,8 +41,8 @@ const SUPPORT: Support = Support { bins: 4, smallest: 0.0, largest: 1.0 };
 fn losses() -> Vec<Absurd> {
     let (rows, actions, columns, bins, weighted) = (4, 4, 4, 4, true);
     let td_loss = TdLoss { rows, actions, criterion: SQUARED, weighted };
-    let td_target = TdTarget { rows, actions, discount: 0.9, steps: 1, double: true };
-    let projection = Projection { rows, actions, support: SUPPORT, discount: 0.9, steps: 1 };
+    let td_target = TdTarget { rows, actions, double: true };
+    let projection = Projection { rows, actions, support: SUPPORT };
     let cross_entropy = loss::CrossEntropy { rows, classes: 4, logit_penalty: 0.0 };
     vec![
         absurd!(td_loss, rows, actions),

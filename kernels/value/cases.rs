@@ -22,10 +22,8 @@ pub fn cases() -> Vec<Case> {
                 let weighted = (rows + actions + index) % 2 == 0;
                 cases.push(td_loss(TdLoss { rows, actions, criterion, weighted }, Size::Tiny));
             }
-            for (double, steps, discount) in
-                [(false, 1, 0.99), (true, 3, 0.9), (true, 1, 1.0), (false, 5, 0.0)]
-            {
-                cases.push(td_target(TdTarget { rows, actions, discount, steps, double }, Size::Tiny));
+            for double in [false, true] {
+                cases.push(td_target(TdTarget { rows, actions, double }, Size::Tiny));
             }
             cases.push(greedy_action(rows, actions, Size::Tiny));
             // Row 7 lies outside.
@@ -48,8 +46,7 @@ pub fn cases() -> Vec<Case> {
     for (rows, actions) in [(32, 10), (512, 10), (32, 18), (2048, 10)] {
         let (criterion, weighted) = (Criterion::Squared, false);
         cases.push(td_loss(TdLoss { rows, actions, criterion, weighted }, Size::Real));
-        let double = TdTarget { rows, actions, discount: 0.99, steps: 1, double: true };
-        cases.push(td_target(double, Size::Real));
+        cases.push(td_target(TdTarget { rows, actions, double: true }, Size::Real));
         cases.push(greedy_action(rows, actions, Size::Real));
         cases.push(record(rows, actions, 5, Size::Real));
         cases.push(regression(Regression { rows, columns: actions, criterion, weighted }, Size::Real));
@@ -92,9 +89,9 @@ pub(crate) fn actions_taken(rows: usize, actions: usize) -> Values {
     Values::U32((0..rows).map(|row| ((row * 7 + 3) % actions) as u32).collect())
 }
 
-/// Every third transition terminated, its word being any but 0.
-pub(crate) fn terminated(rows: usize) -> Values {
-    Values::U32((0..rows as u32).map(|row| if row % 3 == 1 { row } else { 0 }).collect())
+/// Discounts of which every third is 0, that of a transition that terminated.
+pub(crate) fn discounts(rows: usize) -> Values {
+    Values::F32((0..rows).map(|row| [0.99, 0.729, 0.0, 1.0, 0.3, 0.0][row % 6]).collect())
 }
 
 /// A weight of each row's loss.
@@ -209,11 +206,11 @@ fn argmax(q: &[f64]) -> usize {
 }
 
 fn td_target(kernel: TdTarget, size: Size) -> Case {
-    let TdTarget { rows, actions, discount, steps, double } = kernel;
+    let TdTarget { rows, actions, double } = kernel;
     let mut inputs = vec![
         Values::F32(values(rows * actions, 1)),
         Values::F32(test_values(rows, 2)),
-        terminated(rows),
+        discounts(rows),
         Values::F32(vec![0.0; rows]),
     ];
     inputs.extend(double.then(|| Values::F32(values(rows * actions, 4))));
@@ -222,13 +219,12 @@ fn td_target(kernel: TdTarget, size: Size) -> Case {
         clock: Clock::default(),
         inputs,
         expected: Box::new(move |inputs| {
-            let [next, reward, terminated] = std::array::from_fn(|i| inputs[i].f64());
+            let [next, reward, discount] = std::array::from_fn(|i| inputs[i].f64());
             let selector = inputs.get(4).map_or(next.clone(), Values::f64);
             let target = (0..rows).map(|row| {
                 let all = row * actions..(row + 1) * actions;
                 let bootstrap = next[all.clone()][argmax(&selector[all])];
-                let goes_on = if terminated[row] == 0.0 { 1.0 } else { 0.0 };
-                reward[row] + discount.powi(steps as i32) * goes_on * bootstrap
+                reward[row] + discount[row] * bootstrap
             });
             vec![None, None, None, Some(target.collect()), None]
         }),
@@ -314,12 +310,12 @@ fn meaningless_regression() -> Case {
 fn meaningless_td_target() -> Case {
     let next = [[NAN, 1.0], [2.0, 1.0], [NAN, NAN], [1.0, INFINITE], [1.0, 2.0], [1.0, 2.0]];
     let selector = [[0.0, 1.0], [0.0, NAN], [NAN, NAN], [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]];
-    let kernel = TdTarget { rows: 6, actions: 2, discount: 0.5, steps: 1, double: true };
+    let kernel = TdTarget { rows: 6, actions: 2, double: true };
     Case {
         inputs: vec![
             Values::F32(next.concat()),
             Values::F32(vec![1.0, 1.0, 1.0, 1.0, NAN, 1.0]),
-            Values::U32(vec![0, 0, 1, 0, 0, 0]),
+            Values::F32(vec![0.5, 0.5, 0.0, 0.5, 0.5, 0.5]),
             Values::U32(vec![0; 6]),
             Values::F32(selector.concat()),
         ],

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! action     = argmax_a q[a]                                           GreedyAction
-//! target     = r + discount^n (1 - terminated) bootstrap               TdTarget
+//! target     = r + discount bootstrap                                  TdTarget
 //! bootstrap  = max_a q'(s')[a]                  Q-learning (Watkins 1989; Mnih and others 2015)
 //!            = q'(s')[argmax_a q(s')[a]]        double Q-learning (van Hasselt, Guez and Silver 2016)
 //! td_error   = target - q[action]

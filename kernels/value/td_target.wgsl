@@ -1,12 +1,10 @@
 // The targets of transitions; the formula is in td_target.rs.
 //
-// Layout: next_q, selector_q [rows, actions]; reward, terminated, target [rows]. A thread takes a row; threads stride
+// Layout: next_q, selector_q [rows, actions]; reward, discount, target [rows]. A thread takes a row; threads stride
 // over the rows. No workgroup memory, no barriers. Prepended: greedy.wgsl.
 struct Immediates {
     rows: u32,
     actions: u32,
-    // discount^steps
-    factor: f32,
     // The bits of a NaN, which WGSL cannot write as a constant.
     nan: u32,
 }
@@ -14,7 +12,7 @@ var<immediate> imm: Immediates;
 
 @group(0) @binding(0) var<storage, read> next_q: array<f32>;
 @group(0) @binding(1) var<storage, read> reward: array<f32>;
-@group(0) @binding(2) var<storage, read> terminated: array<u32>;
+@group(0) @binding(2) var<storage, read> discount: array<f32>;
 @group(0) @binding(3) var<storage, read_write> targets: array<f32>;
 //! if DOUBLE
 @group(0) @binding(4) var<storage, read> selector_q: array<f32>;
@@ -32,7 +30,7 @@ fn selector(at: u32) -> f32 {
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     for (var row = id.x; row < imm.rows; row += groups.x * 64u) {
-        if (terminated[row] != 0u) {
+        if (discount[row] == 0.0) {
             targets[row] = reward[row];
             continue;
         }
@@ -45,6 +43,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
             }
             nan = nan || is_nan(next_q[at + k]) || is_nan(selector(at + k));
         }
-        targets[row] = select(reward[row] + imm.factor * next_q[at + best], bitcast<f32>(imm.nan), nan);
+        targets[row] = select(reward[row] + discount[row] * next_q[at + best], bitcast<f32>(imm.nan), nan);
     }
 }

@@ -119,7 +119,7 @@ fn changes(title: &str, groups: &[&Group]) -> Figure {
     let lines = Lines {
         title: title.to_string(),
         vertical: Vertical::Number("change of plasticity"),
-        horizontal: Horizontal::Steps,
+        horizontal: Horizontal::Counted("training steps"),
         series: series.collect(),
         boundaries: BTreeSet::new(),
     };
@@ -154,7 +154,7 @@ fn curves(title: &str, groups: &[&Group]) -> Figure {
     let lines = Lines {
         title: title.to_string(),
         vertical: Vertical::Number("squared error of a batch"),
-        horizontal: Horizontal::Steps,
+        horizontal: Horizontal::Counted("training steps of the probe"),
         series,
         boundaries: BTreeSet::new(),
     };

@@ -94,7 +94,7 @@ fn the_shaders_give_the_losses_of_the_cpu_and_the_same_bits_twice() {
         let run = |device: &Device| {
             let mut learner = learner_on(device, models[index].as_ref(), options).unwrap();
             update(&mut learner, 7);
-            let actions: Vec<u32> = (0..5).map(|image| learner.greedy_action(image).unwrap()).collect();
+            let actions: Vec<u32> = (0..5).map(|image| learner.greedy_action(&[image]).unwrap()).collect();
             (learner.diagnostics_since(0).unwrap(), state(&learner), actions)
         };
         let (seen, _, _) = run(&Device::cpu(2).unwrap());
@@ -147,7 +147,7 @@ fn batch_norm_takes_the_batch_in_updates_and_what_runs_in_acting_and_in_the_targ
             }
         }
         learner.load(&file, 0).unwrap();
-        let actions: Vec<u32> = (0..30).map(|image| learner.greedy_action(image).unwrap()).collect();
+        let actions: Vec<u32> = (0..30).map(|image| learner.greedy_action(&[image]).unwrap()).collect();
         assert_eq!(state(&learner), file, "acting changes nothing");
         update(&mut learner, 1);
         (actions, learner.diagnostics().unwrap())

@@ -77,9 +77,13 @@ fn every_config_key_is_in_the_page_on_run_folders() {
 #[test]
 fn every_key_of_an_agent_is_in_the_page_on_agents() {
     let page = read(&root().join("docs/agents.md")) + &read(&root().join("docs/run-folder.md"));
-    let table = AgentConfig::resolve(&[]).unwrap().to_toml().parse().unwrap();
     let mut missing = BTreeSet::new();
-    collect(&table, &page, &mut missing);
+    for task in ["true", "catch", "chain"] {
+        let sets = [format!("environment.task={task}"), "agent.n_step=2".into()];
+        let layers: Vec<_> = sets.iter().map(|set| parse_set(set).unwrap()).collect();
+        let table = AgentConfig::resolve(&layers).unwrap().to_toml().parse().unwrap();
+        collect(&table, &page, &mut missing);
+    }
     none(&missing.into_iter().collect::<Vec<_>>());
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::check::{at_least_one, not_negative, positive, refused, share, share_below_one};
 use super::super::{Error, OptimizerKind, Rule};
+use super::environment::Environment;
 use serde::{Deserialize, Serialize};
 
 /// A deep Q-network (`experiments/agents/dqn.rs`).
@@ -18,6 +19,9 @@ pub struct Agent {
     pub replay_ratio: f64,
     /// Discount per step.
     pub discount: f64,
+    /// Steps whose rewards a target adds up; 1 is not written.
+    #[serde(default = "one_step", skip_serializing_if = "is_one_step")]
+    pub n_step: u32,
     /// Updates between two target updates.
     pub target_period: u64,
     /// Probability of a random action.
@@ -29,14 +33,22 @@ pub struct Agent {
     pub target_momentum: f64,
     /// What the network puts out for an action.
     pub output: Output,
-    /// Bins of a two-hot output; of another the default.
+    /// Bins of a distribution; of a scalar output the default.
     pub bins: usize,
-    /// Values of the first and the last bin; of another output the default.
+    /// Values of the first and the last bin; of a scalar output the default.
     pub support: [f64; 2],
     /// The loss of an error, where the output is a value; of another the default.
     pub criterion: Criterion,
     /// Steps between two lines of metrics.
     pub log_every: u64,
+}
+
+fn one_step() -> u32 {
+    1
+}
+
+fn is_one_step(steps: &u32) -> bool {
+    *steps == one_step()
 }
 
 /// What a network puts out for an action.
@@ -47,6 +59,8 @@ pub enum Output {
     Scalar,
     /// A distribution over bins, learnt by cross-entropy against the two bins around the target.
     TwoHot,
+    /// A distribution of returns over bins, learnt by cross-entropy against that of the next state (C51).
+    Categorical,
 }
 
 /// The loss of an error.
@@ -67,6 +81,7 @@ impl Agent {
             learning_starts: 1_000,
             replay_ratio: 1.0,
             discount: 0.99,
+            n_step: one_step(),
             target_period: 1_000,
             epsilon: 0.1,
             double: false,
@@ -79,7 +94,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn check(&self, batch: usize) -> Result<(), Error> {
+    pub(super) fn check(&self, batch: usize, environment: &Environment) -> Result<(), Error> {
         for (key, value) in [
             ("agent.steps", self.steps),
             ("agent.target_period", self.target_period),
@@ -98,9 +113,18 @@ impl Agent {
             let reason = format!("there must be a batch to draw: at least optimizer.batch, {batch}");
             return Err(refused("agent.learning_starts", self.learning_starts, &reason));
         }
-        if self.discount.is_nan() || !(0.0..1.0).contains(&self.discount) {
-            let reason = "it must be in [0, 1): the task has no end, and its values must have one";
+        let ends = environment.task.terminates();
+        let most = if ends { 1.0 } else { 1.0f64.next_down() };
+        if !(0.0..=most).contains(&self.discount) {
+            let reason = match ends {
+                true => "it must be in [0, 1]",
+                false => "it must be in [0, 1): the task has no end, and its values must have one",
+            };
             return Err(refused("agent.discount", self.discount, reason));
+        }
+        if !(1..=100).contains(&self.n_step) || u64::from(self.n_step) > self.learning_starts {
+            let reason = "it must be 1 to 100, and no more than agent.learning_starts";
+            return Err(refused("agent.n_step", self.n_step, reason));
         }
         share_below_one("agent.target_momentum", self.target_momentum)?;
         if !(2..=10_000).contains(&self.bins) {
@@ -119,8 +143,8 @@ impl Agent {
         if self.output == Output::Scalar && self.support != default.support {
             return Err(refused("agent.support", format!("{:?}", self.support), reason));
         }
-        if self.output == Output::TwoHot && self.criterion != default.criterion {
-            let reason = "it has no effect with agent.output = \"two-hot\", which learns by cross-entropy";
+        if self.output != Output::Scalar && self.criterion != default.criterion {
+            let reason = "it has an effect with agent.output = \"scalar\" only: distributions are learnt by cross-entropy";
             return Err(refused("agent.criterion", "\"huber\"", reason));
         }
         positive("agent.replay_ratio", self.replay_ratio)?;

@@ -59,16 +59,18 @@ impl AgentConfig {
         let classes = self.model.build().map_or(0, |model| model.input().classes);
         match self.agent.output {
             Output::Scalar => self.model.clone(),
-            Output::TwoHot => self.model.with_classes(classes.saturating_mul(self.agent.bins)),
+            Output::TwoHot | Output::Categorical => {
+                self.model.with_classes(classes.saturating_mul(self.agent.bins))
+            }
         }
     }
 
-    fn defaults(model: &str, set: &str, kind: OptimizerKind) -> Option<Self> {
+    fn defaults(model: &str, task: Task, set: &str, kind: OptimizerKind) -> Option<Self> {
         Some(Self {
             version: VERSION,
             name: "experiment".into(),
             seed: 1,
-            environment: Environment::defaults(set),
+            environment: Environment::defaults(task, set),
             model: ModelConfig::default_for(model)?,
             agent: Agent::defaults(),
             optimizer: AgentOptimizer::defaults(kind),
@@ -90,14 +92,20 @@ impl AgentConfig {
             (text("model", "name").unwrap_or("mlp"), text("environment", "set").unwrap_or("mnist"));
         let kind = OptimizerKind::given(&given, &AgentOptimizer::KINDS)?;
         let chosen = kind.unwrap_or(OptimizerKind::Adam);
-        let defaults = Self::defaults(model, set, chosen).ok_or_else(|| {
+        // One that does not exist is refused below.
+        let task = given.get("environment").and_then(|section| section.get("task"));
+        let task = task.and_then(|task| task.clone().try_into().ok()).unwrap_or(Task::True);
+        let defaults = Self::defaults(model, task, set, chosen).ok_or_else(|| {
             let reason = format!("the models are {}", ModelConfig::NAMES.join(", "));
             refused("model.name", format!("{model:?}"), &reason)
         })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
         let optimizer = AgentOptimizer { rule: Rule::every_key(), ..defaults.optimizer };
-        let known = Self { model: defaults.model.naming_every_key(), optimizer, ..defaults };
-        let known = Table::try_from(&known).expect("a config is a table");
+        let environment = Environment::every_key(set);
+        let known = Self { environment, model: defaults.model.naming_every_key(), optimizer, ..defaults };
+        let mut known = Table::try_from(&known).expect("a config is a table");
+        // 1 is not written, so that runs from before it came keep their names.
+        super::overlay(&mut known, &"agent.n_step = 1".parse().expect("a key of a config"));
         for layer in layers {
             super::overlay(&mut table, &layer.typed(&known)?);
         }
@@ -108,8 +116,8 @@ impl AgentConfig {
         check_name(&config.name)?;
         config.environment.check()?;
         config.optimizer.check()?;
-        config.agent.check(config.optimizer.batch)?;
-        config.probe.check(config.agent.learning_starts)?;
+        config.agent.check(config.optimizer.batch, &config.environment)?;
+        config.probe.check(config.agent.learning_starts, config.agent.n_step)?;
         config.intervention = config.intervention.checked(config.agent.target_momentum)?;
         check_resets(&config.intervention.method, config.optimizer.kind(), &config.optimizer.rule)?;
         for layer in layers {
@@ -139,19 +147,19 @@ impl RunConfig for AgentConfig {
     }
 
     /// Pixels from 0 to 1; there is no test, for the agent never stops learning.
-    fn data(&self) -> Data {
+    fn data(&self) -> Option<Data> {
         let channels = self.model.build().map_or(1, |model| model.input().channels);
-        Data {
-            set: self.environment.set.clone(),
+        Some(Data {
+            set: self.environment.set.clone()?,
             train: 0,
             test: 0,
-            downsample: self.environment.downsample,
+            downsample: self.environment.downsample.unwrap_or(1),
             augment: false,
             dither: false,
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
             test_statistics: TestStatistics::Train,
-        }
+        })
     }
 
     fn model(&self) -> &ModelConfig {

@@ -25,7 +25,7 @@ impl Probe {
         Self { every: 0, functions: 10, steps: 2_000, inputs: 2_048, fresh: 1 }
     }
 
-    pub(super) fn check(&self, learning_starts: u64) -> Result<(), Error> {
+    pub(super) fn check(&self, learning_starts: u64, n_step: u32) -> Result<(), Error> {
         let at_least_one = "it must be at least 1, and at most 1000000";
         for (key, size) in [
             ("probe.functions", self.functions as u64),
@@ -43,10 +43,13 @@ impl Probe {
         if self.every > 1 << 53 {
             return Err(refused("probe.every", self.every, "there are not as many updates"));
         }
-        if self.every > 0 && learning_starts < 2 {
-            let reason = "the first probe comes before the first update, and needs states in the replay: set \
-                agent.learning_starts to 2 at least";
-            return Err(refused("probe.every", self.every, reason));
+        let least = u64::from(n_step) + 1;
+        if self.every > 0 && learning_starts < least {
+            let reason = format!(
+                "the first probe comes before the first update, and needs states in the replay: set \
+                 agent.learning_starts to {least} at least"
+            );
+            return Err(refused("probe.every", self.every, &reason));
         }
         Ok(())
     }
