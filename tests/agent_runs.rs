@@ -50,7 +50,7 @@ fn an_agent_leaves_what_the_page_says() {
         assert_eq!(probe["curve"].as_array().unwrap().len(), 2, "steps 0 and 50");
         assert!(probe["fresh"][0]["plasticity"].is_f64() && probe["feature_rank"].as_f64().unwrap() >= 1.0);
     }
-    let change = &probes[3]["probe"]["plasticity"].as_f64().unwrap()
+    let change = probes[3]["probe"]["plasticity"].as_f64().unwrap()
         - probes[0]["probe"]["plasticity"].as_f64().unwrap();
     approx::assert_relative_eq!(result["plasticity_change"].as_f64().unwrap(), change, epsilon = 1e-12);
     assert!(lines[0].get("td_loss").is_none(), "no update yet");

@@ -177,7 +177,7 @@ fn a_folder_of_another_name_is_named_and_read_where_it_is_given() {
     let says =
         format!("if the files in {} are the set, give this folder as --data; or get it", folder.display());
     assert!(text.contains(&says), "{text}");
-    assert_eq!(crate::check("cifar100", dir.path()).unwrap().not_read, [folder.clone()]);
+    assert_eq!(crate::check("cifar100", dir.path()).unwrap().not_read, std::slice::from_ref(&folder));
     assert_eq!(load(Name::Cifar100, &Name::Cifar100.folders(&folder)).unwrap().train.len(), 2);
     assert!(!load_from(Name::Cifar10, &dir).unwrap_err().to_string().contains("give this folder"));
 }

@@ -23,6 +23,9 @@ pub(super) struct Predictor {
     pass: usize,
 }
 
+/// Records what is seen of a network's outputs.
+type Seen<'a> = dyn Fn(&mut Graph<'_>, Tensor) -> engine::Result<Tensor> + 'a;
+
 impl Predictor {
     /// Of `network` on the `rows` rows of `table`, an image each; `of` records what is seen of the outputs, a row of numbers
     /// for each image.
@@ -31,7 +34,7 @@ impl Predictor {
     /// Those of the device and of `of`.
     pub(super) fn new(
         device: &Device,
-        (model, of): (&dyn Model, &dyn Fn(&mut Graph<'_>, Tensor) -> engine::Result<Tensor>),
+        (model, of): (&dyn Model, &Seen<'_>),
         network: &Network,
         (table, rows): (&Buffer, usize),
         workspace: &mut Workspace,

@@ -22,8 +22,11 @@ const CURVE: usize = 50;
 /// Fewer runs have no correlation.
 const LEAST: usize = 3;
 
-/// What plasticity is compared with: how it is called, what it is of a probe.
-const QUANTITIES: [(&str, fn(&Probe) -> Option<f64>); 4] = [
+/// What a quantity is of a probe.
+type Quantity = fn(&Probe) -> Option<f64>;
+
+/// What plasticity is compared with, and how it is called.
+const QUANTITIES: [(&str, Quantity); 4] = [
     ("weight norm", |probe| probe.weight_norm),
     ("weight rank", |probe| probe.weight_rank),
     ("feature rank", |probe| probe.feature_rank),
