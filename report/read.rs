@@ -18,6 +18,8 @@ pub(crate) struct Run {
     pub(crate) evaluations: BTreeMap<(u64, u64), Evaluation>,
     /// Of an agent, by step.
     pub(crate) rewards: BTreeMap<u64, Reward>,
+    /// Of an agent beside a random walk, by number of updates: what each of the two networks looked like.
+    pub(crate) looks: BTreeMap<u64, BTreeMap<String, Look>>,
     /// The last step written of each phase.
     pub(crate) phase_ends: BTreeMap<u64, u64>,
     /// Step of the furthest line, and of a classifier its epoch.
@@ -48,6 +50,30 @@ pub(crate) struct Reward {
     pub(crate) share_of_best: Option<f64>,
     pub(crate) mean_max_q: Option<f64>,
     pub(crate) td_loss: Option<f64>,
+}
+
+/// The curvature of a network.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Look {
+    pub(crate) hessian_largest: f64,
+    pub(crate) hessian_smallest: f64,
+    pub(crate) mean_cosine: f64,
+    pub(crate) negative_share: f64,
+    /// From the first weights.
+    pub(crate) distance: f64,
+    pub(crate) density: Density,
+    /// Sizes of the clusters of the gradients, in the order of the cells.
+    pub(crate) clusters: Vec<usize>,
+    /// Cosines between gradients in percent, means over squares of the matrix, row by row.
+    pub(crate) cells: Vec<i16>,
+}
+
+/// The density of a spectrum at points in equal distances.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Density {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) values: Vec<f64>,
 }
 
 /// Why a folder with a `config.toml` gave no run.
@@ -170,6 +196,7 @@ impl Run {
             config: legacy::upgrade(&config),
             evaluations: BTreeMap::new(),
             rewards: BTreeMap::new(),
+            looks: BTreeMap::new(),
             phase_ends: BTreeMap::new(),
             reached: None,
             result,
@@ -206,6 +233,9 @@ impl Run {
 
     /// Why a line cannot be one: those of classifiers have a phase and an epoch.
     fn lacks(line: &Line) -> Option<&'static str> {
+        if line.others.contains_key("curvature") {
+            return None;
+        }
         match (line.reward_per_step, line.phase, line.epoch) {
             (None, None, _) => Some("missing field `phase`"),
             (None, _, None) => Some("missing field `epoch`"),
@@ -216,6 +246,13 @@ impl Run {
     fn add(&mut self, line: Line) {
         if self.reached.is_none_or(|(step, _)| step <= line.step) {
             self.reached = Some((line.step, line.epoch));
+        }
+        if let Some(curvature) = line.others.get("curvature") {
+            let updates = line.others.get("updates").and_then(serde_json::Value::as_u64);
+            if let (Some(updates), Ok(look)) = (updates, BTreeMap::deserialize(curvature)) {
+                self.looks.insert(updates, look);
+            }
+            return;
         }
         if let Some(reward_per_step) = line.reward_per_step {
             let number = |key: &str| line.others.get(key).and_then(serde_json::Value::as_f64);

@@ -24,6 +24,7 @@ pub(crate) fn write(
         sections::indicators::make(&setups),
         sections::curves::make(comparison.classifiers()),
         sections::agents::make(comparison.agents()),
+        sections::walk::make(comparison.agents()),
         sections::results::make(comparison),
         left_out.make(),
     ];

@@ -34,8 +34,8 @@ const QUICK: Pair = pair("quick-", "cifar10", 3);
 const QUICK_VIT: Pair = pair("quick-", "cifar100", 3);
 const SCENES: Pair = pair("", "scenes", 3);
 
-/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR`, `CONTINUAL-PAIR` and `MEMORISE-PAIR`
-/// become the names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
+/// Files that stand for a sweep of each pair: in their text `FRESH-PAIR`, `WARM-START-PAIR`, `CONTINUAL-PAIR` and
+/// `MEMORISE-PAIR` become the names of presets, `SEEDS` the list of seeds. Without pairs it is one sweep.
 struct Template {
     name: &'static str,
     /// Texts, joined.

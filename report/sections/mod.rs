@@ -12,6 +12,7 @@ pub(crate) mod not_read;
 pub(crate) mod provenance;
 pub(crate) mod results;
 pub(crate) mod sweeps;
+pub(crate) mod walk;
 
 use super::Family;
 use super::entry::Column;

@@ -5,10 +5,12 @@
 mod dqn;
 mod environment;
 mod intervention;
+mod walk;
 
 pub use dqn::{Agent, AgentOptimizer, Criterion, Output, updates_after};
 pub use environment::{AfterLast, Environment, Task};
 pub use intervention::AgentIntervention;
+pub use walk::Walk;
 
 use super::check::refused;
 use super::optimizer_kind::{check_resets, keep_keys_of};
@@ -38,6 +40,9 @@ pub struct AgentConfig {
     pub optimizer: AgentOptimizer,
     /// `[intervention]`
     pub intervention: AgentIntervention,
+    /// `[walk]`, if there is a random walk beside the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub walk: Option<Walk>,
     /// `[engine]`
     pub engine: Engine,
     /// `[run]`
@@ -69,6 +74,7 @@ impl AgentConfig {
             agent: Agent::defaults(),
             optimizer: AgentOptimizer::defaults(kind),
             intervention: AgentIntervention::defaults(),
+            walk: Some(Walk::defaults()),
             engine: Engine::default(),
             run: Run::default(),
         })
@@ -90,6 +96,9 @@ impl AgentConfig {
             refused("model.name", format!("{model:?}"), &reason)
         })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
+        if !given.contains_key("walk") {
+            table.remove("walk");
+        }
         let optimizer = AgentOptimizer { rule: Rule::every_key(), ..defaults.optimizer };
         let known = Self { model: defaults.model.naming_every_key(), optimizer, ..defaults };
         let known = Table::try_from(&known).expect("a config is a table");
@@ -104,6 +113,9 @@ impl AgentConfig {
         config.environment.check()?;
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch)?;
+        if let Some(walk) = &config.walk {
+            walk.check(&config.agent)?;
+        }
         config.intervention = config.intervention.checked(config.agent.target_momentum)?;
         check_resets(&config.intervention.method, config.optimizer.kind(), &config.optimizer.rule)?;
         for layer in layers {
