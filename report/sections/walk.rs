@@ -19,6 +19,15 @@ const LEAST_DENSITY: f64 = 1e-6;
 /// What the two networks are called in metrics, and in words.
 const NETWORKS: [(&str, &str); 2] = [("agent", "gradient descent"), ("walk", "random walk")];
 
+/// The networks that are to be told apart after so many updates: before the first they are one.
+fn seen_at(updates: u64) -> &'static [(&'static str, &'static str)] {
+    if updates == 0 { &NETWORKS[..1] } else { &NETWORKS }
+}
+
+fn named(words: &str, updates: u64) -> String {
+    if updates == 0 { "first weights".into() } else { format!("{words}, {updates} updates") }
+}
+
 /// A block for each configuration with a walk.
 pub(crate) fn make(agents: &[Group]) -> Option<Section> {
     let of = |group: &Group| {
@@ -54,8 +63,11 @@ fn block(title: &str, run: &Run) -> Block {
 fn densities(title: &str, ends: &[(&u64, &BTreeMap<String, Look>)]) -> crate::plots::Svg {
     let mut series = Vec::new();
     for (updates, look) in ends {
-        for (key, words) in NETWORKS {
-            let Some(Look { density, hessian_largest, .. }) = look.get(key) else { continue };
+        for (key, words) in seen_at(**updates) {
+            let Some(Look { density, hessian_largest, .. }) = look.get(*key) else { continue };
+            if !(density.to - density.from).is_finite() {
+                continue;
+            }
             let count = density.values.len().saturating_sub(1).max(1) as f64;
             let point = |(index, value): (usize, &f64)| Point {
                 x: density.from + (density.to - density.from) * index as f64 / count,
@@ -64,7 +76,7 @@ fn densities(title: &str, ends: &[(&u64, &BTreeMap<String, Look>)]) -> crate::pl
                 shown: true,
             };
             series.push(Series {
-                label: format!("{words}, {updates} updates"),
+                label: named(words, **updates),
                 detail: format!("largest eigenvalue {hessian_largest:.4}"),
                 points: density.values.iter().enumerate().map(point).collect(),
             });
@@ -81,24 +93,25 @@ fn densities(title: &str, ends: &[(&u64, &BTreeMap<String, Look>)]) -> crate::pl
 }
 
 fn matrices(updates: u64, look: &BTreeMap<String, Look>) -> crate::plots::Svg {
-    let found = NETWORKS.iter().filter_map(|(key, words)| Some((look.get(*key)?, *words)));
+    let found = seen_at(updates).iter().filter_map(|(key, words)| Some((look.get(*key)?, *words)));
     let drawn: Vec<_> = found
         .map(|(look, words)| {
             // A matrix that is not square, of a damaged file, is drawn as far as it goes.
             let side = look.cells.len().isqrt();
             let cosines: Vec<f64> =
                 look.cells[..side * side].iter().map(|&cell| f64::from(cell) / 100.0).collect();
-            let all = look.clusters.iter().sum::<usize>().max(1);
-            let mut at = 0;
+            let all = look.clusters.iter().fold(0, |sum: usize, size| sum.saturating_add(*size)).max(1);
+            let mut at = 0usize;
             let groups = look.clusters.iter().map(|size| {
-                let from = at * side / all;
+                let from = at;
                 at = at.saturating_add(*size);
-                (at * side / all).saturating_sub(from)
+                let cell = |row: usize| row.saturating_mul(side) / all;
+                cell(at).saturating_sub(cell(from))
             });
             let groups: Vec<usize> = groups.collect();
             let negative = 100.0 * look.negative_share;
             let caption = format!("mean cosine {:.4}, {negative:.1} % of pairs negative", look.mean_cosine);
-            (format!("{words}, {updates} updates"), caption, cosines, groups)
+            (named(words, updates), caption, cosines, groups)
         })
         .collect();
     let matrices: Vec<_> = drawn
