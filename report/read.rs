@@ -20,6 +20,8 @@ pub(crate) struct Run {
     pub(crate) rewards: BTreeMap<u64, Reward>,
     /// By step.
     pub(crate) probes: BTreeMap<u64, Probe>,
+    /// Of an agent beside a random walk, by number of updates: what each of the two networks looked like.
+    pub(crate) looks: BTreeMap<u64, BTreeMap<String, Look>>,
     /// The last step written of each phase.
     pub(crate) phase_ends: BTreeMap<u64, u64>,
     /// Step of the furthest line, and of a classifier its epoch.
@@ -73,6 +75,30 @@ pub(crate) struct Probe {
 pub(crate) struct Fresh {
     pub(crate) plasticity: f64,
     pub(crate) curve: Vec<f64>,
+}
+
+/// The curvature of a network.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Look {
+    pub(crate) hessian_largest: f64,
+    pub(crate) hessian_smallest: f64,
+    pub(crate) mean_cosine: f64,
+    pub(crate) negative_share: f64,
+    /// From the first weights.
+    pub(crate) distance: f64,
+    pub(crate) density: Density,
+    /// Sizes of the clusters of the gradients, in the order of the cells.
+    pub(crate) clusters: Vec<usize>,
+    /// Cosines between gradients in percent, means over squares of the matrix, row by row.
+    pub(crate) cells: Vec<i16>,
+}
+
+/// The density of a spectrum at points in equal distances.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Density {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    pub(crate) values: Vec<f64>,
 }
 
 /// Why a folder with a `config.toml` gave no run.
@@ -213,6 +239,7 @@ impl Run {
             evaluations: BTreeMap::new(),
             rewards: BTreeMap::new(),
             probes: BTreeMap::new(),
+            looks: BTreeMap::new(),
             phase_ends: BTreeMap::new(),
             reached: None,
             result,
@@ -249,7 +276,8 @@ impl Run {
 
     /// Why a line cannot be one: those of classifiers have a phase and an epoch.
     fn lacks(line: &Line) -> Option<&'static str> {
-        let of_agent = line.reward_per_step.is_some() || line.probe.is_some();
+        let of_agent =
+            line.reward_per_step.is_some() || line.probe.is_some() || line.others.contains_key("curvature");
         match (of_agent, line.phase, line.epoch) {
             (false, None, _) => Some("missing field `phase`"),
             (false, _, None) => Some("missing field `epoch`"),
@@ -263,6 +291,13 @@ impl Run {
         }
         if let Some(probe) = line.probe {
             self.probes.insert(line.step, probe);
+            return;
+        }
+        if let Some(curvature) = line.others.get("curvature") {
+            let updates = line.others.get("updates").and_then(serde_json::Value::as_u64);
+            if let (Some(updates), Ok(look)) = (updates, BTreeMap::deserialize(curvature)) {
+                self.looks.insert(updates, look);
+            }
             return;
         }
         if let Some(reward_per_step) = line.reward_per_step {

@@ -25,6 +25,7 @@ use super::progress::Progress;
 use super::q_learner::Learner;
 use super::tasks::Task;
 use super::transitions;
+use super::walk::Walk;
 use crate::config::AgentConfig;
 use crate::error::{Error, Result};
 use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
@@ -52,6 +53,13 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
     let model = config.network().build().map_err(Error::Mismatch)?;
     let (images, options) = (&context.data.train, Options::of(config)?);
     let mut agent = Dqn::new(context.device, model.as_ref(), images, environment, options, config.seed)?;
+    let mut walk = match &config.walk {
+        Some(options) => {
+            let model = config.network().build().map_err(Error::Mismatch)?;
+            Some(Walk::new(agent.learner(), model, images, options, config.seed)?)
+        }
+        None => None,
+    };
     let folder = match lifecycle::enter(config, out, Some(data), context.note)? {
         Entered::Open(folder) => place.insert(folder),
         Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
@@ -59,24 +67,33 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
     let mut plasticity = Plasticity::new(agent.learner(), model.as_ref(), config)?;
     let mut progress = Progress::new(config);
     let (mut log, resumed) =
-        progress.resume(agent.parts_mut(), folder, (context.device, data), context.note)?;
+        progress.resume(agent.parts_mut(), &mut walk, folder, (context.device, data), context.note)?;
     let (mut to_save, mut to_show) = (Every::seconds(config.run.checkpoint_seconds), Every::seconds(0.1));
 
+    if let (Some(walk), false) = (&walk, resumed) {
+        folder.log(&walk.look(agent.learner(), 0)?)?;
+    }
     loop {
         let probed = probe(&mut plasticity, agent.learner(), &mut progress, context, folder)?;
         if probed && progress.step == config.agent.steps {
             break;
         }
         if !probed || context.stops_before(progress.step) {
-            progress.save(agent.parts(), &mut log, folder)?;
+            progress.save(agent.parts(), walk.as_ref(), &mut log, folder)?;
             return Ok(Outcome::Interrupted);
         }
         if to_save.is_due() {
-            progress.save(agent.parts(), &mut log, folder)?;
+            progress.save(agent.parts(), walk.as_ref(), &mut log, folder)?;
         }
         let taken = agent.step(progress.step)?;
         log.append(taken.transition)?;
         progress.count(taken.reward, taken.is_last, config.agent.steps);
+        if let Some(walk) = &mut walk
+            && walk.follow(agent.learner())?
+            && walk.is_due()
+        {
+            folder.log(&walk.look(agent.learner(), progress.step)?)?;
+        }
         if progress.step.is_multiple_of(config.agent.log_every) {
             folder.log(&metrics::line(&mut progress, agent.learner(), config, best_reward)?)?;
         }
@@ -84,7 +101,7 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
             (context.progress)(&metrics::status(&progress, config));
         }
     }
-    progress.save(agent.parts(), &mut log, folder)?;
+    progress.save(agent.parts(), walk.as_ref(), &mut log, folder)?;
     (context.progress)(&metrics::status(&progress, config));
     let result = metrics::result(
         &progress,

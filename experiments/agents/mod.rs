@@ -17,6 +17,7 @@ mod synchronise;
 mod tasks;
 pub mod transitions;
 mod update;
+mod walk;
 
 pub use diagnostics::{Diagnostics, RING_ROWS};
 pub use methods::Method;

@@ -2,6 +2,7 @@
 
 use super::Learner;
 use super::transitions::Transitions;
+use super::walk::Walk;
 use crate::checkpoint;
 use crate::config::{AgentConfig, RunConfig};
 use crate::error::Result;
@@ -97,6 +98,7 @@ impl Progress {
     pub(super) fn save(
         &mut self,
         (environment, learner): (&dyn Environment, &Learner),
+        walk: Option<&Walk>,
         transitions: &mut Transitions,
         folder: &mut RunFolder,
     ) -> Result<()> {
@@ -110,6 +112,7 @@ impl Progress {
         }
         let mut file = File { state: serde_json::to_string(&self).expect("plain data"), ..File::default() };
         learner.save(&mut file)?;
+        walk.map_or(Ok(()), |walk| walk.save(&mut file))?;
         if !file.all_finite() {
             return Err(learner.not_finite());
         }
@@ -121,6 +124,7 @@ impl Progress {
     pub(super) fn resume(
         &mut self,
         (environment, learner): (&mut dyn Environment, &mut Learner),
+        walk: &mut Option<Walk>,
         folder: &mut RunFolder,
         (device, data): (&Device, &DataIdentity),
         note: &mut dyn FnMut(&str),
@@ -143,6 +147,9 @@ impl Progress {
             }
             environment.restore(&saved.environment).map_err(|error| broken(error.to_string()))?;
             learner.load(file, saved.updates).map_err(checkpoint::broken_weights(folder))?;
+            if let Some(walk) = walk {
+                walk.load(learner, file).map_err(checkpoint::broken_weights(folder))?;
+            }
             *self = saved;
         }
         let mut transitions = Transitions::open(folder.path(), learner.transition_words(), self.step)?;

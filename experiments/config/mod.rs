@@ -25,7 +25,7 @@ mod words;
 
 pub use agent::{
     AfterLast, Agent, AgentConfig, AgentIntervention, AgentOptimizer, AgentProbe, Criterion, Environment,
-    Output, Task, updates_after,
+    Output, Task, Walk, updates_after,
 };
 pub use any::AnyConfig;
 pub(crate) use check::folder_name;

@@ -5,6 +5,7 @@
 mod clusters;
 mod covariance;
 mod lanczos;
+mod noise;
 mod product;
 mod saved_run;
 mod spectrum;
@@ -12,6 +13,7 @@ mod spectrum;
 pub use clusters::{Clusters, k_means};
 pub use covariance::{Covariance, Input, Record, gradient_covariance};
 pub use lanczos::{Tridiagonal, lanczos};
+pub use noise::NoiseLoss;
 pub use product::HessianMemory;
 pub use saved_run::{Objective, SavedRun};
 pub use spectrum::{Ritz, Spectrum};

@@ -2,10 +2,14 @@
 
 use crate::training_step::record_forward;
 use engine::{
-    Buffer, Device, Graph, Launch, Memory, Network, NetworkId, Parameters, Plan, Result, Slice, Workspace,
+    Buffer, Device, Graph, Launch, Memory, Network, NetworkId, Parameters, Plan, Result, Slice, Tensor,
+    Workspace,
 };
 use models::Model;
 use std::ops::Range;
+
+/// Records a loss, and returns a tensor with the gradient of the loss by it.
+type Record<'a> = dyn Fn(&mut Graph<'_>) -> Result<(Tensor, Tensor)> + 'a;
 
 /// A direction, the product of the Hessian with it, and statistics that nobody reads.
 #[derive(Debug)]
@@ -50,15 +54,45 @@ impl HessianMemory {
         (x, y): (Slice, Slice),
         workspace: &mut Workspace,
     ) -> Result<Vec<Launch>> {
-        let mut graph = Graph::training(model.parameters());
+        let record: &Record<'_> = &|graph| Ok(record_forward(graph, model, batch, 0.0)?.gradient());
+        let graph = Graph::training(model.parameters());
+        let inputs = [("x", x), ("y", y)];
+        self.bind(graph, model.parameters(), network, &inputs, record, workspace)
+    }
+
+    /// The launches that multiply the direction with the Hessian of any loss of `network` in evaluation mode: `record`
+    /// records it and returns a tensor with the gradient of the loss by it.
+    ///
+    /// # Errors
+    /// Those of `record`; a layer that has no tangent; those of the device.
+    pub fn launches_of(
+        &self,
+        parameters: &Parameters,
+        network: &Network,
+        inputs: &[(&str, Slice)],
+        record: &Record<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Launch>> {
+        self.bind(Graph::evaluation(parameters), parameters, network, inputs, record, workspace)
+    }
+
+    fn bind<'p>(
+        &self,
+        mut graph: Graph<'p>,
+        parameters: &'p Parameters,
+        network: &Network,
+        inputs: &[(&str, Slice)],
+        record: &Record<'_>,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Launch>> {
         graph.set_winograd(false);
         graph.set_dropout(false);
-        let direction = graph.network("direction", model.parameters());
-        let loss = record_forward(&mut graph, model, batch, 0.0)?;
-        graph.hessian_vector(&[loss.gradient()], NetworkId::FIRST, direction)?;
+        let direction = graph.network("direction", parameters);
+        let loss = record(&mut graph)?;
+        graph.hessian_vector(&[loss], NetworkId::FIRST, direction)?;
         let network = Network { statistics: self.unused.clone(), ..network.clone() };
         let networks = [(&network, None), (&self.direction, Some(&self.product))];
-        let memory = Memory { networks: &networks, inputs: &[("x", x), ("y", y)] };
+        let memory = Memory { networks: &networks, inputs };
         Ok(Plan::new(&graph).bind(&self.device, &memory, workspace)?.launches)
     }
 

@@ -1,6 +1,7 @@
 //! The network of a run as its checkpoint holds it, and examples to look at it with.
 
 use super::covariance::{Covariance, Input, gradient_covariance};
+use super::noise::{drawn, drawn_pixels, noise};
 use crate::config::Config;
 use crate::data_set;
 use crate::error::{Error, Result};
@@ -9,15 +10,10 @@ use crate::presets;
 use crate::provenance::DataIdentity;
 use data::DataSet;
 use engine::checkpoint::File;
-use engine::params::normal;
 use engine::{Device, Network};
-use kernels::random::{pcg4d, shuffled};
 use models::Model;
 use serde_json::Value;
 use std::path::Path;
-
-/// The stream of the noise that predictions are to move to: the third word of every counter.
-const STREAM: u32 = 0x3000_0001;
 
 /// What the gradients are those of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -89,22 +85,11 @@ impl SavedRun {
         bytes: u64,
     ) -> Result<Covariance> {
         let (images, input) = (&self.data.train, self.model.input());
-        if examples > images.len() {
-            let has = images.len();
-            return Err(Error::Mismatch(format!("{examples} examples, but the training set has {has}")));
-        }
-        let drawn = |i: usize| shuffled(i as u32, images.len() as u32, seed, 0) as usize;
-        let (length, channels) = (images.image_len(), images.channels);
-        let pixel = |(at, &byte): (usize, &u8)| {
-            let (mean, std) = (self.data.mean[at % channels], self.data.std[at % channels]);
-            ((f32::from(byte) / 255.0 - mean) / std).to_bits()
-        };
-        let bytes_of = |i: usize| images.pixels[drawn(i) * length..][..length].iter().enumerate();
-        let pixels: Vec<u32> = (0..examples).flat_map(bytes_of).map(pixel).collect();
+        let pixels = drawn_pixels(images, (&self.data.mean, &self.data.std), examples, seed)?;
         let targets: Vec<u32> = match objective {
             // The gradient of the loss by f is 2 e, and its length does not matter to a cosine.
             Objective::Noise => (0..examples * input.classes).map(|i| noise(i, seed)).collect(),
-            Objective::Labels => (0..examples).map(|i| images.labels[drawn(i)]).collect(),
+            Objective::Labels => (0..examples).map(|i| images.labels[drawn(i, images, seed)]).collect(),
         };
         let outputs = [input.classes];
         let target_shape: &[usize] = if objective == Objective::Noise { &outputs } else { &[] };
@@ -128,10 +113,4 @@ impl SavedRun {
             bytes,
         )
     }
-}
-
-/// The word of a normal number for output i, counted over all examples.
-fn noise(i: usize, seed: u32) -> u32 {
-    let words = pcg4d([i as u32, 0, STREAM, seed]);
-    normal(words[0], words[1])[0].to_bits()
 }

@@ -70,6 +70,8 @@ pub const PRESETS: &[Preset] = presets! {
     "warm-start-strokes": "short-warm-start" "strokes";
     "memorise-mnist": "mnist" "memorise";
     "quick-memorise-mnist": "mnist" "quick-memorise";
+    "walk-mnist": "mdp-mnist" "walk";
+    "quick-walk-mnist": "mdp-mnist" "quick-walk";
     "mdp-mnist": "mdp" "mdp-mnist";
     "mdp-cifar10": "mdp" "mdp-cifar10";
     "mdp-mnist-cnn": "mdp" "mdp-mnist-cnn";

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 /// Pixels of the matrix.
 const SIDE: f64 = 512.0;
 const LEFT: f64 = 40.0;
+/// Pixels of a picture, its scale and edges included.
+const WIDTH: f64 = LEFT + SIDE + 90.0;
 /// A picture has at most so many cells on a side; of a larger matrix a cell is the mean of several elements.
 const MOST_CELLS: usize = 256;
 /// Steps from 0 to 1 and to -1 in which colours are told apart.
@@ -65,9 +67,11 @@ impl CosineMatrix<'_> {
     }
 
     fn draw(&self) -> Svg {
-        let top = Svg::new(LEFT + SIDE + 90.0, 0.0).title(self.title, LEFT) + 10.0;
-        let mut svg = Svg::new(LEFT + SIDE + 90.0, top + SIDE + 50.0);
-        svg.title(self.title, LEFT);
+        side_by_side(std::slice::from_ref(self))
+    }
+
+    /// Draws it where `left` is the left edge of the matrix and `top` the upper one.
+    fn paint(&self, svg: &mut Svg, (left, top): (f64, f64)) {
         let (cells, side) = self.cells();
         // Runs of one colour within a row, by colour: far fewer elements than cells.
         let mut runs: BTreeMap<i32, Vec<[f64; 3]>> = BTreeMap::new();
@@ -75,7 +79,7 @@ impl CosineMatrix<'_> {
         for (y, row) in cells.chunks(side.max(1)).enumerate() {
             let mut x = 0;
             for run in row.chunk_by(|a, b| a == b) {
-                let (start, end) = (LEFT + x as f64 * size, LEFT + (x + run.len()) as f64 * size);
+                let (start, end) = (left + x as f64 * size, left + (x + run.len()) as f64 * size);
                 runs.entry(run[0]).or_default().push([start, end, top + (y as f64 + 0.5) * size]);
                 x += run.len();
             }
@@ -84,13 +88,13 @@ impl CosineMatrix<'_> {
             svg.level_lines(&runs, Stroke::solid(color(step), size));
         }
         let edge = Stroke::solid(Color::Ink, 1.0);
-        let (right, bottom) = (LEFT + SIDE, top + SIDE);
-        svg.line(&[(LEFT, top), (right, top), (right, bottom), (LEFT, bottom), (LEFT, top)], edge);
+        let (right, bottom) = (left + SIDE, top + SIDE);
+        svg.line(&[(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], edge);
         let mut at = 0;
         for group in self.groups {
             at += group;
             let y = top + SIDE * at as f64 / self.n().max(1) as f64;
-            svg.line(&[(LEFT - 10.0, y), (LEFT - 2.0, y)], edge);
+            svg.line(&[(left - 10.0, y), (left - 2.0, y)], edge);
         }
         const PARTS: i32 = STEPS as i32;
         for part in -PARTS..PARTS {
@@ -102,9 +106,22 @@ impl CosineMatrix<'_> {
             let y = top + SIDE / 2.0 * (1.0 - value);
             svg.text(&format!("{value}"), (right + 40.0, y), Font::left(12.0, Color::Ink));
         }
-        svg.text(self.caption, (LEFT, bottom + 24.0), Font::left(12.0, Color::Muted));
-        svg
+        svg.text(self.caption, (left, bottom + 24.0), Font::left(12.0, Color::Muted));
     }
+}
+
+/// Matrices beside each other.
+pub(crate) fn side_by_side(matrices: &[CosineMatrix<'_>]) -> Svg {
+    let width = WIDTH * matrices.len() as f64;
+    let titled = matrices.iter().map(|matrix| Svg::new(WIDTH, 0.0).title(matrix.title, LEFT));
+    let top = titled.fold(0.0, f64::max) + 10.0;
+    let mut svg = Svg::new(width, top + SIDE + 50.0);
+    for (index, matrix) in matrices.iter().enumerate() {
+        let left = LEFT + WIDTH * index as f64;
+        svg.title(matrix.title, left);
+        matrix.paint(&mut svg, (left, top));
+    }
+    svg
 }
 
 #[cfg(test)]

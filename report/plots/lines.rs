@@ -45,6 +45,8 @@ pub(crate) struct Series {
 pub(crate) enum Horizontal {
     /// How many of these.
     Counted(&'static str),
+    /// Any number of this.
+    Number(&'static str),
     /// A name and its values, in equal distances: the points lie at 0, 1, 2, ...
     Labels(String, Vec<String>),
 }
@@ -94,6 +96,9 @@ impl Lines {
         let (x, x_title) = match &self.horizontal {
             Horizontal::Counted(title) => {
                 (Axis::steps(all().map(|point| point.x), 7.0, (LEFT, RIGHT)), *title)
+            }
+            Horizontal::Number(title) => {
+                (Axis::around(all().map(|point| point.x), 7.0, (LEFT, RIGHT)), *title)
             }
             Horizontal::Labels(title, labels) => (Axis::labels(labels, (LEFT, RIGHT)), title.as_str()),
         };

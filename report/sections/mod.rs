@@ -13,6 +13,7 @@ pub(crate) mod plasticity;
 pub(crate) mod provenance;
 pub(crate) mod results;
 pub(crate) mod sweeps;
+pub(crate) mod walk;
 
 use super::Family;
 use super::entry::Column;

@@ -6,11 +6,13 @@ mod dqn;
 mod environment;
 mod intervention;
 mod probe;
+mod walk;
 
 pub use dqn::{Agent, AgentOptimizer, Criterion, Output, updates_after};
 pub use environment::{AfterLast, Environment, Task};
 pub use intervention::AgentIntervention;
 pub use probe::Probe as AgentProbe;
+pub use walk::Walk;
 
 use super::check::refused;
 use super::optimizer_kind::{check_resets, keep_keys_of};
@@ -42,6 +44,9 @@ pub struct AgentConfig {
     pub intervention: AgentIntervention,
     /// `[probe]`
     pub probe: AgentProbe,
+    /// `[walk]`, if there is a random walk beside the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub walk: Option<Walk>,
     /// `[engine]`
     pub engine: Engine,
     /// `[run]`
@@ -76,6 +81,7 @@ impl AgentConfig {
             optimizer: AgentOptimizer::defaults(kind),
             intervention: AgentIntervention::defaults(),
             probe: AgentProbe::defaults(),
+            walk: Some(Walk::defaults()),
             engine: Engine::default(),
             run: Run::default(),
         })
@@ -100,6 +106,9 @@ impl AgentConfig {
             refused("model.name", format!("{model:?}"), &reason)
         })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
+        if !given.contains_key("walk") {
+            table.remove("walk");
+        }
         let optimizer = AgentOptimizer { rule: Rule::every_key(), ..defaults.optimizer };
         let environment = Environment::every_key(set);
         let known = Self { environment, model: defaults.model.naming_every_key(), optimizer, ..defaults };
@@ -118,6 +127,9 @@ impl AgentConfig {
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch, &config.environment)?;
         config.probe.check(config.agent.learning_starts, config.agent.n_step)?;
+        if let Some(walk) = &config.walk {
+            walk.check(&config.agent)?;
+        }
         config.intervention = config.intervention.checked(config.agent.target_momentum)?;
         check_resets(&config.intervention.method, config.optimizer.kind(), &config.optimizer.rule)?;
         for layer in layers {

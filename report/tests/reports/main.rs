@@ -5,6 +5,7 @@ mod memorisation;
 mod paper;
 mod results;
 mod versions;
+mod walk;
 
 use approx::assert_abs_diff_eq;
 use report::{Error, Family, Method, Report};
