@@ -274,6 +274,7 @@ mod tests {
         let mut case = projection(kernel, 3.0, Size::Tiny);
         let reward = test_values(7, 5);
         case.inputs[2] = Values::F32(reward.clone());
+        case.inputs[3] = Values::F32((0..7).map(|row| [0.25, 0.0, 0.5][row % 3]).collect());
         let distribution = case.run_on_cpu(&Cpu::new(1).unwrap()).swap_remove(4);
         let (logits, discount) = (case.inputs[0].f64(), case.inputs[3].f64());
         let mean = |masses: &mut dyn Iterator<Item = f64>| -> f64 {
