@@ -20,7 +20,7 @@ pub(crate) struct Run {
     pub(crate) rewards: BTreeMap<u64, Reward>,
     /// By step.
     pub(crate) probes: BTreeMap<u64, Probe>,
-    /// Of an agent beside a random walk, by number of updates: what each of the two networks looked like.
+    /// Of an agent, by number of updates: what its network looked like, and that of a random walk beside it.
     pub(crate) looks: BTreeMap<u64, BTreeMap<String, Look>>,
     /// The last step written of each phase.
     pub(crate) phase_ends: BTreeMap<u64, u64>,

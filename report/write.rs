@@ -25,7 +25,7 @@ pub(crate) fn write(
         sections::curves::make(comparison.classifiers()),
         sections::agents::make(comparison.agents()),
         sections::plasticity::make(comparison.agents()),
-        sections::walk::make(comparison.agents()),
+        sections::curvature::make(comparison.agents()),
         sections::results::make(comparison),
         left_out.make(),
     ];

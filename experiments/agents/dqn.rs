@@ -16,6 +16,7 @@
 //! It deviates from the publication where the plasticity paper does (Lyle and others 2023): squared error, Adam, an update
 //! after every step, epsilon constant.
 
+use super::curvature::Curvature;
 use super::metrics;
 use super::n_step::End;
 use super::observations::Seen;
@@ -25,7 +26,6 @@ use super::progress::Progress;
 use super::q_learner::Learner;
 use super::tasks::Task;
 use super::transitions;
-use super::walk::Walk;
 use crate::config::AgentConfig;
 use crate::error::{Error, Result};
 use crate::lifecycle::{self, Context, Entered, Every, Outcome, Status};
@@ -53,10 +53,10 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
     let model = config.network().build().map_err(Error::Mismatch)?;
     let (images, options) = (&context.data.train, Options::of(config)?);
     let mut agent = Dqn::new(context.device, model.as_ref(), images, environment, options, config.seed)?;
-    let mut walk = match &config.walk {
+    let mut curvature = match &config.curvature {
         Some(options) => {
             let model = config.network().build().map_err(Error::Mismatch)?;
-            Some(Walk::new(agent.learner(), model, images, options, config.seed)?)
+            Some(Curvature::new(agent.learner(), model, images, options, config.seed)?)
         }
         None => None,
     };
@@ -67,11 +67,11 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
     let mut plasticity = Plasticity::new(agent.learner(), model.as_ref(), config)?;
     let mut progress = Progress::new(config);
     let (mut log, resumed) =
-        progress.resume(agent.parts_mut(), &mut walk, folder, (context.device, data), context.note)?;
+        progress.resume(agent.parts_mut(), &mut curvature, folder, (context.device, data), context.note)?;
     let (mut to_save, mut to_show) = (Every::seconds(config.run.checkpoint_seconds), Every::seconds(0.1));
 
-    if let (Some(walk), false) = (&walk, resumed) {
-        folder.log(&walk.look(agent.learner(), 0)?)?;
+    if let (Some(curvature), false) = (&curvature, resumed) {
+        folder.log(&curvature.look(agent.learner(), 0)?)?;
     }
     loop {
         let probed = probe(&mut plasticity, agent.learner(), &mut progress, context, folder)?;
@@ -79,20 +79,19 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
             break;
         }
         if !probed || context.stops_before(progress.step) {
-            progress.save(agent.parts(), walk.as_ref(), &mut log, folder)?;
+            progress.save(agent.parts(), curvature.as_ref(), &mut log, folder)?;
             return Ok(Outcome::Interrupted);
         }
         if to_save.is_due() {
-            progress.save(agent.parts(), walk.as_ref(), &mut log, folder)?;
+            progress.save(agent.parts(), curvature.as_ref(), &mut log, folder)?;
         }
         let taken = agent.step(progress.step)?;
         log.append(taken.transition)?;
         progress.count(taken.reward, taken.is_last, config.agent.steps);
-        if let Some(walk) = &mut walk
-            && walk.follow(agent.learner())?
-            && walk.is_due()
+        if let Some(curvature) = &mut curvature
+            && curvature.is_due(agent.learner())?
         {
-            folder.log(&walk.look(agent.learner(), progress.step)?)?;
+            folder.log(&curvature.look(agent.learner(), progress.step)?)?;
         }
         if progress.step.is_multiple_of(config.agent.log_every) {
             folder.log(&metrics::line(&mut progress, agent.learner(), config, best_reward)?)?;
@@ -101,7 +100,7 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
             (context.progress)(&metrics::status(&progress, config));
         }
     }
-    progress.save(agent.parts(), walk.as_ref(), &mut log, folder)?;
+    progress.save(agent.parts(), curvature.as_ref(), &mut log, folder)?;
     (context.progress)(&metrics::status(&progress, config));
     let result = metrics::result(
         &progress,

@@ -1,5 +1,6 @@
 //! Agents: one readable file per algorithm, and what they share.
 
+mod curvature;
 mod diagnostics;
 pub mod dqn;
 mod methods;

@@ -1,8 +1,8 @@
 //! How far an agent's run is, and saving and taking it up exactly there.
 
 use super::Learner;
+use super::curvature::Curvature;
 use super::transitions::Transitions;
-use super::walk::Walk;
 use crate::checkpoint;
 use crate::config::{AgentConfig, RunConfig};
 use crate::error::Result;
@@ -98,7 +98,7 @@ impl Progress {
     pub(super) fn save(
         &mut self,
         (environment, learner): (&dyn Environment, &Learner),
-        walk: Option<&Walk>,
+        curvature: Option<&Curvature>,
         transitions: &mut Transitions,
         folder: &mut RunFolder,
     ) -> Result<()> {
@@ -112,7 +112,7 @@ impl Progress {
         }
         let mut file = File { state: serde_json::to_string(&self).expect("plain data"), ..File::default() };
         learner.save(&mut file)?;
-        walk.map_or(Ok(()), |walk| walk.save(&mut file))?;
+        curvature.map_or(Ok(()), |curvature| curvature.save(&mut file))?;
         if !file.all_finite() {
             return Err(learner.not_finite());
         }
@@ -124,7 +124,7 @@ impl Progress {
     pub(super) fn resume(
         &mut self,
         (environment, learner): (&mut dyn Environment, &mut Learner),
-        walk: &mut Option<Walk>,
+        curvature: &mut Option<Curvature>,
         folder: &mut RunFolder,
         (device, data): (&Device, &DataIdentity),
         note: &mut dyn FnMut(&str),
@@ -147,8 +147,8 @@ impl Progress {
             }
             environment.restore(&saved.environment).map_err(|error| broken(error.to_string()))?;
             learner.load(file, saved.updates).map_err(checkpoint::broken_weights(folder))?;
-            if let Some(walk) = walk {
-                walk.load(learner, file).map_err(checkpoint::broken_weights(folder))?;
+            if let Some(curvature) = curvature {
+                curvature.load(learner, file).map_err(checkpoint::broken_weights(folder))?;
             }
             *self = saved;
         }

@@ -24,8 +24,8 @@ mod version;
 mod words;
 
 pub use agent::{
-    AfterLast, Agent, AgentConfig, AgentIntervention, AgentOptimizer, AgentProbe, Criterion, Environment,
-    Output, Task, Walk, updates_after,
+    AfterLast, Agent, AgentConfig, AgentIntervention, AgentOptimizer, AgentProbe, Criterion, Curvature,
+    Environment, Output, Task, updates_after,
 };
 pub use any::AnyConfig;
 pub(crate) use check::folder_name;

@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod continual;
+pub(crate) mod curvature;
 pub(crate) mod curves;
 mod figures;
 pub(crate) mod grids;
@@ -13,7 +14,6 @@ pub(crate) mod plasticity;
 pub(crate) mod provenance;
 pub(crate) mod results;
 pub(crate) mod sweeps;
-pub(crate) mod walk;
 
 use super::Family;
 use super::entry::Column;

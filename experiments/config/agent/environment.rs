@@ -77,7 +77,7 @@ impl Task {
     }
 
     /// Whether it shows images of a set, which is then of classes.
-    fn is_of_classes(self) -> bool {
+    pub(super) fn is_of_classes(self) -> bool {
         matches!(self, Self::True | Self::Random | Self::Sparse)
     }
 

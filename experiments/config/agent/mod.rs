@@ -2,17 +2,17 @@
 //!
 //! A config is one of an agent if it has a section `[environment]`.
 
+mod curvature;
 mod dqn;
 mod environment;
 mod intervention;
 mod probe;
-mod walk;
 
+pub use curvature::Curvature;
 pub use dqn::{Agent, AgentOptimizer, Criterion, Output, updates_after};
 pub use environment::{AfterLast, Environment, Task};
 pub use intervention::AgentIntervention;
 pub use probe::Probe as AgentProbe;
-pub use walk::Walk;
 
 use super::check::refused;
 use super::optimizer_kind::{check_resets, keep_keys_of};
@@ -44,9 +44,9 @@ pub struct AgentConfig {
     pub intervention: AgentIntervention,
     /// `[probe]`
     pub probe: AgentProbe,
-    /// `[walk]`, if there is a random walk beside the agent.
+    /// `[curvature]`, if it is looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub walk: Option<Walk>,
+    pub curvature: Option<Curvature>,
     /// `[engine]`
     pub engine: Engine,
     /// `[run]`
@@ -81,7 +81,7 @@ impl AgentConfig {
             optimizer: AgentOptimizer::defaults(kind),
             intervention: AgentIntervention::defaults(),
             probe: AgentProbe::defaults(),
-            walk: Some(Walk::defaults()),
+            curvature: Some(Curvature::defaults()),
             engine: Engine::default(),
             run: Run::default(),
         })
@@ -106,8 +106,8 @@ impl AgentConfig {
             refused("model.name", format!("{model:?}"), &reason)
         })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
-        if !given.contains_key("walk") {
-            table.remove("walk");
+        if !given.contains_key("curvature") {
+            table.remove("curvature");
         }
         let optimizer = AgentOptimizer { rule: Rule::every_key(), ..defaults.optimizer };
         let environment = Environment::every_key(set);
@@ -127,8 +127,8 @@ impl AgentConfig {
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch, &config.environment)?;
         config.probe.check(config.agent.learning_starts, config.agent.n_step)?;
-        if let Some(walk) = &config.walk {
-            walk.check(&config.agent)?;
+        if let Some(curvature) = &config.curvature {
+            curvature.check(&config.agent, &config.environment)?;
         }
         config.intervention = config.intervention.checked(config.agent.target_momentum)?;
         check_resets(&config.intervention.method, config.optimizer.kind(), &config.optimizer.rule)?;

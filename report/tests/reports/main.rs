@@ -1,11 +1,11 @@
 //! Reports on small run folders, with the figures computed by hand.
 
+mod curvature;
 mod damaged;
 mod memorisation;
 mod paper;
 mod results;
 mod versions;
-mod walk;
 
 use approx::assert_abs_diff_eq;
 use report::{Error, Family, Method, Report};

@@ -13,8 +13,8 @@ use std::time::Duration;
 /// 300 updates of gradient descent, looked at before the first and after 150 and 300.
 const SHORT: &str = "run quick-walk-mnist --device cpu --threads 1 --set environment.set=strokes --set environment.images=400 \
     --set model.hidden=[12,10] --set agent.steps=363 --set agent.capacity=200 --set agent.log_every=100 \
-    --set agent.target_period=100 --set optimizer.lr=0.01 --set walk.every=150 --set walk.examples=40 \
-    --set walk.clusters=4 --set walk.hessian_steps=25";
+    --set agent.target_period=100 --set optimizer.lr=0.01 --set curvature.every=150 --set curvature.examples=40 \
+    --set curvature.clusters=4 --set curvature.hessian_steps=25";
 
 fn looks(text: &str) -> Vec<Value> {
     let lines = text.lines().map(|line| line.parse::<Value>().unwrap());
@@ -24,7 +24,7 @@ fn looks(text: &str) -> Vec<Value> {
 #[test]
 fn both_begin_alike_and_take_steps_of_equal_length() {
     let place = Place::new();
-    place.ht(&format!("{SHORT} --out whole --set walk.every=1 --set agent.steps=65")).succeeds();
+    place.ht(&format!("{SHORT} --out whole --set curvature.every=1 --set agent.steps=65")).succeeds();
     let seen = looks(&place.left("whole").metrics);
     assert_eq!(seen.iter().map(|look| look["updates"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
     let curvature = |look: usize| &seen[look]["curvature"];
@@ -80,7 +80,10 @@ fn stopping_and_going_on_shows_nowhere_and_the_report_draws_it() {
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
     for word in ["-spectrum", "-gradients-0", "-gradients-300"] {
-        assert!(figures.iter().any(|name| name.starts_with("walk-") && name.contains(word)), "{figures:?}");
+        assert!(
+            figures.iter().any(|name| name.starts_with("curvature-") && name.contains(word)),
+            "{figures:?}"
+        );
     }
 }
 
@@ -89,12 +92,12 @@ fn what_a_walk_cannot_follow_is_refused() {
     let place = Place::new();
     for (set, words) in [
         ("agent.replay_ratio=2", ["agent.replay_ratio = 2", "at most 1"]),
-        ("agent.output=two-hot", ["agent.output", "scalar"]),
-        ("walk.examples=1", ["walk.examples = 1", "2 to 4096"]),
-        ("walk.clusters=0", ["walk.clusters = 0", "walk.examples"]),
-        ("walk.hessian_steps=0", ["walk.hessian_steps = 0", "1 to 1000"]),
-        ("walk.every=0", ["walk.every = 0", "at least 1"]),
-        ("walk.evry=1", ["no key 'walk.evry'", "walk.every"]),
+        ("agent.output=two-hot", ["curvature.every", "scalar"]),
+        ("curvature.examples=1", ["curvature.examples = 1", "2 to 4096"]),
+        ("curvature.clusters=0", ["curvature.clusters = 0", "curvature.examples"]),
+        ("curvature.hessian_steps=0", ["curvature.hessian_steps = 0", "1 to 1000"]),
+        ("curvature.every=0", ["curvature.every = 0", "at least 1"]),
+        ("curvature.evry=1", ["no key 'curvature.evry'", "curvature.every"]),
     ] {
         place.ht(&format!("{SHORT} --out bad --set {set}")).fails(2, &words);
     }

@@ -1,4 +1,4 @@
-//! Gradient descent beside a random walk: Fig. 2 of Lyle and others 2023.
+//! The curvature of agents' networks, and of random walks beside them: Fig. 2 and 19 to 22 of Lyle and others 2023.
 
 use super::{section, stem};
 use crate::group::Group;
@@ -8,8 +8,8 @@ use crate::plots::lines::{Horizontal, Lines, Point, Series, Vertical};
 use crate::read::{Look, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
-const INTRO: &str = "The agent's network, and one that begins with the same weights and takes random steps of the lengths of the \
-    agent's updates. Both are looked at with the loss mean (f(X) - stop(f(X)) + e)² with e ~ N(0, 1), on the same examples: the \
+const INTRO: &str = "The agent's network, and where there is one a random walk, which begins with the same weights and takes steps of the \
+    lengths of the agent's updates. They are looked at with the loss mean (f(X) - stop(f(X)) + e)² with e ~ N(0, 1), on the same examples: the \
     density of the eigenvalues of its Hessian, and the cosines between the gradients of the examples, sorted by cluster. The \
     first run of each configuration is shown.";
 
@@ -17,7 +17,7 @@ const INTRO: &str = "The agent's network, and one that begins with the same weig
 const LEAST_DENSITY: f64 = 1e-6;
 
 /// What the two networks are called in metrics, and in words.
-const NETWORKS: [(&str, &str); 2] = [("agent", "gradient descent"), ("walk", "random walk")];
+const NETWORKS: [(&str, &str); 2] = [("agent", "agent"), ("walk", "random walk")];
 
 /// The networks that are to be told apart after so many updates: before the first they are one.
 fn seen_at(updates: u64) -> &'static [(&'static str, &'static str)] {
@@ -28,7 +28,7 @@ fn named(words: &str, updates: u64) -> String {
     if updates == 0 { "first weights".into() } else { format!("{words}, {updates} updates") }
 }
 
-/// A block for each configuration with a walk.
+/// A block for each configuration that was looked at.
 pub(crate) fn make(agents: &[Group]) -> Option<Section> {
     let of = |group: &Group| {
         let run = group.drawn().iter().find(|run| !run.looks.is_empty())?;
@@ -36,11 +36,11 @@ pub(crate) fn make(agents: &[Group]) -> Option<Section> {
             [&[group.experiment.clone(), group.model.clone(), group.method.clone()], &group.settings[..]];
         Some(block(&words.concat().join(", "), run))
     };
-    section("Gradient descent and a random walk", INTRO, agents.iter().filter_map(of).collect())
+    section("Curvature of agents", INTRO, agents.iter().filter_map(of).collect())
 }
 
 fn block(title: &str, run: &Run) -> Block {
-    let name = stem(&["walk", title]);
+    let name = stem(&["curvature", title]);
     let last = run.looks.last_key_value().filter(|_| run.looks.len() > 1);
     let ends: Vec<(&u64, &BTreeMap<String, Look>)> =
         run.looks.first_key_value().into_iter().chain(last).collect();

@@ -21,7 +21,7 @@ fn drawn(looks: &[(u64, String, String)]) -> (TempDir, Vec<HashMap<String, Strin
     let sections = "[environment]\nset = \"mnist\"\ntask = \"true\"\n[agent]\nsteps = 9\n".to_string();
     RunFolder { sections, metrics, ..RunFolder::new("walk", "r1", 1) }.write(&root.path().join("runs"));
     make(&root);
-    let rows = parse_csv(&output(&root, "tables/walk-walk-mlp-512-256-none.csv"));
+    let rows = parse_csv(&output(&root, "tables/curvature-walk-mlp-512-256-none.csv"));
     (root, rows)
 }
 
@@ -30,15 +30,15 @@ fn both_networks_have_rows_and_a_picture_each() {
     let of = |largest| look(largest, "[1,1]", "[100,-50,-50,100]", -2.0);
     let (root, rows) = drawn(&[(0, of(1.0), of(1.0)), (8, of(3.5), of(1.25))]);
     let found: Vec<_> = rows.iter().map(|row| (row["network"].as_str(), row["updates"].as_str())).collect();
-    let [descent, walk] = ["gradient descent", "random walk"];
+    let [descent, walk] = ["agent", "random walk"];
     assert_eq!(found, [(descent, "0"), (descent, "8"), (walk, "0"), (walk, "8")]);
     close(&rows[1]["hessian_largest"], 3.5);
     close(&rows[3]["hessian_largest"], 1.25);
     close(&rows[1]["negative_pairs_percent"], 12.5);
-    let picture = |name: &str| output(&root, &format!("figures/walk-walk-mlp-512-256-none-{name}.svg"));
+    let picture = |name: &str| output(&root, &format!("figures/curvature-walk-mlp-512-256-none-{name}.svg"));
     let (first, last) = (picture("gradients-0"), picture("gradients-8"));
     assert!(first.contains("first weights") && !first.contains("random walk"), "one network");
-    assert!(last.contains("gradient descent, 8 updates") && last.contains("random walk, 8 updates"));
+    assert!(last.contains("agent, 8 updates") && last.contains("random walk, 8 updates"));
     texts_are_apart("gradients-8", &last);
     let spectrum = picture("spectrum");
     texts_are_apart("spectrum", &spectrum);
