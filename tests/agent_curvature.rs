@@ -24,7 +24,10 @@ fn looks(text: &str) -> Vec<Value> {
 #[test]
 fn both_begin_alike_and_take_steps_of_equal_length() {
     let place = Place::new();
-    place.ht(&format!("{SHORT} --out whole --set curvature.every=1 --set agent.steps=65")).succeeds();
+    // Large batches of the same transitions, so that steps are of about equal length.
+    let sets = "--set curvature.every=1 --set agent.steps=1001 --set agent.capacity=1000 \
+                --set agent.learning_starts=1000 --set optimizer.batch=1000";
+    place.ht(&format!("{SHORT} --out whole {sets}")).succeeds();
     let seen = looks(&place.left("whole").metrics);
     assert_eq!(seen.iter().map(|look| look["updates"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
     let curvature = |look: usize| &seen[look]["curvature"];
@@ -35,10 +38,10 @@ fn both_begin_alike_and_take_steps_of_equal_length() {
     assert!(distance(1, "agent") > 1e-6);
     approx::assert_relative_eq!(distance(1, "agent"), distance(1, "walk"), max_relative = 1e-2);
     assert_ne!(curvature(1)["agent"]["hessian_largest"], curvature(1)["walk"]["hessian_largest"]);
-    // Random steps are at right angles to each other, so that two of equal length lead sqrt(2) as far as one; those of
+    // Random steps are at right angles to each other, so that two of about equal length lead about sqrt(2) as far as one; those of
     // gradient descent are not.
     let far = distance(2, "walk") / distance(1, "walk");
-    assert!(far > 1.0 && far < 1.5, "{far}");
+    assert!(far > 1.0 && far < 1.7, "{far}");
     assert!(far < distance(2, "agent") / distance(1, "agent"));
 }
 
