@@ -38,8 +38,8 @@ fn both_begin_alike_and_take_steps_of_equal_length() {
     assert!(distance(1, "agent") > 1e-6);
     approx::assert_relative_eq!(distance(1, "agent"), distance(1, "walk"), max_relative = 1e-2);
     assert_ne!(curvature(1)["agent"]["hessian_largest"], curvature(1)["walk"]["hessian_largest"]);
-    // Random steps are at right angles to each other, so that two of about equal length lead about sqrt(2) as far as one; those of
-    // gradient descent are not.
+    // Random steps are at right angles to each other, so that two of about equal length lead about sqrt(2) as far as one;
+    // those of gradient descent are not.
     let far = distance(2, "walk") / distance(1, "walk");
     assert!(far > 1.0 && far < 1.7, "{far}");
     assert!(far < distance(2, "agent") / distance(1, "agent"));
