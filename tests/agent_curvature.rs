@@ -161,3 +161,25 @@ fn the_hessian_is_that_of_the_loss_towards_noise() {
         assert!(at / 4 != at % 4 || (cosine - 1.0).abs() < 1e-6, "{at}: {cosine}");
     }
 }
+
+#[test]
+fn a_saved_agent_is_looked_at_as_a_classifier_is() {
+    let place = Place::new();
+    let agent = "run mdp-strokes --device cpu --threads 1 --set environment.images=400 --set agent.steps=200 \
+                 --set agent.learning_starts=100 --set model.hidden=[16]";
+    place.ht(&format!("{agent} --out scalar")).succeeds();
+    let folder = place.run_folder("scalar");
+    let look = format!("curvature {} --device cpu --examples 40", folder.display());
+    let said = place.ht(&format!("{look} -o seen")).succeeds().stdout;
+    assert!(said.starts_with("gradients of 40 examples: mean cosine "), "{said}");
+    let picture = std::fs::read_to_string(place.path().join("seen/gradient-covariance.svg")).unwrap();
+    assert!(picture.contains("mdp-strokes, none, seed 1, step 200"), "{picture:.300}");
+    place.ht(&format!("{look} --loss labels")).fails(2, &["an agent learns values", "--loss noise"]);
+
+    place.ht(&format!("{agent} --out bins --set agent.output=two-hot")).succeeds();
+    let folder = place.run_folder("bins");
+    place.ht(&format!("curvature {} --device cpu", folder.display())).fails(2, &["distributions"]);
+    place.ht("run chain --device cpu --threads 1 --set agent.steps=300 --out chain").succeeds();
+    let folder = place.run_folder("chain");
+    place.ht(&format!("curvature {} --device cpu", folder.display())).fails(2, &["no images of a set"]);
+}

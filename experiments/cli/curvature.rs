@@ -57,9 +57,9 @@ pub(super) fn run(args: &CurvatureArgs) -> anyhow::Result<()> {
     let Some(out) = &args.out else { return print(&summary) };
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let step = run.step.map(|step| format!(", step {step}")).unwrap_or_default();
-    let (config, method) = (&run.config, &run.config.intervention.method);
+    let config = run.config.shared();
     let figure = ::report::CosineMatrix {
-        title: &format!("{}, {method}, seed {}{step}", config.name, config.seed),
+        title: &format!("{}, {}, seed {}{step}", config.name(), config.method(), config.seed()),
         caption: &summary,
         cosines: &sorted.cosines,
         groups: &clusters.sizes,

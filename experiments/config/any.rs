@@ -40,6 +40,14 @@ impl AnyConfig {
         }
     }
 
+    /// Whether convolutions of 3x3 may be computed by Winograd's method.
+    pub fn winograd(&self) -> bool {
+        match self {
+            Self::Classifier(config) => config.engine.winograd,
+            Self::Agent(config) => config.engine.winograd,
+        }
+    }
+
     /// What both kinds have.
     pub fn shared(&self) -> &dyn RunConfig {
         match self {

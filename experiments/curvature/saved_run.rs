@@ -2,7 +2,7 @@
 
 use super::covariance::{Covariance, Input, gradient_covariance};
 use super::noise::{drawn, drawn_pixels, noise};
-use crate::config::Config;
+use crate::config::{AnyConfig, Output, RunConfig};
 use crate::data_set;
 use crate::error::{Error, Result};
 use crate::lifecycle::other_data;
@@ -28,7 +28,7 @@ pub enum Objective {
 #[derive(Debug)]
 pub struct SavedRun {
     /// The resolved config.
-    pub config: Config,
+    pub config: AnyConfig,
     /// Steps that the network has taken, where the checkpoint says so.
     pub step: Option<u64>,
     device: Device,
@@ -43,7 +43,23 @@ impl SavedRun {
     /// # Errors
     /// No config or no checkpoint there, or of something else; other data than the run was trained on; those of the device.
     pub fn open(device: &Device, folder: &Path, data_dir: &Path) -> Result<Self> {
-        let config = Config::resolve(&[presets::find(&folder.join("config.toml").to_string_lossy())?])?;
+        let config = AnyConfig::resolve(&[presets::find(&folder.join("config.toml").to_string_lossy())?])?;
+        let (model, prefix) = match &config {
+            AnyConfig::Classifier(config) => (config.model.build(), ""),
+            AnyConfig::Agent(config) => {
+                let refuse = |why: &str| Err(Error::Mismatch(format!("{}: {why}", folder.display())));
+                if config.data().is_none() {
+                    return refuse("the agent sees no images of a set, which gradients could be those of");
+                }
+                if config.agent.output != Output::Scalar {
+                    return refuse(
+                        "the agent's outputs are distributions, whose values have no gradient here",
+                    );
+                }
+                (config.network().build(), "online.")
+            }
+        };
+        let model = model.map_err(Error::Mismatch)?;
         let path = folder.join("checkpoint.safetensors");
         if !path.exists() {
             let message =
@@ -52,22 +68,21 @@ impl SavedRun {
         }
         let file = File::load(&path)?;
         let state: Value = serde_json::from_str(&file.state).unwrap_or_default();
-        let data = data_set::load(&config, data_dir)?;
-        data_set::check(&config, &data)?;
+        let data = data_set::load(config.shared(), data_dir)?;
+        data_set::check(config.shared(), &data)?;
         if let Some(digest) = state["data"]["digest"].as_str() {
             let now = DataIdentity::of(&data);
             if digest != now.digest {
                 return Err(other_data(folder, "begun", digest, state["data"]["origin"].as_str(), &now));
             }
         }
-        let model = config.model.build().map_err(Error::Mismatch)?;
         let parameters = model.parameters();
         let what = path.display().to_string();
         let network = Network::new(device, "saved", parameters)?;
         network.write(
             device,
-            &parameters.import(&what, |name| file.floats(name))?,
-            &parameters.import_statistics(&what, |name| file.floats(name))?,
+            &parameters.import(&what, |name| file.floats(&format!("{prefix}{name}")))?,
+            &parameters.import_statistics(&what, |name| file.floats(&format!("{prefix}{name}")))?,
         )?;
         Ok(Self { config, step: state["step"].as_u64(), device: device.clone(), model, network, data })
     }
@@ -76,7 +91,7 @@ impl SavedRun {
     /// noise. Gradients take at most `bytes` of memory.
     ///
     /// # Errors
-    /// More examples than there are; those of [`gradient_covariance`].
+    /// More examples than there are; the labels of an agent, which has learnt none; those of [`gradient_covariance`].
     pub fn gradient_covariance(
         &self,
         objective: Objective,
@@ -84,6 +99,10 @@ impl SavedRun {
         seed: u32,
         bytes: u64,
     ) -> Result<Covariance> {
+        if let (AnyConfig::Agent(_), Objective::Labels) = (&self.config, objective) {
+            let message = "an agent learns values, not labels: --loss noise asks every network the same";
+            return Err(Error::Mismatch(message.into()));
+        }
         let (images, input) = (&self.data.train, self.model.input());
         let pixels = drawn_pixels(images, (&self.data.mean, &self.data.std), examples, seed)?;
         let targets: Vec<u32> = match objective {
@@ -103,7 +122,7 @@ impl SavedRun {
             (self.model.parameters(), &self.network),
             &inputs,
             &|graph, tensors| {
-                graph.set_winograd(self.config.engine.winograd);
+                graph.set_winograd(self.config.winograd());
                 let f = self.model.forward(graph, tensors[0])?;
                 match objective {
                     Objective::Noise => Ok((f, tensors[1])),
