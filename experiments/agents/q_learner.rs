@@ -161,6 +161,11 @@ impl Learner {
         &self.target
     }
 
+    /// Floating-point operations of an update.
+    pub fn update_flops(&self) -> u64 {
+        self.update.report().iter().map(|report| report.cost.flops).sum()
+    }
+
     /// Updates so far.
     pub fn updates(&self) -> u64 {
         self.updates

@@ -7,6 +7,7 @@ use crate::config::resolve_model;
 use crate::plasticity::{self, Probe};
 use data::Images;
 use engine::Network;
+use engine::ceiling::Ceiling;
 use models::Model;
 use serde_json::json;
 use std::sync::Arc;
@@ -48,19 +49,26 @@ pub(super) fn dqn(args: &BenchArgs) -> anyhow::Result<()> {
     }
     let (_, seconds, steps) = time_steps(&device, args.steps as usize, |_| Ok(learner.update()?))?;
     let peak = device.allocated_bytes();
+    let ceiling = Ceiling::measure(&device)?;
+    let flops = learner.update_flops() as f64 / seconds;
+    let percent = 100.0 * flops / ceiling.flops;
     if args.json {
         let result = json!({
             "model": "dqn", "batch": args.batch, "device": device.name(), "steps": steps, "step_ms": seconds * 1e3,
-            "updates_per_s": 1.0 / seconds, "peak_bytes": peak,
+            "updates_per_s": 1.0 / seconds, "gflops": flops / 1e9, "ceiling_percent": percent,
+            "ceiling_gflops": ceiling.flops / 1e9, "peak_bytes": peak,
         });
         return print(&result.to_string());
     }
     print(&format!(
-        "dqn batch {} on {}: {:.3} ms an update (median of {steps}), {:.0} updates/s, peak memory {}",
+        "dqn batch {} on {}: {:.3} ms an update (median of {steps}), {:.0} updates/s, {:.1} GFLOP/s ({percent:.0} % of the \
+         matmul ceiling of {:.1}), peak memory {}",
         args.batch,
         device.name(),
         seconds * 1e3,
         1.0 / seconds,
+        flops / 1e9,
+        ceiling.flops / 1e9,
         bytes(peak)
     ))
 }
