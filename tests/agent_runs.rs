@@ -140,6 +140,32 @@ fn stopping_shows_nowhere_in_agents_of_pictures_and_numbers_either() {
 }
 
 #[test]
+fn shaders_go_on_with_the_same_bits_too() {
+    let place = Place::new();
+    let short = format!(
+        "{SHORT} --device {} --set agent.steps=400 --set agent.learning_starts=100 --set probe.every=100 \
+         --set agent.log_every=50 --set curvature.every=100 --set curvature.examples=16 --set curvature.clusters=3 \
+         --set curvature.hessian_steps=5 --set curvature.walk=true",
+        common::wgsl_device()
+    );
+    let short = short.replacen("--device cpu ", "", 1);
+    place.ht(&format!("{short} --out whole")).succeeds();
+    let whole = place.left("whole");
+    let command = format!("{short} --out cut --set run.checkpoint_seconds=0.01");
+    for (signal, milliseconds) in [("KILL", 900), ("TERM", 1_200)] {
+        let mut run = place.start(&command);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        if run.is_running() {
+            run.signal(signal);
+        }
+        run.wait();
+    }
+    place.ht(&command).succeeds();
+    assert_same(&whole, &place.left("cut"), &command);
+    assert!(transitions(&place, "whole") == transitions(&place, "cut"), "the transitions differ");
+}
+
+#[test]
 fn lost_transitions_and_foreign_checkpoints_are_named() {
     let place = Place::new();
     let command = format!("{SHORT} --out lost");
