@@ -27,7 +27,9 @@ pub enum Error {
         classes: u32,
     },
     /// A state that would have nothing to show.
-    #[error("none of the {images} images has class {class} of {classes}; take more images, or fewer classes")]
+    #[error(
+        "images: none of the {images} images has class {class} of {classes}; take more images, or fewer classes"
+    )]
     NoImage {
         /// The class.
         class: usize,

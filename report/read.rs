@@ -131,6 +131,10 @@ struct Line {
     reward_per_step: Option<f64>,
     /// Of an agent.
     probe: Option<Probe>,
+    /// Of an agent.
+    curvature: Option<BTreeMap<String, Look>>,
+    /// Of an agent.
+    updates: Option<u64>,
     test_accuracy: Option<f64>,
     hare_test_accuracy: Option<f64>,
     tortoise_test_accuracy: Option<f64>,
@@ -276,8 +280,10 @@ impl Run {
 
     /// Why a line cannot be one: those of classifiers have a phase and an epoch.
     fn lacks(line: &Line) -> Option<&'static str> {
-        let of_agent =
-            line.reward_per_step.is_some() || line.probe.is_some() || line.others.contains_key("curvature");
+        let of_agent = line.reward_per_step.is_some() || line.probe.is_some() || line.curvature.is_some();
+        if (line.probe.is_some() || line.curvature.is_some()) && line.updates.is_none() {
+            return Some("missing field `updates`");
+        }
         match (of_agent, line.phase, line.epoch) {
             (false, None, _) => Some("missing field `phase`"),
             (false, _, None) => Some("missing field `epoch`"),
@@ -293,11 +299,8 @@ impl Run {
             self.probes.insert(line.step, probe);
             return;
         }
-        if let Some(curvature) = line.others.get("curvature") {
-            let updates = line.others.get("updates").and_then(serde_json::Value::as_u64);
-            if let (Some(updates), Ok(look)) = (updates, BTreeMap::deserialize(curvature)) {
-                self.looks.insert(updates, look);
-            }
+        if let (Some(looks), Some(updates)) = (line.curvature, line.updates) {
+            self.looks.insert(updates, looks);
             return;
         }
         if let Some(reward_per_step) = line.reward_per_step {

@@ -8,6 +8,7 @@ use engine::{Device, Network};
 use experiments::curvature::NoiseLoss;
 use models::{Mlp, MlpConfig, Model};
 use serde_json::Value;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// 300 updates of gradient descent, looked at before the first and after 150 and 300.
@@ -131,7 +132,7 @@ fn the_hessian_is_that_of_the_loss_towards_noise() {
     let network = Network::new(&device, "test", parameters).unwrap();
     network.write(&device, &parameters.initial_values(1), &[]).unwrap();
     let loss = NoiseLoss::new(&device, &model, &images, 4, 5).unwrap();
-    let spectrum = loss.spectrum(&model, &network, 15).unwrap();
+    let spectrum = loss.spectrum(&model, &network, 15, &AtomicBool::new(false)).unwrap().unwrap();
     let x: Vec<[f64; 5]> = (0..4)
         .map(|i| {
             let at = |j: usize| f64::from(images.pixels[4 * i + j]) / 255.0;

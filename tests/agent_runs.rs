@@ -230,8 +230,9 @@ fn what_cannot_be_is_refused_before_anything_is_built() {
         ("catch --set environment.size=[9,5]", vec!["environment.size = 9 x 5"]),
         ("catch-pixels --set environment.size=[20,20]", vec!["model.image_size = 20 and model.channels = 1"]),
         ("catch --set agent.n_step=101", vec!["agent.n_step = 101"]),
+        ("catch --set agent.output=two-hot", vec!["agent.support", "such as [-1, 1]"]),
         (
-            "catch --set agent.output=categorical --set agent.criterion=huber",
+            "catch --set agent.output=categorical --set agent.support=[-1,1] --set agent.criterion=huber",
             vec!["agent.criterion", "cross-entropy"],
         ),
     ] {

@@ -12,6 +12,7 @@ use engine::checkpoint::File;
 use engine::{Device, Network, Parameters};
 use models::Model;
 use serde_json::{Map, Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Points of a density.
 const POINTS: usize = 2_000;
@@ -32,8 +33,6 @@ pub(super) struct Curvature {
     seed: u32,
     first: Vec<f32>,
     walk: Option<Walk>,
-    /// Updates when it was asked last whether to look.
-    updates: u64,
 }
 
 impl Curvature {
@@ -50,51 +49,65 @@ impl Curvature {
     ) -> Result<Self> {
         let (device, parameters) = (learner.device.clone(), learner.parameters.clone());
         if parameters.statistics_words() > 0 {
-            let message = "[curvature] needs a network without running statistics, which have no tangent and no random step: \
-                           model.batch_norm and model.spectral_norm must be false";
+            let message = "[curvature] needs a network without running statistics, which have no tangent and no random step: mlp without \
+                 model.batch_norm and model.spectral_norm, cnn, or vit-block";
             return Err(Error::Mismatch(message.into()));
         }
         let first = device.read_f32(&learner.online.parameters.slice(0, parameters.words()))?;
         let loss = NoiseLoss::new(&device, model.as_ref(), images, options.examples, seed)?;
         let walk = options.walk.then(|| Walk::new(learner, &first, seed)).transpose()?;
         let options = options.clone();
-        Ok(Self { device, options, parameters, model, loss, seed, first, walk, updates: 0 })
+        Ok(Self { device, options, parameters, model, loss, seed, first, walk })
     }
 
-    /// Follows the updates since the last call, of which there is one at most where there is a walk, and says whether the
-    /// networks are to be looked at.
+    /// Follows the updates since the last call, of which there is one at most where there is a walk.
     ///
     /// # Errors
     /// Those of the device.
-    pub(super) fn is_due(&mut self, learner: &Learner) -> Result<bool> {
-        if let Some(walk) = &mut self.walk {
-            walk.follow(learner)?;
-        }
-        let (before, every) = (self.updates, self.options.every);
-        self.updates = learner.updates();
-        Ok(self.updates / every > before / every)
+    pub(super) fn follow(&mut self, learner: &Learner) -> Result<()> {
+        self.walk.as_mut().map_or(Ok(()), |walk| walk.follow(learner))
     }
 
-    /// What the networks look like: a line of metrics.
+    /// Whether the networks are to be looked at after so many updates, where they were last after `looked`.
+    pub(super) fn is_due(&self, updates: u64, looked: Option<u64>) -> bool {
+        looked.is_none_or(|looked| updates / self.options.every > looked / self.options.every)
+    }
+
+    /// What the networks look like: a line of metrics, or nothing once `stop` is set.
     ///
     /// # Errors
-    /// A spectrum that is not finite; those of the device.
-    pub(super) fn look(&self, learner: &Learner, step: u64) -> Result<Map<String, Value>> {
+    /// A spectrum or gradients that are not finite; those of the device.
+    pub(super) fn look(
+        &self,
+        learner: &Learner,
+        step: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<Map<String, Value>>> {
+        let updates = learner.updates();
         let mut curvature = Map::new();
         let walk = self.walk.as_ref().map(|walk| ("walk", &walk.network));
         for (name, network) in [("agent", &learner.online)].into_iter().chain(walk) {
-            let spectrum = self.loss.spectrum(self.model.as_ref(), network, self.options.hessian_steps)?;
-            let cosines = self.loss.covariance(self.model.as_ref(), network, BYTES)?;
+            let (model, steps) = (self.model.as_ref(), self.options.hessian_steps);
+            let Some(spectrum) = self.loss.spectrum(model, network, steps, stop)? else { return Ok(None) };
+            let not_finite = |what: &str| {
+                Error::NoNumber(format!(
+                    "{what} of the {name} after update {updates}: not finite; a smaller optimizer.lr may help"
+                ))
+            };
             if !spectrum.largest().is_finite() {
-                return Err(Error::NoNumber(format!(
-                    "the Hessian of the {name} after update {} is not finite",
-                    learner.updates()
-                )));
+                return Err(not_finite("the Hessian"));
             }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let cosines = self.loss.covariance(model, network, BYTES).map_err(|error| match error {
+                Error::NoNumber(_) => not_finite("the gradient of an example"),
+                other => other,
+            })?;
             curvature.insert(name.into(), self.described(&spectrum, &cosines, self.moved(network)?));
         }
-        let line = json!({ "step": step, "updates": learner.updates(), "curvature": curvature });
-        Ok(line.as_object().cloned().unwrap_or_default())
+        let line = json!({ "step": step, "updates": updates, "curvature": curvature });
+        Ok(line.as_object().cloned())
     }
 
     fn described(&self, spectrum: &Spectrum, cosines: &Covariance, moved: f64) -> Value {
@@ -138,7 +151,6 @@ impl Curvature {
     /// # Errors
     /// The file belongs to another network; those of the device.
     pub(super) fn load(&mut self, learner: &Learner, file: &File) -> Result<()> {
-        self.updates = learner.updates();
         self.walk.as_mut().map_or(Ok(()), |walk| walk.load(learner, file))
     }
 }

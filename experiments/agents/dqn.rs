@@ -70,11 +70,9 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         progress.resume(agent.parts_mut(), &mut curvature, folder, (context.device, data), context.note)?;
     let (mut to_save, mut to_show) = (Every::seconds(config.run.checkpoint_seconds), Every::seconds(0.1));
 
-    if let (Some(curvature), false) = (&curvature, resumed) {
-        folder.log(&curvature.look(agent.learner(), 0)?)?;
-    }
     loop {
-        let probed = probe(&mut plasticity, agent.learner(), &mut progress, context, folder)?;
+        let probed = look(curvature.as_ref(), agent.learner(), &mut progress, context, folder)?
+            && probe(&mut plasticity, agent.learner(), &mut progress, context, folder)?;
         if probed && progress.step == config.agent.steps {
             break;
         }
@@ -88,10 +86,8 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         let taken = agent.step(progress.step)?;
         log.append(taken.transition)?;
         progress.count(taken.reward, taken.is_last, config.agent.steps);
-        if let Some(curvature) = &mut curvature
-            && curvature.is_due(agent.learner())?
-        {
-            folder.log(&curvature.look(agent.learner(), progress.step)?)?;
+        if let Some(curvature) = &mut curvature {
+            curvature.follow(agent.learner())?;
         }
         if progress.step.is_multiple_of(config.agent.log_every) {
             folder.log(&metrics::line(&mut progress, agent.learner(), config, best_reward)?)?;
@@ -117,6 +113,24 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
     Ok(Outcome::Finished(result))
 }
 
+/// Looks at the curvature where it is due. Returns whether the run may go on: a look that was stopped is taken again.
+fn look(
+    curvature: Option<&Curvature>,
+    learner: &Learner,
+    progress: &mut Progress,
+    context: &mut Context<'_, AgentConfig>,
+    folder: &mut RunFolder,
+) -> Result<bool> {
+    let Some(curvature) = curvature else { return Ok(true) };
+    if !curvature.is_due(learner.updates(), progress.looked) {
+        return Ok(true);
+    }
+    let Some(line) = curvature.look(learner, progress.step, context.stop)? else { return Ok(false) };
+    folder.log(&line)?;
+    progress.looked = Some(learner.updates());
+    Ok(true)
+}
+
 /// Probes the online network where it is due. Returns whether the run may go on: a probe that was stopped is made again.
 fn probe(
     plasticity: &mut Option<Plasticity>,
@@ -125,9 +139,10 @@ fn probe(
     context: &mut Context<'_, AgentConfig>,
     folder: &mut RunFolder,
 ) -> Result<bool> {
-    let (Some(plasticity), config) = (plasticity, context.config) else { return Ok(true) };
+    let config = context.config;
+    let (Some(plasticity), Some(options)) = (plasticity, &config.probe) else { return Ok(true) };
     let updates_after = |step| learner.options().updates_after(step);
-    let due = config.probe.is_due(progress.step, config.agent.steps, updates_after);
+    let due = options.is_due(progress.step, config.agent.steps, updates_after);
     if !due || progress.probed == Some(progress.step) {
         return Ok(true);
     }
@@ -141,7 +156,7 @@ fn probe(
     })?;
     let Some(found) = found else { return Ok(false) };
     folder.log(&found.line(step, learner.updates()))?;
-    progress.note_probe(found.plasticity());
+    progress.note_probe(found.plasticity(), found.against_fresh());
     Ok(true)
 }
 

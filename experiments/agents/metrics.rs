@@ -85,6 +85,7 @@ pub(super) fn result(
         "td_loss": progress.td_loss,
         "mean_max_q": progress.mean_max_q,
         "plasticity": progress.plasticity.map(|[_, last]| last),
+        "plasticity_against_fresh": progress.against_fresh,
         "plasticity_change": progress.plasticity.map(|[first, last]| last - first),
         "steps": progress.step,
         "updates": learner.updates(),

@@ -43,10 +43,7 @@ impl Plasticity {
     /// # Errors
     /// Those of the device.
     pub(super) fn new(learner: &Learner, model: &dyn Model, config: &AgentConfig) -> Result<Option<Self>> {
-        let wanted = &config.probe;
-        if wanted.every == 0 {
-            return Ok(None);
-        }
+        let Some(wanted) = &config.probe else { return Ok(None) };
         let (device, learns) = (&learner.device, learner.options());
         let word = |i: u32| pcg4d([i, 0, STREAM, config.seed])[0];
         let options = Options {
@@ -107,6 +104,12 @@ impl Found {
         self.online.plasticity()
     }
 
+    /// The same minus what fresh networks learnt of them on average, if there are any: what the states alone change is gone.
+    pub(super) fn against_fresh(&self) -> Option<f64> {
+        let sum: f64 = self.fresh.iter().map(ProbeResult::plasticity).sum();
+        (!self.fresh.is_empty()).then(|| self.plasticity() - sum / self.fresh.len() as f64)
+    }
+
     /// A line of metrics.
     pub(super) fn line(&self, step: u64, updates: u64) -> Map<String, Value> {
         let of = |result: &ProbeResult| {
@@ -127,6 +130,9 @@ impl Found {
             ("dead_units", dead_units),
         ] {
             probe[name] = json!(value);
+        }
+        if let Some(difference) = self.against_fresh() {
+            probe["against_fresh"] = json!(difference);
         }
         probe["fresh"] = self.fresh.iter().map(of).collect();
         let line = [("step", json!(step)), ("updates", json!(updates)), ("probe", probe)];

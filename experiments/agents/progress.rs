@@ -50,6 +50,12 @@ pub(super) struct Progress {
     pub(super) probed: Option<u64>,
     /// Plasticity at the first probe and at the last one.
     pub(super) plasticity: Option<[f64; 2]>,
+    /// At the last probe minus that of fresh networks.
+    pub(super) against_fresh: Option<f64>,
+    /// Updates before the last look at the curvature.
+    pub(super) looked: Option<u64>,
+    /// Of the transitions; those of earlier versions have none.
+    pub(super) transitions_digest: Option<String>,
     /// Bytes of metrics.jsonl.
     pub(super) metrics_bytes: u64,
     /// What it acts on.
@@ -89,7 +95,8 @@ impl Progress {
     }
 
     /// Takes note of a probe at this step.
-    pub(super) fn note_probe(&mut self, plasticity: f64) {
+    pub(super) fn note_probe(&mut self, plasticity: f64, against_fresh: Option<f64>) {
+        self.against_fresh = against_fresh;
         let first = self.plasticity.map_or(plasticity, |[first, _]| first);
         (self.plasticity, self.probed) = (Some([first, plasticity]), Some(self.step));
     }
@@ -103,6 +110,7 @@ impl Progress {
         folder: &mut RunFolder,
     ) -> Result<()> {
         transitions.save()?;
+        self.transitions_digest = Some(transitions.digest());
         self.environment = environment.save();
         self.updates = learner.updates();
         self.appended = Some(learner.appended());
@@ -152,7 +160,9 @@ impl Progress {
             }
             *self = saved;
         }
-        let mut transitions = Transitions::open(folder.path(), learner.transition_words(), self.step)?;
+        let words = learner.transition_words();
+        let mut transitions =
+            Transitions::open(folder.path(), words, self.step, self.transitions_digest.as_deref())?;
         let appended = self.appended.unwrap_or(self.step);
         let options = learner.options();
         let rows = self.step.min(options.capacity as u64 + u64::from(options.n_step) - 1);

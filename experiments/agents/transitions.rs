@@ -4,6 +4,7 @@
 //! replay stores it (`kernels/replay`), its words little-endian.
 
 use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -21,15 +22,27 @@ pub struct Transitions {
     /// Rows appended, those that are not written yet included.
     rows: u64,
     pending: Vec<u8>,
+    /// Of all rows that were appended.
+    hash: Sha256,
 }
 
 impl Transitions {
-    /// Opens the file in the folder of a run, whose first `rows` rows count; what lies behind them is cut off.
+    /// Opens the file in the folder of a run, whose first `rows` rows count and have this digest, where it is known; what
+    /// lies behind them is cut off.
     ///
     /// # Errors
-    /// The file cannot be opened; it has fewer rows.
-    pub fn open(folder: &Path, words: usize, rows: u64) -> Result<Self> {
+    /// The file cannot be opened; it has fewer rows, or others.
+    pub fn open(folder: &Path, words: usize, rows: u64, digest: Option<&str>) -> Result<Self> {
         let path = folder.join("transitions.bin");
+        let lost = |what: &str| Error::Checkpoint {
+            path: path.clone(),
+            message: format!(
+                "{what}; restore the file, or remove checkpoint.safetensors to start this run from the beginning"
+            ),
+        };
+        if rows > 0 && !path.exists() {
+            return Err(lost("is missing, and the checkpoint counts on it: transitions are lost"));
+        }
         let failed = |action| {
             let path = path.clone();
             move |source| Error::Io { action, path, source }
@@ -39,16 +52,19 @@ impl Transitions {
         let has = file.metadata().map_err(failed("read"))?.len();
         let bytes = rows.checked_mul(4 * words as u64).filter(|bytes| *bytes <= has);
         let Some(bytes) = bytes else {
-            let message = format!(
-                "has {has} bytes, but the checkpoint was made after {rows} transitions of {} bytes: transitions are \
-                 lost; restore the file, or remove checkpoint.safetensors to start this run from the beginning",
+            return Err(lost(&format!(
+                "has {has} bytes, but the checkpoint was made after {rows} transitions of {} bytes: transitions are lost",
                 4 * words
-            );
-            return Err(Error::Checkpoint { path, message });
+            )));
         };
+        let mut hash = Sha256::new();
+        std::io::copy(&mut (&file).take(bytes), &mut HashWriter(&mut hash)).map_err(failed("read"))?;
+        if digest.is_some_and(|digest| digest != hex(&hash)) {
+            return Err(lost("is damaged: its content is not what was written (its digest differs)"));
+        }
         file.set_len(bytes).map_err(failed("cut"))?;
         file.seek(SeekFrom::End(0)).map_err(failed("read"))?;
-        Ok(Self { path, file, words, rows, pending: Vec::with_capacity(PENDING + 4 * words) })
+        Ok(Self { path, file, words, rows, pending: Vec::with_capacity(PENDING + 4 * words), hash })
     }
 
     /// Rows appended.
@@ -81,7 +97,13 @@ impl Transitions {
         self.file.sync_data().map_err(|source| self.failed("write", source))
     }
 
+    /// SHA-256 of all rows that were written.
+    pub fn digest(&self) -> String {
+        hex(&self.hash)
+    }
+
     fn write(&mut self) -> Result<()> {
+        self.hash.update(&self.pending);
         self.file.write_all(&self.pending).map_err(|source| self.failed("write", source))?;
         self.pending.clear();
         Ok(())
@@ -112,6 +134,23 @@ impl Transitions {
     }
 }
 
+/// Writes into a hash.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hex(hash: &Sha256) -> String {
+    hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Removes the transitions of a finished run that keeps no checkpoint.
 ///
 /// # Errors
@@ -128,7 +167,7 @@ mod tests {
     #[test]
     fn rows_come_back_and_what_was_not_saved_is_cut_off() {
         let place = tempfile::tempdir().unwrap();
-        let mut log = Transitions::open(place.path(), 3, 0).unwrap();
+        let mut log = Transitions::open(place.path(), 3, 0, None).unwrap();
         for row in 0..400_000u32 {
             log.append(&[row, row + 1, 7]).unwrap();
         }
@@ -136,13 +175,23 @@ mod tests {
         assert_eq!(log.last(2).unwrap(), [399_998, 399_999, 7, 399_999, 400_000, 7]);
         log.append(&[1, 2, 3]).unwrap();
         log.save().unwrap();
-        let mut log = Transitions::open(place.path(), 3, 5).unwrap();
+        let mut log = Transitions::open(place.path(), 3, 5, None).unwrap();
         assert_eq!((log.rows(), log.last(1).unwrap()), (5, vec![4, 5, 7]));
         log.append(&[9, 9, 9]).unwrap();
         log.save().unwrap();
         assert_eq!(log.last(2).unwrap(), [4, 5, 7, 9, 9, 9]);
         assert_eq!(std::fs::metadata(place.path().join("transitions.bin")).unwrap().len(), 6 * 12);
-        let refused = Transitions::open(place.path(), 3, 7).unwrap_err().to_string();
+        let digest = log.digest();
+        drop(log);
+        let log = Transitions::open(place.path(), 3, 6, Some(&digest)).unwrap();
+        assert_eq!(log.digest(), digest);
+        let path = place.path().join("transitions.bin");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[30] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let damaged = Transitions::open(place.path(), 3, 6, Some(&digest)).unwrap_err().to_string();
+        assert!(damaged.contains("is damaged"), "{damaged}");
+        let refused = Transitions::open(place.path(), 3, 7, None).unwrap_err().to_string();
         assert!(refused.contains("has 72 bytes") && refused.contains("after 7 transitions"), "{refused}");
     }
 }

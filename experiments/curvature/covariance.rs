@@ -105,7 +105,7 @@ pub fn gradient_covariance(
         }
     }
     if let Some(i) = (0..n).find(|&i| !products[i * n + i].is_finite()) {
-        return Err(Error::Mismatch(format!("the gradient of example {i} is not finite")));
+        return Err(Error::NoNumber(format!("the gradient of example {i} is not finite")));
     }
     let norms: Vec<f64> = (0..n).map(|i| products[i * n + i].sqrt()).collect();
     let cosine = |(at, product): (usize, &f64)| match norms[at / n] * norms[at % n] {

@@ -10,6 +10,7 @@ use engine::{Clock, Device, Graph, Memory, Network, Plan, Slice, Workspace};
 use kernels::random::{pcg4d, shuffled};
 use kernels::value::Criterion;
 use models::Model;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The stream of the noise that predictions are to move to: the third word of every counter.
 const STREAM: u32 = 0x3000_0001;
@@ -45,6 +46,18 @@ pub(crate) fn drawn(i: usize, images: &Images, seed: u32) -> usize {
 pub(crate) fn noise(i: usize, seed: u32) -> u32 {
     let words = pcg4d([i as u32, 0, STREAM, seed]);
     normal(words[0], words[1])[0].to_bits()
+}
+
+/// Why a spectrum is not there.
+enum Halt {
+    Stopped,
+    Failed(engine::Error),
+}
+
+impl From<engine::Error> for Halt {
+    fn from(error: engine::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// Examples and the changes of their predictions, for any network of a model.
@@ -99,11 +112,17 @@ impl NoiseLoss {
     }
 
     /// The spectrum of the Hessian of the loss, the mean over examples and outputs, as one start vector and `steps` products
-    /// show it. The vector follows from the seed.
+    /// show it. The vector follows from the seed. Nothing once `stop` is set.
     ///
     /// # Errors
     /// A layer that has no tangent; those of the device.
-    pub fn spectrum(&self, model: &dyn Model, network: &Network, steps: usize) -> Result<Spectrum> {
+    pub fn spectrum(
+        &self,
+        model: &dyn Model,
+        network: &Network,
+        steps: usize,
+        stop: &AtomicBool,
+    ) -> Result<Option<Spectrum>> {
         let (device, input, parameters) = (&self.device, model.input(), model.parameters());
         let shape = [self.examples, input.image_size, input.image_size, input.channels];
         let x = device.buffer_with("images", &self.pixels)?;
@@ -137,8 +156,16 @@ impl NoiseLoss {
             &mut Workspace::default(),
         )?;
         let program = device.compile(launches)?;
-        Spectrum::of(hessian.words(), hessian.used(), [1, steps], self.seed, |v| {
-            hessian.apply(v, || Ok::<(), Error>(program.run(&Clock::default())?))
-        })
+        let spectrum = Spectrum::of(hessian.words(), hessian.used(), [1, steps], self.seed, |v| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Halt::Stopped);
+            }
+            hessian.apply(v, || Ok::<(), Halt>(program.run(&Clock::default())?))
+        });
+        match spectrum {
+            Ok(spectrum) => Ok(Some(spectrum)),
+            Err(Halt::Stopped) => Ok(None),
+            Err(Halt::Failed(error)) => Err(error.into()),
+        }
     }
 }

@@ -67,6 +67,12 @@ fn state_of(config: &dyn RunConfig, folder: &Path, note: &mut dyn FnMut(&str)) -
     if let Some(result) =
         read_json(&folder.join("result.json"), "remove it, and the same command finishes the run again")?
     {
+        if !result.contains_key("steps") {
+            let message = "does not say how many steps the run has taken: it is not whole; remove it, and the same command \
+                           finishes the run again";
+            let path = folder.join("result.json");
+            return Err(Error::Checkpoint { path, message: message.into() });
+        }
         return Ok(State::Finished(result));
     }
     if let Some(failure) =

@@ -149,7 +149,7 @@ impl Member {
         let prediction = mean(self.predictions.iter().map(|&value| f64::from(value)));
         match prediction.is_finite() {
             true => Ok(prediction),
-            false => Err(Error::Mismatch("a probe task on a network whose outputs are not finite".into())),
+            false => Err(Error::NoNumber("a probe task on a network whose outputs are not finite".into())),
         }
     }
 
@@ -191,7 +191,7 @@ impl Member {
         if !loss.is_finite() {
             let message =
                 format!("function {k} of a probe task diverged: its loss is {loss} after {steps} steps");
-            return Err(Error::Mismatch(message));
+            return Err(Error::NoNumber(message));
         }
         let centre = mean(self.target.iter().map(|&t| f64::from(t)));
         let variance = mean(self.target.iter().map(|&t| (f64::from(t) - centre).powi(2)));

@@ -128,8 +128,9 @@ pub(super) fn by_task(agents: &[Group]) -> Vec<(String, Vec<&Group>)> {
     let mut parts = Vec::new();
     for ((experiment, set, task), groups) in tasks {
         for (index, part) in groups.chunks(MOST).enumerate() {
+            let on = if set.is_empty() { String::new() } else { format!(" on {set}") };
             let part_of = if groups.len() > MOST { format!(", part {}", index + 1) } else { String::new() };
-            parts.push((format!("{experiment}: {task} on {set}{part_of}"), part.to_vec()));
+            parts.push((format!("{experiment}: {task}{on}{part_of}"), part.to_vec()));
         }
     }
     parts

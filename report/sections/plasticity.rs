@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const INTRO: &str = "A probe lets a copy of the network learn random functions, g(x) = a + sin(10⁵ f(x; w)) with fresh w. Plasticity is \
     the variance of their values minus the mean squared error that is left, .5 where all is learnt and 0 where nothing is. \
-    Its change is that since the first probe of the same run: below 0 the network has lost plasticity. Fresh networks learn \
-    the same functions of the same inputs.";
+    Fresh networks learn the same functions of the same inputs: below them the network has lost plasticity. The change since \
+    the first probe of the same run contains what other inputs change.";
 
 /// Training steps between two points of a probe's curve.
 const CURVE: usize = 50;
@@ -37,14 +37,11 @@ const QUANTITIES: [(&str, Quantity); 4] = [
 type Value = fn(&Run, u64) -> Option<f64>;
 
 /// The columns of the table, of the last probe: heading, name in a CSV file, value.
-const COLUMNS: [(&str, &str, Value); 7] = [
+const COLUMNS: [(&str, &str, Value); 8] = [
     ("plasticity", "plasticity", |run, step| Some(run.probes.get(&step)?.plasticity)),
     ("its change", "plasticity_change", change),
-    ("fresh networks", "fresh_plasticity", |run, step| {
-        let fresh = &run.probes.get(&step)?.fresh;
-        let sum = fresh.iter().map(|network| network.plasticity).sum::<f64>();
-        (!fresh.is_empty()).then(|| sum / fresh.len() as f64)
-    }),
+    ("fresh networks", "fresh_plasticity", fresh),
+    ("against fresh", "plasticity_against_fresh", against_fresh),
     ("weight norm", "weight_norm", |run, step| run.probes.get(&step)?.weight_norm),
     ("weight rank", "weight_rank", |run, step| run.probes.get(&step)?.weight_rank),
     ("feature rank", "feature_rank", |run, step| run.probes.get(&step)?.feature_rank),
@@ -55,6 +52,23 @@ const COLUMNS: [(&str, &str, Value); 7] = [
 fn change(run: &Run, step: u64) -> Option<f64> {
     let (_, first) = run.probes.first_key_value()?;
     Some(run.probes.get(&step)?.plasticity - first.plasticity)
+}
+
+/// The mean plasticity of the fresh networks at a step.
+fn fresh(run: &Run, step: u64) -> Option<f64> {
+    let fresh = &run.probes.get(&step)?.fresh;
+    let sum = fresh.iter().map(|network| network.plasticity).sum::<f64>();
+    (!fresh.is_empty()).then(|| sum / fresh.len() as f64)
+}
+
+/// Plasticity at a step minus that of the fresh networks.
+fn against_fresh(run: &Run, step: u64) -> Option<f64> {
+    Some(run.probes.get(&step)?.plasticity - fresh(run, step)?)
+}
+
+/// What a network lost: against fresh networks where there are any, else since its first probe.
+fn loss(run: &Run, step: u64) -> Option<f64> {
+    against_fresh(run, step).or_else(|| change(run, step))
 }
 
 /// The table, for each environment and set the changes and the last curves, and what they go with.
@@ -117,11 +131,11 @@ fn changes(title: &str, groups: &[&Group]) -> Figure {
     let series = groups.iter().map(|group| Series {
         label: label(group),
         detail: format!("n = {}", group.drawn().len()),
-        points: points(group.drawn(), change).into_iter().map(|(step, s)| dot(step as f64, s)).collect(),
+        points: points(group.drawn(), loss).into_iter().map(|(step, s)| dot(step as f64, s)).collect(),
     });
     let lines = Lines {
         title: title.to_string(),
-        vertical: Vertical::Number("change of plasticity"),
+        vertical: Vertical::Number("plasticity minus that of fresh networks"),
         horizontal: Horizontal::Counted("training steps"),
         series: series.collect(),
         boundaries: BTreeSet::new(),
@@ -197,7 +211,7 @@ fn correlations(agents: &[Group]) -> Option<Block> {
         let task = format!("{} on {}", of("environment.task"), of("environment.set"));
         for run in &group.finished {
             if let Some((&step, probe)) = run.probes.last_key_value()
-                && let Some(change) = change(run, step)
+                && let Some(change) = loss(run, step)
             {
                 points.entry(task.clone()).or_default().push((probe, change));
             }
@@ -229,9 +243,9 @@ fn correlations(agents: &[Group]) -> Option<Block> {
     }
     let title = "What plasticity goes with".to_string();
     let drawing = Scatter {
-        title: "Change of plasticity against what is seen of the network at the last probe".into(),
+        title: "Loss of plasticity against what is seen of the network at the last probe".into(),
         panels,
-        y_title: "change of plasticity".into(),
+        y_title: "plasticity minus that of fresh networks".into(),
         series,
     };
     let caption = "Every finished run is a point. The paper finds correlations of both signs, depending on the \

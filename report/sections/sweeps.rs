@@ -28,10 +28,13 @@ struct Sweep<'a> {
 }
 
 fn sweeps<'a>(entries: &'a [Entry<'a>]) -> Vec<Sweep<'a>> {
-    let mut families: BTreeMap<Vec<(&String, String)>, Vec<&Entry<'_>>> = BTreeMap::new();
+    // A key that is not written at its default may be missing: those that have it are a family of their own.
+    let mut families: BTreeMap<Vec<(&String, Option<String>)>, Vec<&Entry<'_>>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.test().is_some()) {
-        let fixed = entry.settings.values.iter().filter(|(key, value)| !is_swept(key, value));
-        families.entry(fixed.map(|(key, value)| (key, value.to_string())).collect()).or_default().push(entry);
+        let fixed = |(key, value): (&'a String, &toml::Value)| {
+            (key, (!is_swept(key, value)).then(|| value.to_string()))
+        };
+        families.entry(entry.settings.values.iter().map(fixed).collect()).or_default().push(entry);
     }
     let sweep = |entries: Vec<&'a Entry<'a>>| {
         let names: BTreeSet<&String> =

@@ -32,6 +32,12 @@ impl Curvature {
         if !(2..=4096).contains(&self.examples) {
             return Err(refused("curvature.examples", self.examples, "it must be 2 to 4096"));
         }
+        if let Some(images @ 1..) = environment.images
+            && self.examples > images
+        {
+            let reason = format!("environment.images is {images}: there are not as many");
+            return Err(refused("curvature.examples", self.examples, &reason));
+        }
         if !(1..=self.examples).contains(&self.clusters) {
             return Err(refused("curvature.clusters", self.clusters, "it must be 1 to curvature.examples"));
         }

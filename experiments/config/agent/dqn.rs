@@ -136,6 +136,11 @@ impl Agent {
             return Err(refused("agent.support", format!("{:?}", self.support), reason));
         }
         let default = Self::defaults();
+        if self.output != Output::Scalar && environment.task.terminates() && self.support == default.support {
+            let reason = "it is made for the values of classification tasks: set the smallest and the largest value that \
+                          this task can have, such as [-1, 1] for catch";
+            return Err(refused("agent.support", format!("{:?}", self.support), reason));
+        }
         let reason = "it has no effect with agent.output = \"scalar\"";
         if self.output == Output::Scalar && self.bins != default.bins {
             return Err(refused("agent.bins", self.bins, reason));

@@ -42,8 +42,9 @@ pub struct AgentConfig {
     pub optimizer: AgentOptimizer,
     /// `[intervention]`
     pub intervention: AgentIntervention,
-    /// `[probe]`
-    pub probe: AgentProbe,
+    /// `[probe]`, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<AgentProbe>,
     /// `[curvature]`, if it is looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curvature: Option<Curvature>,
@@ -80,7 +81,7 @@ impl AgentConfig {
             agent: Agent::defaults(),
             optimizer: AgentOptimizer::defaults(kind),
             intervention: AgentIntervention::defaults(),
-            probe: AgentProbe::defaults(),
+            probe: Some(AgentProbe::defaults()),
             curvature: Some(Curvature::defaults()),
             engine: Engine::default(),
             run: Run::default(),
@@ -106,8 +107,8 @@ impl AgentConfig {
             refused("model.name", format!("{model:?}"), &reason)
         })?;
         let mut table = Table::try_from(&defaults).expect("a config is a table");
-        if !given.contains_key("curvature") {
-            table.remove("curvature");
+        for section in ["probe", "curvature"].into_iter().filter(|section| !given.contains_key(*section)) {
+            table.remove(section);
         }
         let optimizer = AgentOptimizer { rule: Rule::every_key(), ..defaults.optimizer };
         let environment = Environment::every_key(set);
@@ -126,7 +127,10 @@ impl AgentConfig {
         config.environment.check()?;
         config.optimizer.check()?;
         config.agent.check(config.optimizer.batch, &config.environment)?;
-        config.probe.check(config.agent.learning_starts, config.agent.n_step)?;
+        if let Some(probe) = &config.probe {
+            probe.check(config.agent.learning_starts, config.agent.n_step)?;
+        }
+        config.probe = config.probe.filter(|probe| probe.every > 0);
         if let Some(curvature) = &config.curvature {
             curvature.check(&config.agent, &config.environment)?;
         }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// Updates between two probes, of which the first comes before all updates and the last at the end; 0 means none.
+    /// Updates between two probes, of which the first comes before all updates and the last at the end; 0 in a file means
+    /// none, as a file without the section does.
     pub every: u64,
     /// Random functions that the network is to learn.
     pub functions: usize,
@@ -22,7 +23,7 @@ pub struct Probe {
 
 impl Probe {
     pub(super) fn defaults() -> Self {
-        Self { every: 0, functions: 10, steps: 2_000, inputs: 2_048, fresh: 1 }
+        Self { every: 5_000, functions: 10, steps: 2_000, inputs: 2_048, fresh: 1 }
     }
 
     pub(super) fn check(&self, learning_starts: u64, n_step: u32) -> Result<(), Error> {
@@ -56,7 +57,7 @@ impl Probe {
 
     /// Whether a probe is due after so many steps, of which each one's updates `updates_after` tells.
     pub fn is_due(&self, step: u64, steps: u64, updates_after: impl Fn(u64) -> u64) -> bool {
-        if self.every == 0 || step == 0 {
+        if step == 0 {
             return false;
         }
         let updates = updates_after(step);
