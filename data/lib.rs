@@ -96,6 +96,19 @@ pub struct Images {
 }
 
 impl Images {
+    /// None at all, of no size: for what needs no images.
+    pub fn none() -> Self {
+        Self {
+            name: "no images".into(),
+            height: 0,
+            width: 0,
+            channels: 0,
+            classes: 0,
+            pixels: Arc::default(),
+            labels: Vec::new(),
+        }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()

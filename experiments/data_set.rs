@@ -52,15 +52,7 @@ pub fn load(config: &dyn RunConfig, dir: &Path) -> Result<DataSet> {
 
 /// A set without images.
 fn nothing() -> DataSet {
-    let none = Images {
-        name: "no images".into(),
-        height: 0,
-        width: 0,
-        channels: 0,
-        classes: 0,
-        pixels: Arc::default(),
-        labels: Vec::new(),
-    };
+    let none = Images::none();
     DataSet { origin: data::Origin::BuiltIn, ..DataSet::new(none.clone(), none, &[], &[]) }
 }
 

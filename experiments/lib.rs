@@ -13,6 +13,7 @@ pub mod config;
 pub mod curvature;
 pub mod data_set;
 mod error;
+mod hex;
 pub mod images;
 pub mod indicators;
 pub mod interventions;

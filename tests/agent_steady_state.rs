@@ -16,7 +16,6 @@ use experiments::agents::Options;
 use experiments::agents::dqn::Dqn;
 use models::{Mlp, MlpConfig};
 use std::path::Path;
-use std::sync::Arc;
 
 fn agent(device: &Device, options: Options) -> Dqn {
     let load = LoadOptions { train: 60, test: 10, ..LoadOptions::default() };
@@ -52,15 +51,7 @@ fn agent_without_a_set(device: &Device, pictures: bool, options: Options) -> Dqn
         batch_norm: false,
         ..MlpConfig::default()
     });
-    let none = data::Images {
-        name: "none".into(),
-        height: 0,
-        width: 0,
-        channels: 0,
-        classes: 0,
-        pixels: Arc::default(),
-        labels: Vec::new(),
-    };
+    let none = data::Images::none();
     Dqn::new(device, &model, &none, environment, Options { n_step: 3, ..options }, 1).unwrap()
 }
 

@@ -106,10 +106,10 @@ fn results_are_paired_repeat_and_leave_the_network_as_it_is() {
         let first = measure(&mut probe, &network);
         assert_eq!(read(), before);
         assert_ne!(fresh(&mut probe, 10), first);
-        let allocated = device.allocated_bytes();
+        let allocated = probe.allocated_bytes();
         assert_eq!(measure(&mut probe, &network), first);
         assert_eq!(fresh(&mut probe, 9), first, "the same values");
-        assert_eq!(device.allocated_bytes(), allocated);
+        assert_eq!(probe.allocated_bytes(), allocated);
         first
     });
     assert_eq!(results[0], results[1], "one after another, and side by side");

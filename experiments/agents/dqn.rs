@@ -60,11 +60,11 @@ fn act(context: &mut Context<'_, AgentConfig>, out: &Path, place: &mut Option<Ru
         }
         None => None,
     };
+    let mut plasticity = Plasticity::new(agent.learner(), model.as_ref(), config)?;
     let folder = match lifecycle::enter(config, out, Some(data), context.note)? {
         Entered::Open(folder) => place.insert(folder),
         Entered::Finished(result) => return Ok(Outcome::WasFinished(result)),
     };
-    let mut plasticity = Plasticity::new(agent.learner(), model.as_ref(), config)?;
     let mut progress = Progress::new(config);
     let (mut log, resumed) =
         progress.resume(agent.parts_mut(), &mut curvature, folder, (context.device, data), context.note)?;

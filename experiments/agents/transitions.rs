@@ -4,6 +4,7 @@
 //! replay stores it (`kernels/replay`), its words little-endian.
 
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -59,7 +60,7 @@ impl Transitions {
         };
         let mut hash = Sha256::new();
         std::io::copy(&mut (&file).take(bytes), &mut HashWriter(&mut hash)).map_err(failed("read"))?;
-        if digest.is_some_and(|digest| digest != hex(&hash)) {
+        if digest.is_some_and(|digest| digest != hex(&hash.clone().finalize())) {
             return Err(lost("is damaged: its content is not what was written (its digest differs)"));
         }
         file.set_len(bytes).map_err(failed("cut"))?;
@@ -99,7 +100,7 @@ impl Transitions {
 
     /// SHA-256 of all rows that were written.
     pub fn digest(&self) -> String {
-        hex(&self.hash)
+        hex(&self.hash.clone().finalize())
     }
 
     fn write(&mut self) -> Result<()> {
@@ -145,10 +146,6 @@ impl Write for HashWriter<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-fn hex(hash: &Sha256) -> String {
-    hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Removes the transitions of a finished run that keeps no checkpoint.

@@ -1,10 +1,10 @@
 //! What every config has, whether a classifier is trained or an agent acts.
 
 use super::{Data, Run, flattened};
+use crate::hex::hex;
 use models::ModelConfig;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use toml::{Table, Value};
 
 /// A resolved config, as whoever finds, enters and loads a run sees it.
@@ -36,10 +36,6 @@ pub trait RunConfig {
         let mut table = self.to_table();
         table.remove("run");
         let digest = Sha256::digest(toml::to_string(&table).expect("a table"));
-        let mut hash = String::new();
-        for byte in &digest[..8] {
-            let _ = write!(hash, "{byte:02x}");
-        }
-        format!("{}-seed{}-{hash}", self.method(), self.seed())
+        format!("{}-seed{}-{}", self.method(), self.seed(), hex(&digest[..8]))
     }
 }

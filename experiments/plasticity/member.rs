@@ -133,6 +133,11 @@ impl Member {
         self.functions.take_inputs(x)
     }
 
+    /// Bytes of the buffers on its device.
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.device.allocated_bytes()
+    }
+
     /// Whether a network has as many numbers as those that it learns with.
     pub(super) fn is_alike(&self, network: &Network) -> bool {
         let sizes = |network: &Network| [network.parameters.words(), network.statistics.words()];

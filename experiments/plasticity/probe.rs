@@ -77,6 +77,12 @@ impl Probe {
         })
     }
 
+    /// Bytes of the buffers on its device, and on those beside it that learn functions.
+    pub fn allocated_bytes(&self) -> u64 {
+        let beside = self.members.iter().filter(|_| !self.device.is_gpu()).map(Member::allocated_bytes);
+        self.device.allocated_bytes() + beside.sum::<u64>()
+    }
+
     /// X, `[inputs, height, width, channels]`: to be filled before anything is measured.
     pub fn inputs(&self) -> &Slice {
         &self.inputs

@@ -6,6 +6,7 @@
 use super::{Error, SweepRun};
 use crate::config::flattened;
 use crate::error::Error as RunError;
+use crate::hex::hex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -117,7 +118,7 @@ impl Record {
         // Remains of other processes, which may belong to somebody else, keep no sweep from its work.
         let _ = files::remove_partial(folder, files::ABANDONED);
         let text = self.to_toml();
-        let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(&text)[..8]);
         let path = folder.join(format!("sweep-{digest}.toml"));
         if path.exists() {
             return Ok(unreadable);

@@ -98,7 +98,7 @@ pub(super) fn probe(args: &BenchArgs) -> anyhow::Result<()> {
     probe.measure(&network, &mut |_| true)?;
     let seconds = start.elapsed().as_secs_f64();
     let rate = (FUNCTIONS as u64 * options.steps) as f64 / seconds;
-    let peak = device.allocated_bytes();
+    let peak = probe.allocated_bytes();
     if args.json {
         return print(
             &json!({
